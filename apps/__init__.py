@@ -1,0 +1,1 @@
+"""The four apps and what they share. An app sees `edgekit.runtimes.base` only, never a vendor package."""

@@ -1,0 +1,1 @@
+"""From a trained model to what an engine runs: importers, optimise, prune, quantize, lower."""

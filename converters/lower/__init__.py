@@ -1,0 +1,1 @@
+"""One package or file per output format: `lower(graph, ...) -> Lowered`."""

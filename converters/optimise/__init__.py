@@ -1,0 +1,1 @@
+"""Passes that clean a graph without changing what it computes: `graph -> PassResult`."""

@@ -1,0 +1,1 @@
+"""Calibration, ranges and quantization parameters."""

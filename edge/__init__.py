@@ -1,0 +1,27 @@
+"""edgekit: convert a trained model once, prove it, and run it on any edge device."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgekit.bench import bench as bench
+    from edgekit.convert import convert as convert
+    from edgekit.load import load as load
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "bench", "convert", "load"]
+
+_FACE = {"convert": "edgekit.convert", "load": "edgekit.load", "bench": "edgekit.bench"}
+
+
+def __getattr__(name: str) -> Any:
+    """The Python face, imported on first use so that `import edgekit` costs nothing."""
+    if name in _FACE:
+        return getattr(import_module(_FACE[name]), name)
+    raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
+
+
+if __name__ != "edgekit":
+    raise ImportError(f"import 'edgekit', not {__name__!r} (from a checkout: pip install -e .)")

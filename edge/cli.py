@@ -1,0 +1,64 @@
+"""The command line: finds the subcommands by file name, runs one, turns errors into sentences and exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pkgutil import iter_modules
+
+from edgekit import __version__, commands
+from edgekit.core.errors import EdgekitError
+
+EXIT_INTERRUPTED = 130
+TAGLINE = "Convert a trained model once, prove it, and run it on any edge device."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns 0 ok, 1 expected error, 2 usage, 3 the hardware said no, 4 a gate failed."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(arguments)
+    logging.basicConfig(level=_log_level(args.verbose), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return int(args.run(args))
+    except EdgekitError as error:
+        if args.verbose > 1:
+            raise
+        print(_sentence(error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("stopped; nothing half-written was left behind", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser with every subcommand that has a file in `edgekit.commands`."""
+    parser = argparse.ArgumentParser(prog="edgekit", description=TAGLINE)
+    parser.add_argument("--version", action="version", version=f"edgekit {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in command_names():
+        module = import_module(f"edgekit.commands.{name}")
+        sub = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
+        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else")
+        sub.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: tracebacks)")
+        module.configure(sub)
+        sub.set_defaults(run=module.run)
+    return parser
+
+
+def command_names() -> tuple[str, ...]:
+    """Names of all subcommands, in alphabetical order."""
+    return tuple(sorted(info.name for info in iter_modules(commands.__path__) if not info.name.startswith("_")))
+
+
+def _log_level(verbose: int) -> int:
+    return {0: logging.WARNING, 1: logging.INFO}.get(verbose, logging.DEBUG)
+
+
+def _sentence(error: EdgekitError) -> str:
+    return f"error: {error.message}" + (f"\n  try: {error.hint}" if error.hint else "")

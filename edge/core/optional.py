@@ -1,0 +1,42 @@
+"""The one door to optional packages: `need("onnx")` imports it or says how to get it."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from edgekit.core.errors import MissingDependency
+
+EXTRAS = {
+    "onnx": "convert",
+    "onnxruntime": "onnx",
+    "ai_edge_litert": "litert",
+    "tflite_runtime": "litert",
+    "flatbuffers": "convert",
+    "PIL": "images",
+    "torch": "train",
+    "tensorboard": "train",
+    "matplotlib": "train",
+    "tensorrt": "",
+}
+
+
+def need(module: str) -> ModuleType:
+    """Import `module` (dotted names allowed) or raise `MissingDependency`.
+
+    "Not installed" and "installed but does not load" are different messages: on boards the second is the common one.
+    """
+    package = module.partition(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name is not None and exc.name.partition(".")[0] == package:
+            raise MissingDependency(f"{package} is not installed", _install_hint(package)) from exc
+        raise MissingDependency(f"{package} is installed but does not load: it needs {exc.name!r}", "edgekit doctor") from exc
+    except (ImportError, OSError) as exc:
+        raise MissingDependency(f"{package} is installed but does not load: {exc}", "edgekit doctor") from exc
+
+
+def _install_hint(package: str) -> str:
+    extra = EXTRAS.get(package, package)
+    return f'pip install "edgekit[{extra}]"' if extra else f"{package} comes with the board's own software: edgekit doctor"

@@ -1,0 +1,25 @@
+"""How long work says how far it is.
+
+Functions take a `Progress` and call it with an `Event`; who draws it is not their business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One step of a stage: `done` of `total` (0 when the total is unknown)."""
+
+    stage: str
+    done: int = 0
+    total: int = 0
+
+
+Progress = Callable[[Event], None]
+
+
+def silent(event: Event) -> None:
+    """The default: says nothing."""

@@ -1,0 +1,1 @@
+"""Runtime adapters, one file per engine; the file's name is the runtime's name."""

@@ -1,0 +1,25 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _shared() -> Path | None:
+    """The folder of real models and data beside the checkout, when it is there (EDGEKIT_SHARED overrides where)."""
+    folder = Path(os.environ.get("EDGEKIT_SHARED", ROOT.parent / "shared"))
+    return folder if (folder / "data").is_dir() else None
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """`../shared/data`; the test is skipped with a reason where the folder is absent."""
+    shared = _shared()
+    if shared is None:
+        pytest.skip("the folder ../shared with real models and data is not here")
+    return shared / "data"
