@@ -19,7 +19,8 @@ LIMITS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255),
 class QuantParams:
     """real = (q - zero_point) * scale.
 
-    Per tensor: arrays of one element and `axis` None; per channel: one element per slice of `axis`. `axis` counts in the source tensor's own dimensions, whatever layout an engine stores it in.
+    Per tensor: arrays of one element and `axis` None; per channel: one element per slice of `axis`, which counts in the
+    source tensor's own dimensions, whatever layout an engine stores it in.
     """
 
     scale: NDArray[np.float32]

@@ -1,0 +1,38 @@
+"""The shape of an app: one module or folder in `apps/` with `HELP` and `run(options) -> Answer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `edgekit run APP` was asked: every app takes the same options and refuses those it has no use for."""
+
+    artifact: Path | None = None
+    image: Path | None = None
+    source: str | None = None
+    config: Path | None = None
+    runtime: str = "auto"
+    output: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an app found: `result` is the JSON object of CLI.md, `text` the same for a person."""
+
+    result: Mapping[str, Any]
+    text: str
+
+
+class App(Protocol):
+    """An app module."""
+
+    HELP: str
+
+    def run(self, options: RunOptions) -> Answer: ...
