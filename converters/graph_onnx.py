@@ -1,0 +1,129 @@
+"""`Graph` to ONNX and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.converters.graph import Array, Attribute, Graph, Node, spec_of
+from edgekit.core.schema import TensorSpec
+
+IR_VERSION = 8
+"""Read by ONNX Runtime 1.12 and TensorRT 8.5 onwards; nothing here needs a newer one."""
+
+
+def to_model(graph: Graph, extra_outputs: Sequence[str] = ()) -> onnx.ModelProto:
+    """The ONNX model of a graph. `extra_outputs` names further tensors to return after the graph's own outputs."""
+    extra = [graph.specs[name] for name in extra_outputs if name not in graph.output_names]
+    used = {name for node in graph.nodes for name in node.inputs} | graph.output_names
+    proto = helper.make_graph(
+        [_to_node(node) for node in graph.nodes],
+        graph.name,
+        [_to_value(spec) for spec in graph.inputs],
+        [_to_value(spec) for spec in (*graph.outputs, *extra)],
+        initializer=[numpy_helper.from_array(value, name) for name, value in graph.constants.items() if name in used],
+    )
+    domains = sorted({node.domain for node in graph.nodes} - {"", "ai.onnx"})
+    opsets = [helper.make_opsetid("", graph.opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    return helper.make_model(proto, opset_imports=opsets, ir_version=IR_VERSION, producer_name="edgekit")
+
+
+def to_bytes(graph: Graph, extra_outputs: Sequence[str] = ()) -> bytes:
+    """The serialized ONNX model of a graph; the same graph always gives the same bytes."""
+    return bytes(to_model(graph, extra_outputs).SerializeToString(deterministic=True))
+
+
+def from_model(model: onnx.ModelProto) -> Graph:
+    """The graph of a model whose shapes have been inferred. Tensors without a static shape are left out of `specs`."""
+    proto = model.graph
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in proto.initializer}
+    values = [*proto.input, *proto.value_info, *proto.output]
+    specs = {value.name: spec for value in values if (spec := _from_value(value)) is not None}
+    specs |= {name: spec_of(name, value) for name, value in constants.items()}
+    return Graph(
+        name=proto.name or "model",
+        opset=default_opset(model),
+        inputs=tuple(specs[value.name] for value in proto.input if value.name not in constants),
+        outputs=tuple(specs.get(value.name) or TensorSpec(name=value.name, shape=(), dtype="") for value in proto.output),
+        nodes=tuple(_from_nodes(proto.node)),
+        constants=constants,
+        specs=specs,
+    )
+
+
+def default_opset(model: onnx.ModelProto) -> int:
+    """The version of the default operator set that a model imports."""
+    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
+
+
+def dtype_name(element_type: int) -> str:
+    """The numpy name of an ONNX element type."""
+    return str(np.dtype(helper.tensor_dtype_to_np_dtype(element_type)).name) if element_type else ""
+
+
+def element_type(dtype: str) -> int:
+    """The ONNX element type of a numpy dtype name."""
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
+
+def _to_node(node: Node) -> onnx.NodeProto:
+    attributes = {key: _to_attribute(value) for key, value in node.attributes.items()}
+    return helper.make_node(node.op, node.inputs, node.outputs, name=node.name, domain=node.domain, **attributes)
+
+
+def _to_attribute(value: Attribute) -> Any:
+    if isinstance(value, np.ndarray):
+        return numpy_helper.from_array(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _to_value(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(spec.name, element_type(spec.dtype), spec.shape)
+
+
+def _from_value(value: onnx.ValueInfoProto) -> TensorSpec | None:
+    tensor = value.type.tensor_type
+    if not value.type.HasField("tensor_type") or not tensor.HasField("shape") or tensor.elem_type == TensorProto.UNDEFINED:
+        return None
+    if not all(dim.HasField("dim_value") for dim in tensor.shape.dim):
+        return None
+    shape = tuple(int(dim.dim_value) for dim in tensor.shape.dim)
+    return TensorSpec(name=value.name, shape=shape, dtype=dtype_name(tensor.elem_type))
+
+
+def _from_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterable[Node]:
+    """Nodes with names made unique: unnamed ones are called by op and position, repeated names get a suffix."""
+    taken: set[str] = set()
+    for index, node in enumerate(nodes):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name = f"{name}_{index}"
+        taken.add(name)
+        attributes = {item.name: _from_attribute(item) for item in node.attribute}
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        yield Node(
+            op=node.op_type,
+            name=name,
+            inputs=tuple(node.input),
+            outputs=tuple(node.output),
+            attributes=attributes,
+            domain=domain,
+        )
+
+
+def _from_attribute(item: onnx.AttributeProto) -> Attribute:
+    value = helper.get_attribute_value(item)
+    if isinstance(value, TensorProto):
+        array: Array = numpy_helper.to_array(value)
+        return array
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (list, tuple)) or type(value).__name__ == "RepeatedScalarContainer":
+        return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value)
+    if isinstance(value, (int, float, str)):
+        return value
+    raise TypeError(f"attribute {item.name!r} has the unsupported type {onnx.AttributeProto.AttributeType.Name(item.type)}")
