@@ -1,0 +1,74 @@
+# One way to run everything. Each target works alone from a bare clone: set-up comes first and is skipped when done.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-slow test-pythons lint format types contracts docs docs-check wheel-check check bench train FORCE
+
+PY := .venv/bin/python
+STAMP := build/.installed
+PYTEST := $(PY) -m pytest -q --dist loadfile -n 2
+PACKAGED := edge apps converters runtimes hardware_profiles
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+setup: $(STAMP) ## a virtual environment in .venv with everything in it
+
+demo: $(STAMP) ## everything once, on what is in the box; writes edgekit-demo/index.html
+	@$(PY) -m edgekit demo
+
+test: $(STAMP) ## the tests (minutes)
+	@$(PYTEST) -m "not slow"
+
+test-slow: $(STAMP) ## the tests that take long
+	@$(PYTEST) -m slow
+
+lint: $(STAMP) ## style and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: $(STAMP) ## mend style and format
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: $(STAMP) ## mypy --strict
+	@$(PY) -m mypy
+
+contracts: $(STAMP) ## which layer may import which
+	@.venv/bin/lint-imports
+
+docs: $(STAMP) ## write the generated parts of README and docs
+	@$(PY) docs/generate.py
+
+docs-check: $(STAMP) ## fail when a generated part is stale
+	@$(PY) docs/generate.py --check
+
+wheel-check: $(STAMP) ## build the wheel from a clean clone and test what users get
+	@.ci/wheel-check $(CURDIR)/$(PY)
+
+test-pythons: $(STAMP) ## the same on every Python 3.10 to 3.13 that is here
+	@.ci/wheel-check $$(.ci/find-python 3.10 3.11 3.12 3.13)
+
+check: test lint types contracts docs-check ## what to run before a commit
+
+bench: $(STAMP) ## measure edgekit itself; writes benchmarks/results/*.json
+	@for name in startup install_size spine; do $(PY) benchmarks/$$name.py || exit 1; done
+
+train: $(STAMP) ## train the shipped digit network again (PyTorch, an hour); DATA=folder of MNIST idx files
+	@$(PY) -m pip install --progress-bar off -e '.[dev,train]'
+	@$(PY) -m edgekit train digits $(if $(DATA),--data $(DATA))
+
+# The package is installed as links to these folders ([editable_wheel] in setup.cfg), so it is installed again when a file
+# comes or goes, when the settings change, when build/ (where the links are) is cleaned, and when the checkout is moved.
+$(STAMP): setup.cfg pyproject.toml .venv/pyvenv.cfg .venv/files
+	@echo "setup: installing edgekit and its tools into .venv (once; a few hundred MB the first time)"
+	@$(PY) -m pip install --disable-pip-version-check -e '.[dev]'
+	@mkdir -p build && touch $@
+
+.venv/pyvenv.cfg:
+	@python=$$(.ci/find-python) && echo "setup: a virtual environment in .venv, from $$python" && "$$python" -m venv .venv
+	@touch $@
+
+.venv/files: FORCE | .venv/pyvenv.cfg
+	@{ echo "$(CURDIR)"; find $(PACKAGED) -type f -not -name '*.py[co]' | sort; } > $@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
