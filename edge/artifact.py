@@ -1,0 +1,113 @@
+"""An artifact on disk: a folder with `manifest.json` and payload files, written whole, read with suspicion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from edgekit.core.errors import ArtifactError, NotFound
+from edgekit.core.files import new_folder, sha256_bytes, sha256_file
+from edgekit.core.schema import MANIFEST_VERSION, Artifact, File, Manifest
+
+MANIFEST = "manifest.json"
+MANIFEST_LIMIT_BYTES = 16 << 20
+
+
+def folder_name(name: str, device: str, precision: str, suffix: str = "") -> str:
+    """`NAME.TARGET.PRECISION`, with the format appended when it is not the target's first one."""
+    return ".".join(part for part in (name, device, precision, suffix) if part)
+
+
+def write(path: Path, manifest: Manifest, files: Mapping[str, bytes], *, replace: bool = False) -> Artifact:
+    """Write the folder atomically. `manifest.files` must describe exactly `files` (see `described`)."""
+    with new_folder(path, replace=replace) as folder:
+        for name, data in files.items():
+            (folder / name).write_bytes(data)
+        (folder / MANIFEST).write_bytes(encode(manifest))
+    return read(path)
+
+
+def described(files: Mapping[str, bytes], roles: Mapping[str, str]) -> tuple[File, ...]:
+    """The manifest entries of payload files: name, role, hash and size, in name order."""
+    entries = [
+        {"name": name, "role": roles[name], "sha256": sha256_bytes(data), "bytes": len(data)}
+        for name, data in sorted(files.items())
+    ]
+    return msgspec.convert(entries, tuple[File, ...])
+
+
+def encode(manifest: Manifest) -> bytes:
+    """Canonical bytes of a manifest: the same manifest always gives the same bytes."""
+    return msgspec.json.format(msgspec.json.encode(manifest, order="deterministic"), indent=2) + b"\n"
+
+
+def read(path: Path | str, *, check_hashes: bool = True) -> Artifact:
+    """Read and check an artifact folder.
+
+    Raises `NotFound` when there is none, `ArtifactError` when the manifest does not parse, was written by a newer edgekit,
+    or a payload file is missing, escapes the folder or does not have its hash.
+    """
+    folder = Path(path)
+    text = _manifest_bytes(folder)
+    manifest = _parsed(folder, text)
+    for file in manifest.files:
+        _ensure_intact(folder, file, check_hashes)
+    return Artifact(path=folder, manifest=manifest, sha256=sha256_bytes(text))
+
+
+def is_artifact(path: Path) -> bool:
+    """Whether `path` looks like an artifact folder."""
+    return (path / MANIFEST).is_file()
+
+
+def _manifest_bytes(folder: Path) -> bytes:
+    file = folder / MANIFEST
+    if not folder.exists():
+        raise NotFound(f"no artifact at {str(folder)!r}", "make one with 'edgekit convert MODEL --target T'")
+    if not file.is_file():
+        raise ArtifactError(
+            f"{str(folder)!r} is not an artifact: it has no {MANIFEST}", "pass the folder that 'edgekit convert' wrote"
+        )
+    size = file.stat().st_size
+    if size > MANIFEST_LIMIT_BYTES:
+        raise ArtifactError(f"{str(file)!r} has {size} bytes, more than the {MANIFEST_LIMIT_BYTES} a manifest may have", _AGAIN)
+    return file.read_bytes()
+
+
+def _parsed(folder: Path, text: bytes) -> Manifest:
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).schema_version
+        if version > MANIFEST_VERSION:
+            message = f"{str(folder)!r} was written by a newer edgekit (manifest version {version}, this one reads {MANIFEST_VERSION})"
+            raise ArtifactError(message, 'pip install --upgrade "edgekit"')
+        return msgspec.json.decode(text, type=Manifest)
+    except msgspec.DecodeError as exc:
+        raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: {exc}", _AGAIN) from exc
+
+
+def _ensure_intact(folder: Path, file: File, check_hash: bool) -> None:
+    target = folder / file.name
+    if Path(file.name).name != file.name or target.is_symlink():
+        raise ArtifactError(
+            f"payload file {file.name!r} points outside the artifact {str(folder)!r}", "do not use this artifact"
+        )
+    if not target.is_file():
+        raise ArtifactError(f"payload file {file.name!r} is missing from {str(folder)!r}", _AGAIN)
+    size = target.stat().st_size
+    if size != file.bytes:
+        raise ArtifactError(f"payload file {file.name!r} has {size} bytes, its manifest says {file.bytes}", _AGAIN)
+    if check_hash and (found := sha256_file(target)) != file.sha256:
+        raise ArtifactError(
+            f"payload file {file.name!r} has sha256 {found[:12]}…, its manifest says {file.sha256[:12]}…", _AGAIN
+        )
+
+
+class _Versioned(msgspec.Struct):
+    """The one field that every manifest version has."""
+
+    schema_version: int
+
+
+_AGAIN = "convert the model again, or copy the artifact again"
