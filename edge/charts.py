@@ -1,0 +1,184 @@
+"""Small SVG charts for pages: drawn here, coloured by the page's style sheet, readable without colour.
+
+All functions are pure: numbers in, markup out. Every chart has a text for those who cannot see it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from edgekit.pages import Html, tag
+
+WIDTH = 760
+LEFT, RIGHT = 56, 16
+_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One horizontal bar: a value, the interval it is known within, and a second, higher mark (0: none)."""
+
+    label: str
+    value: float
+    low: float
+    high: float
+    mark: float = 0.0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A vertical line at a value, with its name."""
+
+    label: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """Points in time order (x, y) and a level line under them."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    level: float
+
+
+def ticks(low: float, high: float, count: int = 5) -> tuple[float, ...]:
+    """About `count` round numbers that span `low` to `high`, both finite, `low <= high`."""
+    if not high > low:
+        return (low,)
+    raw = (high - low) / max(1, count)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * nice for nice in _NICE if power * nice >= raw * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return tuple(index * step for index in range(first, last + 1))
+
+
+def short(value: float) -> str:
+    """A number as an axis shows it: at most four significant digits, no exponent for everyday sizes."""
+    return f"{value:.4g}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{value:.2e}"
+
+
+def bars(rows: Sequence[Bar], unit: str, description: str) -> Html:
+    """Horizontal bars from zero with whiskers over [low, high] and a hollow diamond at `mark`."""
+    top, pitch = 6, 46
+    height = top + pitch * len(rows) + 28
+    limit = max(max(row.high, row.mark, row.value) for row in rows) * 1.18 or 1.0
+    scale = (WIDTH - RIGHT - 8) / limit
+    grid = [_grid_x(8 + tick * scale, top, height - 28, short(tick)) for tick in ticks(0, limit / 1.05)]
+    drawn = [_bar(row, 8, top + index * pitch, scale) for index, row in enumerate(rows)]
+    return _chart(height, description, [*grid, *drawn, _unit(height, unit)])
+
+
+def histogram(counts: Sequence[int], low: float, high: float, rules: Sequence[Rule], unit: str, description: str) -> Html:
+    """Counts in equal bins over [low, high], with named vertical lines at their values (those outside are left out)."""
+    top, base, height = 34, 190, 218
+    span, tallest = (high - low) or 1.0, max((*counts, 1))
+    scale, width = (WIDTH - LEFT - RIGHT) / span, (WIDTH - LEFT - RIGHT) / max(1, len(counts))
+    columns = [
+        _rect("fill", LEFT + i * width, base - (base - top) * n / tallest, max(0.5, width - 1), (base - top) * n / tallest)
+        for i, n in enumerate(counts)
+        if n
+    ]
+    grid = [_grid_x(LEFT + (tick - low) * scale, top, base, short(tick)) for tick in ticks(low, high, 7)]
+    inside = [rule for rule in rules if low <= rule.value <= high]
+    lines = _rules([(LEFT + (rule.value - low) * scale, rule.label) for rule in inside], top, base)
+    return _chart(
+        height, description, [*grid, *columns, _line("axis", LEFT, base, WIDTH - RIGHT, base), *lines, _unit(height, unit)]
+    )
+
+
+def timeline(series: Sequence[Series], low: float, high: float, unit: str, description: str) -> Html:
+    """Dots over time, one colour per series, each with a line at its level; values above `high` sit on the upper edge."""
+    top, base, height = 12, 200, 228
+    end = max((point[0] for one in series for point in one.points), default=1.0) or 1.0
+    x_scale, y_scale = (WIDTH - LEFT - RIGHT) / end, (base - top) / ((high - low) or 1.0)
+    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 4)]
+    marks = [_grid_x(LEFT + tick * x_scale, base, base, short(tick)) for tick in ticks(0, end, 8)]
+    drawn = []
+    for index, one in enumerate(series):
+        colour = f"s{index % 3}"
+        places = [(LEFT + x * x_scale, base - (min(max(y, low), high) - low) * y_scale) for x, y in one.points]
+        drawn += [tag("circle", class_=colour, cx=f"{x:.1f}", cy=f"{y:.1f}", r="1.6") for x, y in places]
+        level = base - (min(max(one.level, low), high) - low) * y_scale
+        drawn += [_line(f"line {colour}", places[0][0], level, places[-1][0], level, one.label)] if places else []
+    return _chart(height, description, [*grid, *marks, *drawn, _unit(height, unit)])
+
+
+def line_chart(points: Sequence[tuple[float, float]], x_unit: str, y_unit: str, description: str) -> Html:
+    """One line through the points, on axes that hold them all (the vertical one need not start at zero)."""
+    top, base, height = 12, 150, 178
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    low, high = _padded(min(ys), max(ys))
+    x_scale, y_scale = (WIDTH - LEFT - RIGHT) / ((max(xs) - min(xs)) or 1.0), (base - top) / (high - low)
+    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 4)]
+    marks = [_grid_x(LEFT + (tick - min(xs)) * x_scale, base, base, short(tick)) for tick in ticks(min(xs), max(xs), 8)]
+    places = [(LEFT + (x - min(xs)) * x_scale, base - (y - low) * y_scale) for x, y in points]
+    drawn = [_line("line s0", *first, *second) for first, second in pairwise(places)]
+    return _chart(height, description, [*grid, *marks, *drawn, _unit(height, f"{y_unit} over {x_unit}")])
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    margin = (high - low) * 0.08 or max(abs(high) * 0.05, 1e-9)
+    return low - margin, high + margin
+
+
+def _bar(row: Bar, left: float, y: float, scale: float) -> Html:
+    end, low, high = (left + value * scale for value in (row.value, row.low, row.high))
+    middle, mark = y + 29, left + row.mark * scale
+    parts = [
+        _text(left, y + 15, row.label, "strong"),
+        _text(max(end, high, mark) + 9 if row.mark else max(end, high) + 9, middle + 4, row.text or short(row.value), "strong"),
+        _rect("soft", left, y + 21, max(1.0, end - left), 16),
+        _line("whisker", low, middle, high, middle),
+        *(_line("whisker", x, middle - 5, x, middle + 5) for x in (low, high)),
+    ]
+    diamond = f"{mark - 5:.1f},{middle} {mark:.1f},{middle - 5} {mark + 5:.1f},{middle} {mark:.1f},{middle + 5}"
+    return tag("g", *parts, *([tag("polygon", class_="fill", points=diamond)] if row.mark else []))
+
+
+def _rules(lines: Sequence[tuple[float, str]], top: float, base: float) -> list[Html]:
+    """Vertical lines; a name that would run into the one before goes up a row or, at the edge, to the left."""
+    drawn: list[Html] = []
+    taken = [-math.inf, -math.inf]
+    for x, label in sorted(lines):
+        width = 6.6 * len(label)
+        start = min(x + 4, WIDTH - RIGHT - width)
+        row = 0 if start >= taken[0] else 1
+        taken[row] = start + width + 8
+        y = top - 6 - 14 * row
+        drawn += [_line("rule", x, y - 8, x, base), _text(start, y, label, "rule-text")]
+    return drawn
+
+
+def _chart(height: float, description: str, parts: Sequence[Html]) -> Html:
+    return tag("svg", tag("title", description), *parts, class_="chart", viewBox=f"0 0 {WIDTH} {height:g}", role="img")
+
+
+def _grid_x(x: float, top: float, base: float, label: str) -> Html:
+    return tag("g", _line("grid", x, top, x, base), _text(x, base + 17, label, anchor="middle"))
+
+
+def _grid_y(y: float, label: str) -> Html:
+    return tag("g", _line("grid", LEFT, y, WIDTH - RIGHT, y), _text(LEFT - 8, y + 4, label, anchor="end"))
+
+
+def _unit(height: float, unit: str) -> Html:
+    return _text(WIDTH - RIGHT, height - 1, unit, anchor="end")
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float, title: str = "") -> Html:
+    inside = (tag("title", title),) if title else ()
+    return tag("line", *inside, class_=kind, x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}")
+
+
+def _rect(kind: str, x: float, y: float, width: float, height: float) -> Html:
+    return tag("rect", class_=kind, x=f"{x:.2f}", y=f"{y:.2f}", width=f"{width:.2f}", height=f"{height:.2f}", rx="1")
+
+
+def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> Html:
+    extra = {"class_": kind} if kind else {}
+    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor, **extra)
