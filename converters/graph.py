@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.core.errors import InputError
 from edgekit.core.schema import TensorSpec
 
 Array = NDArray[Any]
@@ -34,6 +35,33 @@ class Node:
     def output(self) -> str:
         """The first output's name."""
         return self.outputs[0]
+
+    def integer(self, key: str, default: int) -> int:
+        """An integer attribute."""
+        value = self.attributes.get(key, default)
+        return value if isinstance(value, int) else self._refuse(key, value)
+
+    def number(self, key: str, default: float) -> float:
+        """A real attribute."""
+        value = self.attributes.get(key, default)
+        return float(value) if isinstance(value, (int, float)) else self._refuse(key, value)
+
+    def text(self, key: str, default: str) -> str:
+        """A text attribute."""
+        value = self.attributes.get(key, default)
+        return value if isinstance(value, str) else self._refuse(key, value)
+
+    def integers(self, key: str, default: tuple[int, ...] = ()) -> tuple[int, ...]:
+        """A list-of-integers attribute."""
+        value = self.attributes.get(key, default)
+        if not isinstance(value, tuple):
+            return self._refuse(key, value)
+        return tuple(item if isinstance(item, int) else self._refuse(key, value) for item in value)
+
+    def _refuse(self, key: str, value: Attribute) -> NoReturn:
+        raise InputError(
+            f"op {self.op} at {self.name!r} has the attribute {key}={value!r}, which is of the wrong type", "export again"
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,0 +1,19 @@
+"""What every importer returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgekit.converters.graph import Graph
+from edgekit.core.schema import Postprocess, Preprocess, Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Imported:
+    """A model read from a file: static shapes, one operator set, and what the file says about its own use."""
+
+    graph: Graph
+    source: Source
+    preprocess: Preprocess | None = None
+    postprocess: Postprocess | None = None
+    notes: tuple[str, ...] = ()

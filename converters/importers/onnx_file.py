@@ -1,0 +1,150 @@
+"""ONNX files: parsed with suspicion, frozen to static shapes, brought to one operator set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from edgekit.converters.graph_onnx import default_opset
+from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx_external import load_external_data
+from edgekit.converters.importers.onnx_shapes import freeze_inputs, inferred_graph
+from edgekit.core.errors import InputError, NotFound, Unsupported
+from edgekit.core.files import sha256_bytes
+from edgekit.core.schema import Postprocess, Preprocess, Source
+
+PROTOBUF_LIMIT_BYTES = (1 << 31) - 1
+WORKING_OPSET = 17
+"""Older models are upgraded to this one, so that every later stage knows one form of each operator."""
+METADATA_KEY = "edgekit"
+
+
+def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None = None) -> Imported:
+    """Read an ONNX file into a `Graph` with a static shape for every tensor.
+
+    `input_shapes` names shapes for inputs with dynamic dimensions; a dynamic batch dimension alone becomes 1, and a note
+    says so. Raises `NotFound`, `InputError` (not ONNX, truncated, too large, external data that is missing or leaves the
+    folder, dynamic shapes without a value) and `Unsupported` (an operator nobody knows), each naming the thing.
+    """
+    file = Path(path)
+    data = _read(file)
+    model = _parse(file, data)
+    load_external_data(model, file)
+    _ensure_known_operators(model)
+    _ensure_connected(model)
+    notes = freeze_inputs(model, input_shapes or {})
+    graph = inferred_graph(_upgraded(file, model), name=file.stem)
+    use = _declared_use(file, model)
+    source = Source(name=file.name, sha256=sha256_bytes(data), bytes=len(data), framework="onnx", licence=use.licence)
+    return Imported(graph=graph, source=source, preprocess=use.preprocess, postprocess=use.postprocess, notes=notes)
+
+
+class _Use(msgspec.Struct, frozen=True):
+    """What a model trained by edgekit says about itself in its metadata."""
+
+    preprocess: Preprocess | None = None
+    postprocess: Postprocess | None = None
+    licence: str = ""
+
+
+def _read(file: Path) -> bytes:
+    if not file.exists():
+        raise NotFound(f"no model file at {str(file)!r}", "is the path right?")
+    if not file.is_file():
+        raise InputError(f"{str(file)!r} is a folder, not a model file", "pass the .onnx file inside it")
+    size = file.stat().st_size
+    if size > PROTOBUF_LIMIT_BYTES:
+        message = f"{str(file)!r} has {size / 2**30:.1f} GiB, more than the 2 GiB that a protobuf file may have"
+        raise InputError(message, "export with external data (onnx.save(..., save_as_external_data=True))")
+    return file.read_bytes()
+
+
+def _parse(file: Path, data: bytes) -> onnx.ModelProto:
+    try:
+        model = onnx.load_model_from_string(data)
+    except Exception as exc:  # protobuf raises a class of its own in each of its three implementations
+        raise InputError(
+            f"{str(file)!r} is not an ONNX file, or is truncated ({len(data)} bytes)", "export the model again"
+        ) from exc
+    if not model.graph.node or not model.graph.output or not model.opset_import:
+        raise InputError(
+            f"{str(file)!r} is not an ONNX model: it has no nodes, outputs or operator set", "export the model again"
+        )
+    return model
+
+
+def _ensure_known_operators(model: onnx.ModelProto) -> None:
+    """Every node must be an operator of the standard set at the version the model asks for."""
+    functions = {(function.domain, function.name) for function in model.functions}
+    opset = default_opset(model)
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise Unsupported(
+            f"the model asks for operator set {opset}, this onnx package knows up to {newest}", "pip install --upgrade onnx"
+        )
+    for index, node in enumerate(model.graph.node):
+        where = f"op {node.op_type} at {node.name or f'node {index}'!r}"
+        if (node.domain, node.op_type) in functions:
+            continue
+        if node.domain not in ("", "ai.onnx"):
+            raise Unsupported(f"{where} is of the custom domain {node.domain!r}", "export without custom operators")
+        if not onnx.defs.has(node.op_type, opset, ""):
+            raise Unsupported(
+                f"{where} does not exist in ONNX operator set {opset}", "is the name right, or the operator set too old?"
+            )
+
+
+def _ensure_connected(model: onnx.ModelProto) -> None:
+    """Every tensor that is read is an input, a constant, or written once by an earlier node."""
+    known = {value.name for value in model.graph.input} | {tensor.name for tensor in model.graph.initializer}
+    for index, node in enumerate(model.graph.node):
+        where = f"op {node.op_type} at {node.name or f'node {index}'!r}"
+        for name in node.input:
+            if name and name not in known:
+                message = f"{where} reads {name!r}, which nothing before it makes (weights left out, or a cycle)"
+                raise InputError(message, "export the model again, with its weights")
+        for name in node.output:
+            if name in known:
+                raise InputError(f"{where} writes {name!r}, which is there already", "export the model again")
+        known |= {name for name in node.output if name}
+    for value in model.graph.output:
+        if value.name not in known:
+            raise InputError(f"nothing in the model makes its output {value.name!r}", "export the model again")
+
+
+def _upgraded(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with local functions inlined, in the working operator set or the newer one it came in."""
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    opset = default_opset(model)
+    if opset >= WORKING_OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(_plain(model), WORKING_OPSET)
+    except Exception as exc:  # the converter throws whatever its C++ adapters throw
+        message = f"{str(file)!r} could not be brought from operator set {opset} to {WORKING_OPSET}: {str(exc).strip().splitlines()[-1]}"
+        raise InputError(message, f"export the model with opset {WORKING_OPSET}") from exc
+
+
+def _plain(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy importing only the standard operator set, in an IR version the version converter accepts."""
+    plain = onnx.ModelProto()
+    plain.CopyFrom(model)
+    del plain.opset_import[:]
+    plain.opset_import.append(onnx.helper.make_opsetid("", default_opset(model)))
+    plain.ir_version = max(model.ir_version, 4)
+    return plain
+
+
+def _declared_use(file: Path, model: onnx.ModelProto) -> _Use:
+    """What the metadata says, or nothing; damaged metadata is an error, not a shrug."""
+    text = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), "{}")
+    try:
+        return msgspec.json.decode(text, type=_Use)
+    except msgspec.DecodeError as exc:
+        raise InputError(
+            f"the {METADATA_KEY!r} metadata of {str(file)!r} is damaged: {exc}", "train or export the model again"
+        ) from exc

@@ -1,0 +1,80 @@
+"""Compute at conversion time what does not depend on the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import ValueInfoProto
+from onnx.reference import ReferenceEvaluator
+
+from edgekit.converters.graph import Array, Graph, Node, PassResult, spec_of
+from edgekit.converters.graph_onnx import to_model
+from edgekit.core.errors import ConversionError
+
+RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
+FOLD_LIMIT_BYTES = 64 << 20
+"""Larger results stay computed: folding them would make the file larger than the model (a broadcast, a tiled constant)."""
+
+
+def fold_constants(graph: Graph) -> PassResult:
+    """Replace nodes whose inputs are all constant by their values, and Shape and Size of static tensors likewise.
+
+    Guarantees: every remaining tensor keeps its value; graph outputs stay computed by a node.
+    """
+    constants = dict(graph.constants)
+    kept: list[Node] = []
+    for node in graph.nodes:
+        values = None if graph.output_names.intersection(node.outputs) else _value(graph, node, constants)
+        if values is None:
+            kept.append(node)
+        else:
+            constants.update(values)
+    changes = len(graph.nodes) - len(kept)
+    added = {name: value for name, value in constants.items() if name not in graph.constants}
+    return PassResult(graph=graph.with_nodes(kept, constants=added) if changes else graph, changes=changes)
+
+
+def _value(graph: Graph, node: Node, constants: dict[str, Array]) -> dict[str, Array] | None:
+    """The values of the node's outputs, or None when they are not known yet."""
+    if node.op in ("Shape", "Size") and node.inputs[0] in graph.specs:
+        return {node.output: _shape_value(graph, node)}
+    inputs = [name for name in node.inputs if name]
+    if node.op in RANDOM or not all(name in constants for name in inputs) or _too_large(graph, node):
+        return None
+    return _evaluate(graph, node, {name: constants[name] for name in inputs})
+
+
+def _shape_value(graph: Graph, node: Node) -> Array:
+    shape = np.asarray(graph.shape(node.inputs[0]), np.int64)
+    if node.op == "Size":
+        return np.asarray(int(np.prod(shape)), np.int64)
+    return shape[node.integer("start", 0) : node.integer("end", len(shape))]
+
+
+def _too_large(graph: Graph, node: Node) -> bool:
+    specs = [graph.specs[name] for name in node.outputs if name in graph.specs]
+    return any(np.prod(spec.shape, dtype=np.int64) * np.dtype(spec.dtype).itemsize > FOLD_LIMIT_BYTES for spec in specs)
+
+
+def _evaluate(graph: Graph, node: Node, inputs: dict[str, Array]) -> dict[str, Array] | None:
+    """Run one node with ONNX's own reference implementation."""
+    single = Graph(
+        name="fold",
+        opset=graph.opset,
+        inputs=tuple(spec_of(name, value) for name, value in inputs.items()),
+        outputs=(),
+        nodes=(node,),
+        constants={},
+        specs={},
+    )
+    names = [name for name in node.outputs if name]
+    model = to_model(single)
+    model.graph.output.extend(ValueInfoProto(name=name) for name in names)
+    try:
+        results: list[Any] = ReferenceEvaluator(model).run(names, inputs)
+    except Exception as exc:  # a node that does not compute on its own constants is a broken model
+        raise ConversionError(f"op {node.op} at {node.name!r} does not compute: {exc}", "export the model again") from exc
+    if not all(isinstance(result, (np.ndarray, np.generic)) for result in results):
+        return None
+    return {name: np.asarray(result) for name, result in zip(names, results, strict=True)}
