@@ -172,7 +172,7 @@ class File(Value, frozen=True, kw_only=True):
     """One payload file of an artifact."""
 
     name: str
-    role: Literal["model", "golden", "recipe", "calibration-cache", "report", "licence"]
+    role: Literal["model", "compiled", "golden", "recipe", "calibration-cache", "report", "licence"]
     sha256: str
     bytes: int
 
