@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError
 from edgekit.core.schema import Artifact, TensorSpec
 
 Arrays = Mapping[str, NDArray[Any]]
+ANY_FORMAT = "*"
+"""In `Runtime.formats`: this runtime takes every format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,3 +51,46 @@ class Runtime(Protocol[S_co]):
     def formats(self) -> tuple[str, ...]: ...
     def probe(self) -> Probe: ...
     def load(self, artifact: Artifact, *, threads: int = 0) -> S_co: ...
+
+
+def takes(runtime: Runtime[Session], format_name: str) -> bool:
+    """Whether the runtime can load artifacts of that format."""
+    return ANY_FORMAT in runtime.formats or format_name in runtime.formats
+
+
+def cores(threads: int) -> int:
+    """How many threads an engine gets: `threads`, or for 0 one per core that this process may use.
+
+    The engines' own defaults differ (LiteRT one, ONNX Runtime every core of the host, whatever this process may use), and
+    two engines are only comparable with the same number.
+    """
+    if threads > 0:
+        return threads
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def complaints(engine: str, doing: str, *, error: type[EdgekitError] = DeviceError, hint: str = "") -> Iterator[None]:
+    """Turn whatever the engine raises inside the block into one of our errors: `litert could not load 'x': why`."""
+    try:
+        yield
+    except EdgekitError:
+        raise
+    except Exception as exc:
+        # Vendors raise bare Exception children of their own; this is the one edge where all of them are caught.
+        raise error(f"{engine} could not {doing}: {_first_line(exc)}", hint) from exc
+
+
+def model_file(artifact: Artifact, role: str = "model") -> str:
+    """Path of the file with that role as a string; `ArtifactError` when the artifact has none or it is gone."""
+    file = artifact.manifest.file(role)
+    if file is None:
+        raise ArtifactError(f"{artifact.path.name!r} holds no {role} file", "convert the model again")
+    path = artifact.path / file.name
+    if not path.is_file():
+        raise ArtifactError(f"{str(path)!r} is missing", f"edgekit verify {artifact.path}")
+    return str(path)
+
+
+def _first_line(exc: Exception) -> str:
+    return next((line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__)

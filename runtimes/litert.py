@@ -1,0 +1,138 @@
+"""LiteRT (TensorFlow Lite) on the CPU with XNNPACK: runs `tflite` artifacts, and `edgetpu` ones before compilation.
+
+Uses `ai_edge_litert`, or `tflite_runtime` on boards that still have the older package. LiteRT writes one line, "Created
+TensorFlow Lite XNNPACK delegate for CPU", on stderr when the first model of a process loads; its Python package has no
+switch for that (no environment variable or call reaches its logger: google-ai-edge/mediapipe issue 2119), so it stays.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency
+from edgekit.core.optional import need
+from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, cores, model_file
+
+NAME = "litert"
+PACKAGES = ("ai_edge_litert", "tflite_runtime")
+UNRESOLVED = "unresolved custom op"
+
+
+class LiteRTSession:
+    """One loaded model.
+
+    A contiguous input is copied once, into the interpreter's own memory; an output once, out of it, so that the caller
+    keeps it over the next run. Engine names are the tensor names in the file.
+    """
+
+    def __init__(self, interpreter: Any, engine: str = NAME) -> None:
+        self._interpreter: Any = interpreter
+        self._engine = engine
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        self.inputs = tuple(_spec(detail) for detail in inputs)
+        self.outputs = tuple(_spec(detail) for detail in outputs)
+        self._input_index = {detail["name"]: detail["index"] for detail in inputs}
+        self._output_index = {detail["name"]: detail["index"] for detail in outputs}
+
+    def run(self, feed: Arrays) -> Arrays:
+        """All outputs by name. Raises `DeviceError` for whatever LiteRT refuses."""
+        interpreter = self._interpreter
+        if interpreter is None:
+            raise DeviceError(f"this {self._engine} session is closed")
+        try:
+            for name, index in self._input_index.items():
+                interpreter.set_tensor(index, feed[name])
+            interpreter.invoke()
+            return {name: interpreter.get_tensor(index) for name, index in self._output_index.items()}
+        except KeyError as exc:
+            raise DeviceError(f"{self._engine}: the feed has no {exc}") from exc
+        except (RuntimeError, ValueError) as exc:
+            raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
+
+    def close(self) -> None:
+        """Release the interpreter; closing again does nothing."""
+        self._interpreter = None
+
+
+class _LiteRT:
+    name = NAME
+    formats = ("tflite", "edgetpu")
+
+    def probe(self) -> Probe:
+        """Whether one of the packages imports here."""
+        try:
+            module = interpreter_module()
+        except MissingDependency as missing:
+            return Probe(ok=False, reason=missing.message, hint=missing.hint)
+        return Probe(ok=True, version=package_version(module))
+
+    def load(self, artifact: Artifact, *, threads: int = 0) -> LiteRTSession:
+        """Open the artifact's model file. `ArtifactError` when it is not a model, `DeviceError` when it does not load."""
+        return LiteRTSession(open_interpreter(model_file(artifact), threads))
+
+
+def open_interpreter(path: str, threads: int, delegates: tuple[Any, ...] = (), engine: str = NAME) -> Any:
+    """An interpreter with its memory allocated, ready to run."""
+    module = interpreter_module()
+    with complaints(engine, f"load {path!r}"):
+        try:
+            found = module.Interpreter(
+                model_path=path, num_threads=cores(threads), experimental_delegates=list(delegates) or None
+            )
+        except ValueError as exc:
+            raise ArtifactError(f"{path!r} is not a readable TFLite model: {exc}", "convert the model again") from exc
+        try:
+            found.allocate_tensors()
+        except RuntimeError as exc:
+            raise _refused(path, exc, engine) from exc
+    return found
+
+
+def interpreter_module() -> ModuleType:
+    """The module with `Interpreter` and `load_delegate`; `MissingDependency` with both reasons when neither loads."""
+    reasons = []
+    for package in PACKAGES:
+        try:
+            return need(f"{package}.interpreter")
+        except MissingDependency as missing:
+            reasons.append(missing)
+    raise MissingDependency("; ".join(reason.message for reason in reasons), reasons[0].hint)
+
+
+def package_version(module: ModuleType) -> str:
+    """Version of the package that the interpreter module came from."""
+    package = need(module.__name__.partition(".")[0])
+    return str(getattr(package, "__version__", ""))
+
+
+def _refused(path: str, exc: RuntimeError, engine: str) -> DeviceError:
+    """Say why the graph could not be prepared; a custom op is the common reason and has its own advice."""
+    said = str(exc).splitlines()[0]
+    if UNRESOLVED in said and "edgetpu" in said:
+        return DeviceError(
+            f"{path!r} is compiled for the Edge TPU, which {engine} without its delegate cannot run",
+            "load the artifact with runtime='edgetpu' where the accelerator is, or run the uncompiled model",
+        )
+    if UNRESOLVED in said:
+        return DeviceError(f"{path!r} needs an op that {engine} does not have: {said}", "which tool made this model?")
+    return DeviceError(f"{engine} could not prepare {path!r}: {said}")
+
+
+def _spec(detail: Any) -> TensorSpec:
+    """The spec of an interpreter's input or output, with the file's own scale and zero point when it has them."""
+    scale, zero_point = detail["quantization"]
+    quantized = scale > 0
+    return TensorSpec(
+        name=detail["name"],
+        shape=tuple(int(dim) for dim in detail["shape"]),
+        dtype=np.dtype(detail["dtype"]).name,
+        scale=float(scale) if quantized else None,
+        zero_point=int(zero_point) if quantized else None,
+    )
+
+
+runtime: Runtime[Session] = _LiteRT()
