@@ -1,0 +1,114 @@
+"""Every module imports on a board that has none of the vendors' packages, and nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+
+import edgekit
+from edgekit.cli import command_names
+
+VENDORS = (
+    "PIL",
+    "ai_edge_litert",
+    "cv2",
+    "flatbuffers",
+    "matplotlib",
+    "ml_dtypes",
+    "onnx",
+    "onnxruntime",
+    "pycoral",
+    "tensorboard",
+    "tensorflow",
+    "tensorrt",
+    "tflite_runtime",
+    "torch",
+)
+NEEDS_ONNX = "edgekit.converters"
+BLOCKED = f"import sys\nfor name in {VENDORS!r}: sys.modules[name] = None\n"
+
+IMPORT_ALL = """
+import importlib, json
+wrong = {}
+for name in json.loads(sys.stdin.read()):
+    try:
+        importlib.import_module(name)
+    except Exception as exc:
+        wrong[name] = f"{type(exc).__name__}: {exc}"
+print(json.dumps(wrong))
+"""
+
+
+def _python(code: str, *, given: str = "", cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], input=given, capture_output=True, text=True, check=False, cwd=cwd
+    )
+
+
+def _modules() -> list[str]:
+    """Every module's name. The mapped folders are walked by name: an editable install need not list them under edgekit."""
+    tops = ("edgekit", *(f"edgekit.{name}" for name in ("apps", "converters", "hardware_profiles", "runtimes")))
+    found = {info.name for top in tops for info in walk_packages(importlib.import_module(top).__path__, f"{top}.")}
+    return sorted({*tops, *found} - {"edgekit.__main__"})
+
+
+def test_the_walk_sees_the_whole_tree() -> None:
+    assert {"edgekit.cli", "edgekit.core.schema", "edgekit.runtimes.base", "edgekit.converters.graph"} <= set(_modules())
+    assert len(_modules()) > 50
+
+
+def test_every_module_but_the_converters_imports_without_any_vendor_package() -> None:
+    names = [name for name in _modules() if not name.startswith(NEEDS_ONNX)]
+    done = _python(BLOCKED + IMPORT_ALL, given=json.dumps(names))
+    assert json.loads(done.stdout) == {}, done.stderr
+
+
+def test_every_module_imports_where_the_vendors_are() -> None:
+    pytest.importorskip("onnx")
+    done = _python("import sys" + IMPORT_ALL, given=json.dumps(_modules()))
+    assert json.loads(done.stdout) == {}, done.stderr
+
+
+def test_the_converters_need_no_vendor_package_but_onnx() -> None:
+    pytest.importorskip("onnx")
+    names = [name for name in _modules() if name.startswith(NEEDS_ONNX)]
+    but_onnx = BLOCKED + "for name in ('onnx', 'ml_dtypes'): del sys.modules[name]\n"
+    done = _python(but_onnx + IMPORT_ALL, given=json.dumps(names))
+    assert json.loads(done.stdout) == {}, done.stderr
+
+
+@pytest.mark.parametrize("name", command_names())
+def test_help_of_every_subcommand_works_without_any_vendor_package(name: str) -> None:
+    done = _python(BLOCKED + f"from edgekit.cli import main\nmain([{name!r}, '--help'])")
+    assert done.returncode == 0, done.stderr
+    assert f"usage: edgekit {name}" in done.stdout
+    assert "--json" in done.stdout
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = "import sys\nfrom edgekit.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit: pass\n"
+    done = _python(code + "print(sorted(sys.modules), file=sys.stderr)")
+    loaded = set(eval(done.stderr))
+    assert "numpy" not in loaded
+    assert "yaml" not in loaded
+    assert loaded.isdisjoint(VENDORS)
+    assert (
+        len({name for name in loaded if name.startswith("edgekit.")} - {f"edgekit.commands.{n}" for n in command_names()}) < 20
+    )
+
+
+def test_import_edgekit_imports_nothing_of_what_it_holds() -> None:
+    loaded = eval(_python("import sys\nimport edgekit\nprint(set(sys.modules))").stdout)
+    assert {name for name in loaded if name.startswith("edgekit.")} == set()
+    assert loaded.isdisjoint({"numpy", "msgspec", "yaml", *VENDORS})
+
+
+def test_a_name_that_edgekit_does_not_have_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = edgekit.nonsense
