@@ -1,0 +1,167 @@
+"""Where integers stand in a graph, and their parameters, for one family of engines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.groups import same_scale_groups
+from edgekit.converters.quantize.histogram import Histogram, merge_all, observe
+from edgekit.converters.quantize.parameters import Quantization, QuantParams
+from edgekit.converters.quantize.ranges import Range, choose, fixed, min_max, parameters
+from edgekit.converters.quantize.roles import HEAVY, absorbed_by, bias_of, data_inputs, is_float
+from edgekit.converters.quantize.schemes import DIALECTS, Dialect, SchemeName
+from edgekit.converters.quantize.tail import float_tail
+from edgekit.converters.quantize.tensorrt_rules import excluded, quantized_inputs
+from edgekit.converters.quantize.weights import output_axis, weight_name, weight_params, widest
+
+
+def assign(graph: Graph, calibration: Calibration, *, scheme: SchemeName) -> Quantization:
+    """Parameters for every tensor that `scheme` stores as integers, and the nodes it leaves in float.
+
+    Except for "tensorrt" (inputs of heavy operators only), every float tensor that a quantized node reads or writes has
+    parameters, graph inputs and outputs included; `weights` also holds those of constant operands of elementwise nodes.
+    Raises `ConversionError` when the calibration did not see one of the graph's activations.
+    """
+    dialect = DIALECTS[scheme]
+    plan = _plan(graph, calibration, dialect)
+    wanted = quantized_inputs(graph, plan.float_nodes) if dialect.heavy_inputs_only else _touched(graph, plan.float_nodes)
+    chosen = _parameters(graph, plan, dialect)
+    activations = {name: chosen[name] for name in plan.activations if name in wanted}
+    weights = _weights(graph, plan.float_nodes, activations, dialect)
+    operands = _operands(graph, plan.float_nodes) if not dialect.heavy_inputs_only else frozenset()
+    return Quantization(
+        activations=activations,
+        weights={**{name: chosen[name] for name in sorted(operands)}, **weights},
+        float_nodes=plan.float_nodes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Plan:
+    """What is known before parameters are chosen: nodes in float, and the histograms of all float tensors that matter."""
+
+    float_nodes: frozenset[str]
+    activations: tuple[str, ...]
+    histograms: Mapping[str, Histogram]
+    unclipped: frozenset[str]
+    ungrouped: frozenset[str]
+
+
+def _plan(graph: Graph, calibration: Calibration, dialect: Dialect) -> _Plan:
+    activations = tuple(name for name in _computed(graph) if is_float(graph, name))
+    histograms = {name: calibration.histogram(name) for name in activations}
+    tail = float_tail(graph, {name: min_max(histogram) for name, histogram in histograms.items()})
+    unfit = {node.name for node in graph.nodes if not _fits(graph, node, dialect)}
+    float_nodes = tail | unfit
+    constants = {name: observe(graph.constants[name]) for name in _operands(graph, float_nodes)}
+    return _Plan(
+        float_nodes=float_nodes,
+        activations=activations,
+        histograms={**histograms, **constants},
+        ungrouped=tail if dialect.heavy_inputs_only else float_nodes,
+        unclipped=graph.output_names | {spec.name for spec in graph.inputs} | _read_by(graph, tail),
+    )
+
+
+def _computed(graph: Graph) -> Iterator[str]:
+    """Graph inputs and every tensor that a node writes and something reads, in order."""
+    yield from (spec.name for spec in graph.inputs)
+    for node in graph.nodes:
+        yield from (name for name in node.outputs if name in graph.consumers or name in graph.output_names)
+
+
+def _fits(graph: Graph, node: Node, dialect: Dialect) -> bool:
+    """Whether a node can compute on integers: a supported operator, with constant finite weights where it needs them."""
+    if dialect.heavy_inputs_only and excluded(graph, node):
+        return False
+    if node.op not in dialect.operators or not any(is_float(graph, name) for name in node.inputs):
+        return False
+    if node.op == "MatMul":
+        return not dialect.heavy_inputs_only or bool(weight_name(graph, node))
+    if node.op in HEAVY:
+        unscaled = node.attributes.get("alpha", 1.0) == 1.0 and node.attributes.get("beta", 1.0) == 1.0
+        return (
+            bool(weight_name(graph, node))
+            and unscaled
+            and (len(node.inputs) < 3 or not node.inputs[2] or bias_of(graph, node) is not None)
+        )
+    return True
+
+
+def _touched(graph: Graph, float_nodes: frozenset[str]) -> frozenset[str]:
+    """Every tensor that a quantized node reads as data or writes."""
+    quantized = [node for node in graph.nodes if node.name not in float_nodes]
+    return frozenset(name for node in quantized for name in (*data_inputs(graph, node), *node.outputs) if name)
+
+
+def _read_by(graph: Graph, names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name for node in graph.nodes if node.name in names for name in node.inputs)
+
+
+def _operands(graph: Graph, float_nodes: frozenset[str]) -> frozenset[str]:
+    """Float constants that quantized nodes read as data rather than as weights."""
+    nodes = (node for node in graph.nodes if node.name not in float_nodes and not weight_of(graph, node))
+    return frozenset(
+        name for node in nodes for name in data_inputs(graph, node) if name in graph.constants and graph.constants[name].size
+    )
+
+
+def weight_of(graph: Graph, node: Node) -> str:
+    """The constant weight of a heavy node, or empty."""
+    return weight_name(graph, node) if node.op in HEAVY else ""
+
+
+def _parameters(graph: Graph, plan: _Plan, dialect: Dialect) -> Mapping[str, QuantParams]:
+    """Parameters of every tensor with a histogram: one choice per same-scale group, clamped tensors as their clamp's output."""
+    pinned = dict(_pinned(graph, plan, dialect))
+    ranges = {name: min_max(histogram) for name, histogram in plan.histograms.items()}
+    chosen: dict[str, QuantParams] = {}
+    for group in same_scale_groups(graph, ranges, pinned, without=plan.ungrouped):
+        params = next((pinned[name] for name in group if name in pinned), None)
+        chosen |= dict.fromkeys(group, params or parameters(_range(group, plan, dialect), dialect.activations))
+    for name in reversed(plan.activations):
+        clamp = absorbed_by(graph, name)
+        if clamp is not None and clamp.name not in plan.ungrouped:
+            chosen[name] = chosen[clamp.output]
+    return chosen
+
+
+def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, QuantParams]]:
+    """Outputs whose parameters do not depend on data. (Symmetric schemes quantize no such output.)"""
+    for node in graph.nodes:
+        params = None if dialect.activations.symmetric else fixed(node.op, dialect.activations.dtype)
+        if params is not None and node.name not in plan.float_nodes and node.output in plan.histograms:
+            yield node.output, params
+
+
+def _range(group: tuple[str, ...], plan: _Plan, dialect: Dialect) -> Range:
+    histogram = merge_all([plan.histograms[name] for name in group])
+    return min_max(histogram) if plan.unclipped & set(group) else choose(histogram, dialect.activations)
+
+
+def _weights(
+    graph: Graph, float_nodes: frozenset[str], activations: Mapping[str, QuantParams], dialect: Dialect
+) -> Mapping[str, QuantParams]:
+    """Parameters of the weights of quantized heavy nodes; a weight that several nodes share gets scales that suit all."""
+    found: dict[str, QuantParams] = {}
+    for node in graph.nodes:
+        name = weight_of(graph, node) if node.name not in float_nodes else ""
+        if name:
+            params = _weight(graph, node, activations, dialect)
+            found[name] = widest(found[name], params) if name in found else params
+    return found
+
+
+def _weight(graph: Graph, node: Node, activations: Mapping[str, QuantParams], dialect: Dialect) -> QuantParams:
+    """Parameters of one node's weight, with room for its bias where the engine stores that as int32."""
+    name, bias = weight_of(graph, node), bias_of(graph, node)
+    source = next((activations[other] for other in node.inputs[:2] if other != name and other in activations), None)
+    return weight_params(
+        graph.constants[name],
+        output_axis(graph, node) if node.op in dialect.per_channel else None,
+        bias=graph.constants[bias] if bias and not dialect.heavy_inputs_only else None,
+        input_scale=float(source.scale[0]) if source is not None else None,
+    )

@@ -1,0 +1,162 @@
+"""Calibration: run the float graph over sample inputs and record how every activation spreads.
+
+Samples stream through once. No activation outlives its sample, and when a graph's activations together would be too large
+they are fetched by several models in turn, so memory is bounded by the budget, not by the graph or the number of samples.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.converters.graph import Array, Graph
+from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.histogram import Histogram, merge, observe
+from edgekit.core.errors import InputError
+from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.schema import TensorSpec
+
+Feed = Mapping[str, Array]
+Executor = Callable[[bytes], Callable[[Feed], Feed]]
+
+BUDGET_BYTES = 256 << 20
+"""Activations that one run may return."""
+FEW = 8
+HINT = "give a folder of pictures like those the device will see: --calibration DIR"
+
+
+def calibrate(
+    graph: Graph, samples: Iterable[Feed], execute: Executor, *, progress: Progress = silent, budget_bytes: int = BUDGET_BYTES
+) -> Calibration:
+    """Histograms of every float activation of `graph` over `samples` (input name -> array of the input's shape and dtype).
+
+    `execute` loads a serialized ONNX model and returns a function from a feed to all outputs by name.
+    Raises `InputError` when there are no samples, when one does not fit the inputs or is not finite, when all of them together
+    are one constant value, or when an activation becomes NaN or infinite (the message names the sample and the tensor).
+    """
+    wanted = _activations(graph)
+    runs = [execute(to_bytes(graph, chunk)) for chunk in _chunks(graph, wanted, budget_bytes)]
+    total = len(samples) if isinstance(samples, Sequence) else 0
+    stream = _Stream(inputs=graph.inputs, digest=hashlib.sha256(), distinct=set())
+    found: dict[str, Histogram] = {}
+    for index, sample in enumerate(samples):
+        _check(index, sample, graph.inputs)
+        stream.take(sample)
+        for name, values in _fetch(runs, sample):
+            _record(found, index, name, values)
+        progress(Event(stage="calibrate", done=index + 1, total=total))
+    _check_spread(found, graph, stream.samples)
+    return Calibration(
+        histograms={name: found[name] for name in wanted if name in found},
+        samples=stream.samples,
+        sha256=stream.digest.hexdigest(),
+        notes=stream.notes(),
+    )
+
+
+@dataclass(kw_only=True)
+class _Stream:
+    """What is remembered of the samples themselves: a running hash, and one hash each."""
+
+    inputs: tuple[TensorSpec, ...]
+    digest: hashlib._Hash
+    distinct: set[bytes]
+    samples: int = 0
+
+    def take(self, sample: Feed) -> None:
+        one = hashlib.sha256()
+        for spec in self.inputs:
+            one.update(f"{spec.name}:{spec.dtype}:{spec.shape};".encode())
+            one.update(np.ascontiguousarray(sample[spec.name]).data)
+        self.digest.update(one.digest())
+        self.distinct.add(one.digest())
+        self.samples += 1
+
+    def notes(self) -> tuple[str, ...]:
+        count = len(self.distinct)
+        said = f"calibrated on {count} different samples" if count > 1 else "calibrated on a single sample"
+        return (
+            (f"{said}: ranges may be too narrow for what the device will see (32 or more are better)",) if count < FEW else ()
+        )
+
+
+def _activations(graph: Graph) -> tuple[str, ...]:
+    """Every computed float tensor, inputs first, in order."""
+    names = [*(spec.name for spec in graph.inputs), *(name for node in graph.nodes for name in node.outputs if name)]
+    floats = (name for name in names if name in graph.specs and graph.specs[name].dtype in ("float32", "float64", "float16"))
+    return tuple(name for name in floats if math.prod(graph.shape(name)) > 0)
+
+
+def _chunks(graph: Graph, names: Sequence[str], budget_bytes: int) -> Iterator[tuple[str, ...]]:
+    """Computed tensors in groups that fit the budget (a tensor larger than the budget goes alone); at least one group."""
+    inputs = {spec.name for spec in graph.inputs}
+    chunk: list[str] = []
+    used = 0
+    for name in (name for name in names if name not in inputs):
+        size = 4 * math.prod(graph.shape(name))
+        if chunk and used + size > budget_bytes:
+            yield tuple(chunk)
+            chunk, used = [], 0
+        chunk.append(name)
+        used += size
+    yield tuple(chunk)
+
+
+def _fetch(runs: Sequence[Callable[[Feed], Feed]], sample: Feed) -> Iterator[tuple[str, Array]]:
+    """The sample's inputs and then every activation, each once."""
+    seen = set(sample)
+    yield from sample.items()
+    for run in runs:
+        outputs = run(sample)
+        yield from ((name, values) for name, values in outputs.items() if name not in seen)
+        seen |= set(outputs)
+
+
+def _record(found: dict[str, Histogram], index: int, name: str, values: Array) -> None:
+    if values.dtype.kind != "f" or values.size == 0:
+        return
+    try:
+        seen = observe(values, phase=index * 7919)
+    except ValueError as exc:
+        raise InputError(
+            f"calibration sample {index}: tensor {name!r}: {exc}", "leave that sample out, or check the model"
+        ) from exc
+    found[name] = merge(found[name], seen) if name in found else seen
+
+
+def _check(index: int, sample: Feed, inputs: Sequence[TensorSpec]) -> None:
+    """Raise `InputError` unless the sample has exactly the inputs, with their shapes and dtypes, and finite values."""
+    needed, given = {spec.name for spec in inputs}, set(sample)
+    if needed != given:
+        raise InputError(
+            f"calibration sample {index} has inputs {sorted(given)}, the model needs {sorted(needed)}",
+            "name the arrays as the inputs",
+        )
+    for spec in inputs:
+        values = np.asarray(sample[spec.name])
+        if values.shape != spec.shape:
+            raise InputError(
+                f"calibration sample {index}: {spec.name!r} has shape {values.shape}, the model needs {spec.shape}", HINT
+            )
+        if values.dtype.name != spec.dtype:
+            raise InputError(
+                f"calibration sample {index}: {spec.name!r} is {values.dtype.name}, the model needs {spec.dtype}", HINT
+            )
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            wrong = "NaN" if np.isnan(values).any() else "infinity"
+            raise InputError(f"calibration sample {index}: input {spec.name!r} holds {wrong}", "leave that sample out")
+
+
+def _check_spread(found: Mapping[str, Histogram], graph: Graph, samples: int) -> None:
+    """Raise `InputError` when there was nothing to learn from."""
+    if samples == 0:
+        raise InputError("there are no calibration samples", HINT)
+    inputs = [found[spec.name] for spec in graph.inputs if spec.name in found]
+    if inputs and all(histogram.minimum == histogram.maximum for histogram in inputs):
+        value = inputs[0].minimum
+        raise InputError(f"calibration data is constant: every value of all {samples} samples is {value:g}", HINT)

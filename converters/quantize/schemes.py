@@ -1,0 +1,45 @@
+"""How each family of engines wants its integers: types, symmetry, which operators, which weights per channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from edgekit.converters.quantize.ranges import Scheme
+from edgekit.converters.quantize.roles import HEAVY, MOVES, TFLITE_INT8
+
+SchemeName = Literal["tflite", "edgetpu", "ort-x86", "ort-arm", "tensorrt"]
+
+ORT_INT8 = frozenset(
+    {
+        *("Conv", "Gemm", "MatMul", "Add", "Mul", "Concat", "Where", "Relu", "Clip"),
+        *("Sigmoid", "Softmax", "LeakyRelu", "AveragePool", "GlobalAveragePool", "MaxPool", "Resize"),
+        *(MOVES - {"Pad", "Tile", "Dropout", "Identity"}),
+    }
+)
+"""Operators that ONNX Runtime's CPU provider fuses with surrounding Q/DQ or moves Q/DQ across (qdq_selector_action_transformer.cc)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """One way to put integers into a graph.
+
+    `operators` may compute on integers; `heavy_inputs_only` quantizes nothing but what multiply-accumulate operators read.
+    """
+
+    activations: Scheme
+    operators: frozenset[str]
+    per_channel: frozenset[str]
+    heavy_inputs_only: bool = False
+
+
+DIALECTS: Mapping[SchemeName, Dialect] = {
+    "tflite": Dialect(activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY),
+    "edgetpu": Dialect(activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY - {"Gemm", "MatMul"}),
+    "ort-x86": Dialect(activations=Scheme(dtype="uint8"), operators=ORT_INT8, per_channel=HEAVY),
+    "ort-arm": Dialect(activations=Scheme(dtype="int8"), operators=ORT_INT8, per_channel=HEAVY),
+    "tensorrt": Dialect(
+        activations=Scheme(dtype="int8", symmetric=True), operators=HEAVY, per_channel=HEAVY, heavy_inputs_only=True
+    ),
+}
