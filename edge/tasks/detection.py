@@ -1,0 +1,109 @@
+"""Boxes in a picture: decoded, suppressed and mapped back to its pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.core.errors import InputError, Unsupported
+from edgekit.core.schema import Postprocess, Preprocess
+from edgekit.tasks.head import Candidates, Floats
+from edgekit.tasks.preprocess import Placement
+from edgekit.tasks.recognise import head
+
+CANDIDATE_LIMIT = 3000
+"""Suppression looks at this many best candidates; far more than any of the known models gives at a score of 0.01."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detections:
+    """What was found, as columns, best first.
+
+    `boxes` float32 [N, 4] (x1, y1, x2, y2) and `landmarks` float32 [N, K, 2] are in pixels of the picture, `scores` float32
+    [N] in 0..1, `class_ids` int64 [N] and `labels` name the classes.
+    """
+
+    boxes: Floats
+    scores: Floats
+    class_ids: NDArray[np.int64]
+    labels: tuple[str, ...]
+    landmarks: Floats | None = None
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def detect(
+    outputs: Mapping[str, NDArray[Any]], postprocess: Postprocess, preprocess: Preprocess, placement: Placement
+) -> Detections:
+    """What the model's `outputs` (by source name, floats) show, in pixels of the picture that was prepared.
+
+    Raises `Unsupported` when the model classifies or its head is unknown, `InputError` when an output has other shapes than
+    the head has or holds NaN.
+    """
+    if postprocess.task != "detection":
+        raise Unsupported(f"this model does {postprocess.task}, not detection", "which model finds boxes?")
+    _refuse_nan(outputs)
+    candidates: Candidates = head(postprocess.head).decode(outputs, preprocess, postprocess)
+    kept = nms(candidates.boxes, candidates.scores, candidates.class_ids, postprocess.iou_threshold)
+    boxes = placement.boxes_to_image(candidates.boxes[kept])
+    seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    kept, boxes = kept[seen], boxes[seen]
+    class_ids = candidates.class_ids[kept]
+    return Detections(
+        boxes=boxes,
+        scores=np.minimum(candidates.scores[kept], 1).astype(np.float32),
+        class_ids=class_ids,
+        labels=tuple(postprocess.labels[index] for index in class_ids),
+        landmarks=None if candidates.landmarks is None else placement.points_to_image(candidates.landmarks[kept]),
+    )
+
+
+def nms(boxes: Floats, scores: Floats, class_ids: NDArray[np.int64], iou_threshold: float) -> NDArray[np.intp]:
+    """Greedy suppression within each class: positions of the boxes [N, 4] that stay, best first.
+
+    A box goes when its overlap (intersection over union) with a better one of its class is above `iou_threshold`. Equal
+    scores keep their order. Only the best `CANDIDATE_LIMIT` boxes are looked at.
+    """
+    order = np.argsort(-scores, kind="stable")[:CANDIDATE_LIMIT]
+    kept = []
+    while order.size:
+        best, others = order[0], order[1:]
+        kept.append(best)
+        rival = (class_ids[others] == class_ids[best]) & (iou(boxes[best : best + 1], boxes[others])[0] > iou_threshold)
+        order = others[~rival]
+    return np.array(kept, dtype=np.intp)
+
+
+def iou(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """Intersection over union of every box of `first` [N, 4] with every one of `second` [M, 4]: [N, M], 0 for empty boxes."""
+    shared = intersection(first, second)
+    union = area(first)[:, None] + area(second)[None] - shared
+    return np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+
+
+def intersection(first: Floats, second: Floats) -> NDArray[np.float64]:
+    """Shared area of every pair of boxes: [N, M] in square pixels."""
+    one, other = first[:, None].astype(np.float64), second[None].astype(np.float64)
+    sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
+    shared: NDArray[np.float64] = np.clip(sides, 0, None).prod(axis=-1)
+    return shared
+
+
+def area(boxes: Floats) -> NDArray[np.float64]:
+    """Area of each box [N, 4], 0 when its corners are swapped."""
+    square: NDArray[np.float64] = np.clip(boxes[:, 2:].astype(np.float64) - boxes[:, :2], 0, None).prod(axis=-1)
+    return square
+
+
+def _refuse_nan(outputs: Mapping[str, NDArray[Any]]) -> None:
+    for name, array in outputs.items():
+        wrong = int(np.isnan(array).sum())
+        if wrong:
+            raise InputError(
+                f"output {name!r} holds {wrong} NaN among {array.size} values", "does the source model give them too?"
+            )

@@ -1,0 +1,1 @@
+"""One file for each family of model ends. Adding a head is adding a file."""
