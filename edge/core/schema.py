@@ -91,8 +91,11 @@ class Device(Value, frozen=True, kw_only=True):
     isa: str
     engines: tuple[Engine, ...]
     aliases: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    """Device-tree `compatible` strings of this board; `*` stands for anything."""
     accelerators: tuple[Accelerator, ...] = ()
     facts: Mapping[str, Fact] = {}
+    """By name, out of the vocabulary of `edgekit.core.facts`; what is not known is absent."""
     power_modes: tuple[PowerMode, ...] = ()
     notes: tuple[str, ...] = ()
 
