@@ -6,6 +6,7 @@ Also an executor for the converters (`execute`), which run models that are still
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -63,13 +64,14 @@ class _OnnxRuntime:
 
 
 def execute(
-    model: bytes, *, optimisation: Optimisation = "all", threads: int = 0
+    model: bytes | Path, *, optimisation: Optimisation = "all", threads: int = 0
 ) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
-    """A serialized ONNX model as a function: feed by name -> every graph output by name (new arrays).
+    """An ONNX model, serialized or in a file, as a function: feed by name -> every graph output by name (new arrays).
 
     Raises `ArtifactError` for bytes that are not a model and `DeviceError` when ONNX Runtime refuses to load or run it.
     """
-    return OnnxSession(_open(model, _options(threads, optimisation), "the model")).run
+    source, what = (str(model), model.name) if isinstance(model, Path) else (model, "the model")
+    return OnnxSession(_open(source, _options(threads, optimisation), what)).run
 
 
 def _options(threads: int, optimisation: Optimisation, *, dialect: str = "") -> Any:
