@@ -10,7 +10,8 @@ from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.groups import same_scale_groups
 from edgekit.converters.quantize.histogram import Histogram, merge_all, observe
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
-from edgekit.converters.quantize.ranges import Range, choose, fixed, min_max, parameters
+from edgekit.converters.quantize.ranges import Range, choose, fixed, identity, min_max, parameters
+from edgekit.converters.quantize.responses import response_of
 from edgekit.converters.quantize.roles import HEAVY, absorbed_by, bias_of, data_inputs, is_float
 from edgekit.converters.quantize.schemes import DIALECTS, Dialect, SchemeName
 from edgekit.converters.quantize.tail import float_tail
@@ -121,7 +122,7 @@ def _parameters(graph: Graph, plan: _Plan, dialect: Dialect) -> Mapping[str, Qua
     chosen: dict[str, QuantParams] = {}
     for group in same_scale_groups(graph, ranges, pinned, without=plan.ungrouped):
         params = next((pinned[name] for name in group if name in pinned), None)
-        chosen |= dict.fromkeys(group, params or parameters(_range(group, plan, dialect), dialect.activations))
+        chosen |= dict.fromkeys(group, params or parameters(_range(graph, group, plan, dialect), dialect.activations))
     for name in reversed(plan.activations):
         clamp = absorbed_by(graph, name)
         if clamp is not None and clamp.name not in plan.ungrouped:
@@ -137,9 +138,11 @@ def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, 
             yield node.output, params
 
 
-def _range(group: tuple[str, ...], plan: _Plan, dialect: Dialect) -> Range:
+def _range(graph: Graph, group: tuple[str, ...], plan: _Plan, dialect: Dialect) -> Range:
     histogram = merge_all([plan.histograms[name] for name in group])
-    return min_max(histogram) if plan.unclipped & set(group) else choose(histogram, dialect.activations)
+    if plan.unclipped & set(group):
+        return min_max(histogram)
+    return choose(histogram, dialect.activations, response_of(graph, group[0]) if len(group) == 1 else identity)
 
 
 def _weights(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,16 @@ from edgekit.converters.quantize.histogram import Histogram
 from edgekit.converters.quantize.parameters import LIMITS, IntegerType, QuantParams
 
 PERCENTILES = (99.9, 99.99, 99.999)
-SHRINK = tuple(1 - step / 20 for step in range(1, 15))
+SHRINK = (0.97, 0.93, 0.88, 0.82, 0.75, 0.67, 0.57, 0.46, 0.34)
+ROUNDS = 2
 SMALLEST_SCALE = 1e-12
+
+Response = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def identity(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The response of an operator that uses every value as it is."""
+    return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,28 +55,35 @@ def min_max(histogram: Histogram) -> Range:
     return Range(low=min(histogram.minimum, 0.0), high=max(histogram.maximum, 0.0))
 
 
-def choose(histogram: Histogram, scheme: Scheme) -> Range:
+def choose(histogram: Histogram, scheme: Scheme, response: Response = identity) -> Range:
     """The candidate range with the least expected squared error over the histogram.
 
-    Candidates: minimum and maximum, three percentiles, and proportional shrinkings of either end. Rounding and clipping
-    errors are weighed against each other as in OCTAV and the mean-squared-error observers of the literature (arXiv 2106.08295).
-    Ties go to the wider range.
+    Candidates are minimum and maximum, three percentiles, and shrinkings of either end, so that rounding and clipping errors are
+    weighed against each other (the mean-squared-error search of arXiv 2106.08295). `response` is what alone is done with the
+    values: the error is measured behind it, so that a Sigmoid's input need not reach where Sigmoid is flat.
     """
     whole = min_max(histogram)
     if whole.span == 0:
         return whole
-    candidates = [whole, *_percentiles(histogram), *_shrunk(whole)]
-    errors = [expected_error(histogram, parameters(candidate, scheme)) for candidate in candidates]
-    return candidates[int(np.argmin(np.array(errors) * (1 + 1e-9 * (np.arange(len(errors)) > 0))))]
+    best = _best([whole, *_percentiles(histogram)], histogram, scheme, response)
+    for _ in range(ROUNDS):
+        best = _best([best, *(Range(low=best.low * share, high=best.high) for share in SHRINK)], histogram, scheme, response)
+        best = _best([best, *(Range(low=best.low, high=best.high * share) for share in SHRINK)], histogram, scheme, response)
+    return best
 
 
-def expected_error(histogram: Histogram, params: QuantParams) -> float:
-    """Mean squared difference between the histogram's values (bin centres) and what the integers give back."""
+def expected_error(histogram: Histogram, params: QuantParams, response: Response = identity) -> float:
+    """Mean squared difference behind `response` between the histogram's values (bin centres) and what the integers give back."""
     low, high = LIMITS[params.dtype]
     scale, zero_point = float(params.scale[0]), int(params.zero_point[0])
     centres = histogram.centres
     restored = (np.clip(np.rint(centres / scale) + zero_point, low, high) - zero_point) * scale
-    return float(histogram.counts @ (restored - centres) ** 2) / max(histogram.total, 1)
+    return float(histogram.counts @ (response(restored) - response(centres)) ** 2) / max(histogram.total, 1)
+
+
+def _best(candidates: Sequence[Range], histogram: Histogram, scheme: Scheme, response: Response) -> Range:
+    """The candidate with the least expected error; the first of equals."""
+    return min(candidates, key=lambda candidate: expected_error(histogram, parameters(candidate, scheme), response))
 
 
 def parameters(interval: Range, scheme: Scheme) -> QuantParams:
@@ -135,12 +150,3 @@ def _percentiles(histogram: Histogram) -> Iterator[Range]:
         low = max((histogram.start + first) * histogram.width, histogram.minimum)
         high = min((histogram.start + last + 1) * histogram.width, histogram.maximum)
         yield Range(low=min(low, 0.0), high=max(high, 0.0))
-
-
-def _shrunk(whole: Range) -> Iterator[Range]:
-    """Both ends pulled in by the same share, and for two-sided ranges each end alone."""
-    for share in SHRINK:
-        yield Range(low=whole.low * share, high=whole.high * share)
-        if whole.low < 0 < whole.high:
-            yield Range(low=whole.low, high=whole.high * share)
-            yield Range(low=whole.low * share, high=whole.high)

@@ -1,0 +1,96 @@
+"""ONNX for ONNX Runtime: the clean graph in float, with half-precision weights, or with integers as its CPU kernels fuse them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from edgekit.converters.graph import Array, Graph, Node
+from edgekit.converters.graph_onnx import element_type, to_bytes
+from edgekit.converters.lower.base import Lowered
+from edgekit.converters.lower.qdq import dress, dressing_of
+from edgekit.converters.quantize.parameters import Quantization
+from edgekit.converters.quantize.roles import absorbed_by, is_float
+from edgekit.core.errors import ConversionError
+from edgekit.core.schema import Port, Precision
+
+MODEL = "model.onnx"
+HALF_MAX = float(np.finfo(np.float16).max)
+SMALL = 32
+"""Constants with fewer values stay float32: scales and bounds weigh nothing and matter much."""
+
+NOTES: Mapping[str, str] = {
+    "fp16": "weights are stored in half precision and computed with in float32, for ONNX Runtime's CPU kernels are float32",
+    "arm": "integers are int8; elsewhere than on Arm set the session option session.qdqisint8allowed=1 to have them fused",
+    "x86": "integers are uint8 with int8 weights; on x86 without VNNI set the session option session.x64quantprecision=1",
+}
+
+
+def lower(
+    graph: Graph, *, precision: Precision, dialect: Literal["x86", "arm"] = "x86", quantization: Quantization | None = None
+) -> Lowered:
+    """The ONNX file of `graph` at a precision; inputs and outputs keep their names, shapes and float32.
+
+    "int8" needs the `Quantization` of scheme "ort-x86" or "ort-arm". Raises `ConversionError` without one, or when the
+    precision is not one that ONNX Runtime's CPU provider knows.
+    """
+    if precision == "fp32":
+        return _lowered(graph, graph)
+    if precision == "fp16":
+        return _lowered(graph, with_half_weights(graph), notes=(NOTES["fp16"],))
+    if precision != "int8" or quantization is None:
+        reason = (
+            "int8 needs a quantization" if precision == "int8" else f"there is no {precision} form of ONNX for ONNX Runtime"
+        )
+        raise ConversionError(reason, "choose fp32, fp16 or int8 with calibration data")
+    return _lowered(
+        graph, with_integers(graph, quantization), float_layers=_float_layers(graph, quantization), notes=(NOTES[dialect],)
+    )
+
+
+def with_integers(graph: Graph, quantization: Quantization) -> Graph:
+    """The graph with a Q/DQ pair on every quantized tensor, but none between a computation and the clamp that it absorbs."""
+    bare = frozenset(name for name in quantization.activations if absorbed_by(graph, name) is not None)
+    return dress(graph, dressing_of(quantization, reads=lambda node, name: True, integers=True, bare=bare))
+
+
+def with_half_weights(graph: Graph) -> Graph:
+    """The graph with its large float32 constants stored as float16 behind a Cast; those beyond float16's range stay."""
+    halves = {name: value.astype(np.float16) for name, value in graph.constants.items() if _fits_half(value)}
+    stored = {f"{name}/float16": value for name, value in halves.items()}
+    casts = [
+        Node(
+            op="Cast",
+            name=f"{name}/Cast",
+            inputs=(f"{name}/float16",),
+            outputs=(name,),
+            attributes={"to": element_type("float32")},
+        )
+        for name in halves
+    ]
+    constants = {name: value for name, value in graph.constants.items() if name not in halves}
+    return replace(graph, constants=constants).with_nodes((*casts, *graph.nodes), constants=stored)
+
+
+def _fits_half(value: Array) -> bool:
+    return value.dtype == np.float32 and value.size >= SMALL and bool(np.abs(value).max() <= HALF_MAX)
+
+
+def _float_layers(graph: Graph, quantization: Quantization) -> tuple[str, ...]:
+    """Names of the nodes that compute in float."""
+    nodes = (node for node in graph.nodes if node.name in quantization.float_nodes)
+    return tuple(node.name for node in nodes if any(is_float(graph, name) for name in node.outputs))
+
+
+def _lowered(source: Graph, graph: Graph, *, float_layers: tuple[str, ...] = (), notes: tuple[str, ...] = ()) -> Lowered:
+    return Lowered(
+        files={MODEL: to_bytes(graph)},
+        roles={MODEL: "model"},
+        inputs=tuple(Port(source=spec, engine=spec) for spec in source.inputs),
+        outputs=tuple(Port(source=spec, engine=spec) for spec in source.outputs),
+        float_layers=float_layers,
+        notes=notes,
+    )
