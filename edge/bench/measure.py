@@ -1,0 +1,120 @@
+"""Measure artifacts: several fresh processes each, taken in turns so that a machine that drifts is unfair to none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from edgekit.artifact import read
+from edgekit.bench import launch
+from edgekit.bench.environment import environment
+from edgekit.bench.flags import flags_of
+from edgekit.bench.on_target import on_target
+from edgekit.bench.order import Done, Launch, Order
+from edgekit.bench.percentiles import CONFIDENCE, samples_needed
+from edgekit.bench.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
+from edgekit.bench.scenarios import TIMED, checked_scenario, rate_for
+from edgekit.bench.summarise import summarise
+from edgekit.core.errors import UsageError
+from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.schema import Artifact
+
+WARMUP_LIMIT_S = 1.0
+
+
+def measure(
+    paths: Sequence[Path],
+    *,
+    scenario: str,
+    duration_s: float,
+    rate_hz: float | None,
+    runtime: str,
+    threads: int,
+    restarts: int,
+    progress: Progress = silent,
+    launch: Launch = launch.here,
+) -> Report:
+    """Measure every artifact and report. See `edgekit.bench.bench`, which is its face."""
+    _check(paths, duration_s, restarts, threads)
+    method = _method(scenario, duration_s, restarts, rate_hz)
+    artifacts = [read(path) for path in paths]
+    conditions = environment()
+    done: list[list[Done]] = [[] for _ in artifacts]
+    for turn in range(restarts):
+        for artifact, answers in zip(artifacts, done, strict=True):
+            progress(Event(stage=f"measure {artifact.path.name}", done=turn, total=restarts))
+            answers.append(launch(_order(artifact, method, runtime, threads)))
+    results = [_result(artifact, answers, conditions, method) for artifact, answers in zip(artifacts, done, strict=True)]
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))
+
+
+def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int) -> None:
+    if not paths:
+        raise UsageError("there is nothing to measure", "edgekit bench ARTIFACT")
+    if not (math.isfinite(duration_s) and duration_s > 0):
+        raise UsageError(f"the duration must be a positive number of seconds, got {duration_s:g}")
+    if restarts < 1:
+        raise UsageError(f"restarts must be 1 or more, got {restarts}")
+    if threads < 0:
+        raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
+
+
+def _method(scenario: str, duration_s: float, restarts: int, rate_hz: float | None) -> Method:
+    known = checked_scenario(scenario)
+    return Method(
+        scenario=known,
+        duration_s=duration_s,
+        restarts=restarts,
+        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s),
+        rate_hz=rate_for(known, rate_hz),
+        confidence=CONFIDENCE,
+        timed=TIMED,
+    )
+
+
+def _order(artifact: Artifact, method: Method, runtime: str, threads: int) -> Order:
+    return Order(
+        artifact=str(artifact.path.resolve()),
+        runtime=runtime,
+        threads=threads,
+        scenario=method.scenario,
+        rate_hz=method.rate_hz,
+        duration_s=method.duration_s,
+        warmup_limit_s=method.warmup_limit_s,
+        minimum_samples=math.ceil(samples_needed(90.0) / method.restarts),
+    )
+
+
+def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment, method: Method) -> Result:
+    runs = tuple(answer.run for answer in answers)
+    result = Result(
+        subject=_subject(artifact),
+        engine=answers[0].engine,
+        on_target=on_target(artifact.manifest.target, answers[0].engine, conditions),
+        input=answers[0].input,
+        summary=summarise(runs),
+        flags=(),
+        runs=runs,
+    )
+    return msgspec.structs.replace(result, flags=flags_of(result, conditions, method))
+
+
+def _subject(artifact: Artifact) -> Subject:
+    manifest = artifact.manifest
+    return Subject(
+        name=manifest.name,
+        folder=artifact.path.name,
+        sha256=artifact.sha256,
+        device=manifest.target.device,
+        target_runtime=manifest.target.runtime,
+        precision=manifest.target.precision,
+        format=manifest.target.format,
+        bytes=sum(file.bytes for file in manifest.files if file.role == "model"),
+        parity=manifest.parity,
+        accuracy=manifest.accuracy,
+    )

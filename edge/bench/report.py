@@ -1,0 +1,234 @@
+"""The nouns of a benchmark report. Its published JSON Schema is generated from these classes (`json_schema`).
+
+Times are in the unit of their name; a value that could not be measured is null, never zero. Scenarios, meters and
+stages that come later are fields with defaults: an old report stays readable.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from edgekit.core.errors import InputError, NotFound
+from edgekit.core.files import write_atomically
+from edgekit.core.schema import Accuracy, Parity, Precision, Value
+from edgekit.pages import embedded_data
+
+REPORT_VERSION = 1
+REPORT_LIMIT_BYTES = 256 << 20
+Scenario = Literal["single-stream", "periodic"]
+
+
+class Full(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """A value that is written with all its fields, so that readers of a report need no knowledge of defaults."""
+
+
+class Percentile(Full, frozen=True, kw_only=True):
+    """A percentile of the pooled latencies. Each bound alone holds with the method's confidence."""
+
+    level: float
+    value_ms: float
+    lower_ms: float
+    upper_ms: float
+
+
+class Reading(Full, frozen=True, kw_only=True):
+    """What the sensors said between two inferences, `at_s` seconds after the timed region began."""
+
+    at_s: float
+    rss_bytes: int | None = None
+    temperature_c: float | None = None
+    clock_mhz: float | None = None
+
+
+class Warmup(Full, frozen=True, kw_only=True):
+    """What ran before the timed region, and whether it ended because latency had settled."""
+
+    runs: int
+    seconds: float
+    steady: bool
+
+
+class Run(Full, frozen=True, kw_only=True):
+    """One process: cold start, warm-up, timed region. `latencies_ns` are the raw samples in the order they were taken."""
+
+    load_ms: float
+    first_ms: float
+    warmup: Warmup
+    timed_s: float
+    latencies_ns: tuple[int, ...]
+    readings: tuple[Reading, ...]
+    start_rss_bytes: int | None
+    peak_rss_bytes: int | None
+    loop_overhead_ns: int
+    """Median of what the timer reads when there is nothing to time."""
+    stride: int = 1
+    """Every `stride`-th inference was recorded (more than 1 only where a report would grow without bound)."""
+    missed: int = 0
+    """Periodic: ticks that passed while an inference was still running."""
+
+
+class Summary(Full, frozen=True, kw_only=True):
+    """The runs of one artifact taken together."""
+
+    samples: int
+    mean_ms: float
+    minimum_ms: float
+    maximum_ms: float
+    variation: float
+    """Standard deviation over mean of the pooled samples."""
+    percentiles: tuple[Percentile, ...]
+    throughput_per_s: float
+    """Inferences per second, one after the other: 1 / mean."""
+    restart_medians_ms: tuple[float, ...]
+    restart_spread: float | None
+    """Largest restart median over the smallest, minus one; null for a single restart."""
+    load_ms: float
+    first_ms: float
+    peak_rss_bytes: int | None
+    model_rss_bytes: int | None
+    """Peak resident memory above that of the Python process before the model was loaded."""
+
+
+class Flag(Full, frozen=True, kw_only=True):
+    """Something a careful reader should know before quoting the numbers."""
+
+    code: str
+    severity: Literal["warning", "note"]
+    """"warning": do not quote the number without this; "note": part of the conditions."""
+    text: str
+
+
+class Subject(Full, frozen=True, kw_only=True):
+    """The artifact that was measured. Its accuracy stands here, beside its speed."""
+
+    name: str
+    folder: str
+    sha256: str
+    device: str
+    target_runtime: str
+    precision: Precision
+    format: str
+    bytes: int
+    parity: Parity | None
+    accuracy: Accuracy | None
+
+
+class Engine(Full, frozen=True, kw_only=True):
+    """What ran the artifact, with how many threads."""
+
+    runtime: str
+    version: str
+    threads: int
+
+
+class Environment(Full, frozen=True, kw_only=True):
+    """The machine and the software. Unknown is null."""
+
+    machine: str
+    compatible: tuple[str, ...]
+    """The device tree's `compatible` strings, by which boards are recognised; empty where there is no device tree."""
+    cpu: str
+    isa: str
+    cores: int
+    usable_cores: int
+    memory_bytes: int | None
+    virtual: bool
+    governor: str | None
+    maximum_mhz: float | None
+    os: str
+    kernel: str
+    python: str
+    edgekit: str
+    load_average: float | None
+
+
+class Method(Full, frozen=True, kw_only=True):
+    """How it was measured."""
+
+    scenario: Scenario
+    duration_s: float
+    restarts: int
+    warmup_limit_s: float
+    rate_hz: float | None
+    confidence: float
+    timed: str
+    """What is inside the timer."""
+
+
+class Result(Full, frozen=True, kw_only=True):
+    """One artifact's measurement."""
+
+    subject: Subject
+    engine: Engine
+    on_target: bool
+    """Whether this machine and engine are what the artifact was made for."""
+    input: Literal["golden", "random"]
+    """Where the input came from: the artifact's own recorded sample, or a seeded generator."""
+    summary: Summary
+    flags: tuple[Flag, ...]
+    runs: tuple[Run, ...]
+
+
+class Report(Full, frozen=True, kw_only=True):
+    """`edgekit bench`: everything that was measured, and the conditions."""
+
+    schema_version: int
+    created: str
+    """UTC, ISO 8601."""
+    method: Method
+    environment: Environment
+    results: tuple[Result, ...]
+
+
+def encode(report: Report) -> str:
+    """The report as JSON text."""
+    return msgspec.json.encode(report).decode()
+
+
+def read(path: Path | str) -> Report:
+    """Read a report: a JSON file, or an HTML page, which carries its own data.
+
+    Raises `NotFound` when there is no file, `InputError` when it is not a report or a newer edgekit wrote it.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise NotFound(f"no report at {str(file)!r}", "make one with 'edgekit bench ARTIFACT -o report.json'")
+    if (size := file.stat().st_size) > REPORT_LIMIT_BYTES:
+        raise InputError(f"{str(file)!r} has {size} bytes, more than the {REPORT_LIMIT_BYTES} a report may have", _MAKE)
+    text = file.read_text("utf-8", errors="replace")
+    return _parsed(embedded_data(text) or text, file)
+
+
+def _parsed(text: str, file: Path) -> Report:
+    try:
+        version = msgspec.json.decode(text, type=_Versioned).schema_version
+        if version > REPORT_VERSION:
+            message = (
+                f"{str(file)!r} was written by a newer edgekit (report version {version}, this one reads {REPORT_VERSION})"
+            )
+            raise InputError(message, 'pip install --upgrade "edgekit"')
+        return msgspec.json.decode(text, type=Report)
+    except msgspec.DecodeError as exc:
+        raise InputError(f"{str(file)!r} is not a benchmark report: {exc}", _MAKE) from exc
+
+
+def write(path: Path, text: str) -> None:
+    """Write a report's text, in whatever form, whole or not at all."""
+    write_atomically(path, text.encode())
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a report."""
+    return msgspec.json.schema(Report)
+
+
+class _Versioned(msgspec.Struct):
+    """The one field that every report version has."""
+
+    schema_version: int
+
+
+_MAKE = "make one with 'edgekit bench ARTIFACT -o report.json'"
