@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+# What several folders of tests build (tiny models and artifacts) is imported by its plain name: `from tiny import …`.
+sys.path.insert(0, str(ROOT / "tests" / "builders"))
 
 
 def _shared() -> Path | None:
