@@ -20,6 +20,9 @@ Arrays = Mapping[str, NDArray[Any]]
 Floats = NDArray[np.float32]
 Recognised = tuple[Preprocess, Postprocess]
 
+EVERY_CLASS = "every_class"
+"""A parameter of `Postprocess`: heads with independent class scores then give a candidate per class, not per box."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.head import (
+    EVERY_CLASS,
     Arrays,
     Candidates,
     Floats,
@@ -51,19 +53,31 @@ def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Re
 
 
 def decode(outputs: Arrays, preprocess: Preprocess, postprocess: Postprocess) -> Candidates:
-    """Cells whose objectness times best class score reaches the threshold; centres and sizes decoded where still raw."""
+    """Cells whose objectness times best class score reaches the threshold; centres and sizes decoded where still raw.
+
+    With the parameter `every_class` a cell gives one candidate for each class that reaches it, which is how COCO's
+    precision is measured; without it one box has one label.
+    """
     height, width = preprocess.height, preprocess.width
     counts = [count_cells(height, width, strides) for strides in STRIDES]
     columns = 5 + len(postprocess.labels)
     rows = array_shaped(outputs, "yolox", *((1, count, columns) for count in counts))[0].astype(np.float32)
-    scores = rows[:, 4] * rows[:, 5:].max(axis=1)
-    kept = np.flatnonzero(scores >= postprocess.score_threshold)
-    grid = cells(height, width, STRIDES[counts.index(len(rows))])[kept]
+    scores = rows[:, 4:5] * rows[:, 5:]
+    cell, class_id = np.nonzero(_worth(scores, postprocess))
+    grid = cells(height, width, STRIDES[counts.index(len(rows))])[cell]
     return Candidates(
-        boxes=_boxes(rows[kept, :4], grid, raw=float(np.median(np.abs(rows[:, :2]))) <= RAW_OFFSET_LIMIT),
-        scores=scores[kept],
-        class_ids=rows[kept, 5:].argmax(axis=1),
+        boxes=_boxes(rows[cell, :4], grid, raw=float(np.median(np.abs(rows[:, :2]))) <= RAW_OFFSET_LIMIT),
+        scores=scores[cell, class_id],
+        class_ids=class_id.astype(np.int64),
     )
+
+
+def _worth(scores: Floats, postprocess: Postprocess) -> NDArray[np.bool_]:
+    """Which [cell, class] reach the threshold, and are the best of their cell unless every class is wanted."""
+    worth = scores >= postprocess.score_threshold
+    if not postprocess.parameters.get(EVERY_CLASS):
+        worth &= np.arange(scores.shape[1]) == scores.argmax(axis=1)[:, None]
+    return worth
 
 
 def _boxes(rows: Floats, grid: Floats, *, raw: bool) -> Floats:
