@@ -1,0 +1,222 @@
+"""What stands between the marks of README and docs: tables that are facts about the code, made from the code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from configparser import ConfigParser
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgekit.bench.report import Report
+from edgekit.cli import build_parser
+from edgekit.core.profiles import devices as all_devices
+from edgekit.core.schema import Device, Manifest
+from edgekit.demo.flow import flow
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+
+FOLDERS = {
+    "edge/core": "edgekit.core",
+    "edge": "edgekit",
+    "edge/conversion": "edgekit.conversion",
+    "edge/bench": "edgekit.bench",
+    "edge/tasks": "edgekit.tasks",
+    "edge/train": "edgekit.train",
+    "edge/models": "edgekit.models",
+    "edge/demo": "edgekit.demo",
+    "edge/commands": "edgekit.commands",
+    "converters": "edgekit.converters",
+    "runtimes": "edgekit.runtimes",
+    "apps": "edgekit.apps",
+    "hardware_profiles": "edgekit.hardware_profiles",
+}
+EXTRAS = {
+    "images": "reading pictures (Pillow)",
+    "onnx": "running artifacts in ONNX Runtime",
+    "litert": "running artifacts in LiteRT",
+    "convert": "converting; this needs neither TensorFlow nor PyTorch",
+    "train": "training the shipped networks again (PyTorch)",
+    "all": "everything that converting and running can use",
+    "dev": "all, and what the tests and checks need",
+}
+
+
+def subcommands() -> str:
+    """Every subcommand and what it does."""
+    rows = ((f"`edgekit {name}`", parser.description or "") for name, parser in _parsers().items())
+    return _table(("command", "what it does"), rows)
+
+
+def targets() -> str:
+    """Every make target and what it does."""
+    found = re.findall(r"^([a-z-]+):.*## (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    return _table(("target", "what it does"), ((f"`make {name}`", text) for name, text in found))
+
+
+def extras() -> str:
+    """Every extra, what it is for and what it brings."""
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    wanted = settings["options.extras_require"]
+    rows = ((f"`edgekit[{name}]`", EXTRAS[name], _packages(wanted[name])) for name in wanted)
+    return _table(("install", "for", "brings"), rows)
+
+
+def folders() -> str:
+    """The folders of the code, each with the first sentence of its package."""
+    return _table(("folder", "what lives there"), ((f"`{folder}/`", _first_line(name)) for folder, name in FOLDERS.items()))
+
+
+def devices() -> str:
+    """Every device profile, with the engines it runs, best first."""
+    header = ("`--target`", "board", "engine", "file", "precisions, best first")
+    return _table(header, (_device_row(device) for device in all_devices()))
+
+
+def models() -> str:
+    """The four real models on every target: what was written, how near it is, what it cost."""
+    spine = _result("spine")
+    header = ("model", "target", "file", "agrees with the source", "accuracy, source → artifact", "size", "converted in")
+    rows = [_model_row(row) for row in spine["artifacts"]]
+    return f"{_table(header, rows)}\n\n{_conditions(spine['conditions'])}"
+
+
+def numbers() -> str:
+    """What edgekit itself costs, measured by `make bench` and `benchmarks/peers.py`."""
+    spine, size, start, peers = (_result(name) for name in ("spine", "install_size", "startup", "peers"))
+    one = spine["yolox_nano_int8"]
+    rows = (
+        (
+            "YOLOX-nano ONNX → int8 TFLite, calibration included",
+            f"{one['seconds']:.1f} s, {_megabytes(one['peak_rss_bytes'])} peak",
+        ),
+        ("the int8 file over the bytes of its constants", f"{one['bytes'] / one['constant_bytes']:.3f}"),
+        ("int8 latency over our own float (LiteRT)", f"{one['int8_ms'] / one['float_ms']:.2f}"),
+        ("our float file's latency over that of onnx2tf's (LiteRT)", f"{peers['ratio']:.2f}"),
+        ("a fresh install of `edgekit[convert]`", _megabytes(size["bytes"])),
+        ("`edgekit --help`", f"{start['help_ms']:.1f} ms (an empty Python: {start['python_ms']:.1f} ms)"),
+    )
+    return f"{_table(('what', 'measured'), rows)}\n\n{_conditions(spine['conditions'])}"
+
+
+def cli() -> str:
+    """The command line, from its own parsers."""
+    return "\n\n".join(_command(name, parser) for name, parser in _parsers().items())
+
+
+def manifest_fields() -> str:
+    """The fields of the manifest and what kind of value each has."""
+    schema = msgspec.json.schema(Manifest)["$defs"]["Manifest"]
+    required = set(schema["required"])
+    rows = ((f"`{name}`", _kind(spec), "yes" if name in required else "") for name, spec in schema["properties"].items())
+    return _table(("field", "value", "always there"), rows)
+
+
+def _schema(noun: type[Any], title: str) -> str:
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(noun)}
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _parsers() -> Mapping[str, argparse.ArgumentParser]:
+    (subparsers,) = (action for action in build_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(subparsers.choices)
+
+
+def _command(name: str, parser: argparse.ArgumentParser) -> str:
+    actions = [action for action in parser._actions if action.dest != "help"]
+    arguments = " ".join(_metavar(action) for action in actions if not action.option_strings)
+    rows = ((_option(action), _help(action)) for action in actions)
+    usage = " ".join(part for part in ("edgekit", name, arguments, "[options]") if part)
+    return f"## edgekit {name}\n\n{_sentence(parser.description or '')}\n\n`{usage}`\n\n{_table(('option', 'meaning'), rows)}"
+
+
+def _option(action: argparse.Action) -> str:
+    value = "" if action.nargs == 0 else f" {_metavar(action)}"
+    return f"`{', '.join(action.option_strings)}{value}`" if action.option_strings else f"`{_metavar(action)}`"
+
+
+def _metavar(action: argparse.Action) -> str:
+    name = str(action.metavar or (" | ".join(map(str, action.choices)) if action.choices else action.dest))
+    name = name.upper() if action.option_strings and not action.metavar and not action.choices else name
+    return {"+": f"{name}...", "*": f"[{name}...]", "?": f"[{name}]"}.get(str(action.nargs), name)
+
+
+def _help(action: argparse.Action) -> str:
+    return (action.help or "") % {"default": action.default, "prog": "edgekit"}
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith(".") else ".")
+
+
+def _packages(lines: str) -> str:
+    return ", ".join(re.split(r"[>=;]", line)[0].strip() for line in lines.split("\n") if line)
+
+
+def _first_line(name: str) -> str:
+    return (import_module(name).__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _device_row(device: Device) -> tuple[str, ...]:
+    names = ", ".join(f"`{name}`" for name in (device.name, *device.aliases))
+    engines, files = ([getattr(engine, key) for engine in device.engines] for key in ("runtime", "format"))
+    precisions = [" ".join(engine.precisions) for engine in device.engines]
+    return (names, device.title, "<br>".join(engines), "<br>".join(files), "<br>".join(precisions))
+
+
+def _model_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    parity, accuracy = row["parity"], row["accuracy"]
+    near = f"{parity['value']:.1f} dB" if parity["metric"] == "sqnr_db" else f"{parity['value']:.1e} relative"
+    scores = f"{accuracy['metric']} {accuracy['source']:.3f} → {accuracy['artifact']:.3f}" if accuracy else "no labels here"
+    file = f"{row['precision']} {row['format']}"
+    return (row["model"], row["target"], file, near, scores, _megabytes(row["bytes"]), f"{row['seconds']:.1f} s")
+
+
+def _conditions(conditions: Mapping[str, Any]) -> str:
+    return "Conditions: " + "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in conditions.items()) + "."
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.2f} MB" if size < 10_000_000 else f"{size / 1e6:.0f} MB"
+
+
+def _result(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+
+def _kind(spec: Mapping[str, Any]) -> str:
+    if "$ref" in spec:
+        return spec["$ref"].rpartition("/")[2]
+    if "anyOf" in spec:
+        return " or ".join(_kind(one) for one in spec["anyOf"])
+    return f"list of {_kind(spec['items'])}" if spec.get("type") == "array" else str(spec.get("type", "any"))
+
+
+BLOCKS: Mapping[str, Callable[[], str]] = {
+    "cli": cli,
+    "devices": devices,
+    "extras": extras,
+    "folders": folders,
+    "manifest": manifest_fields,
+    "models": models,
+    "numbers": numbers,
+    "subcommands": subcommands,
+    "targets": targets,
+}
+FILES: Mapping[str, Callable[[], str]] = {
+    "docs/flow.svg": lambda: flow() + "\n",
+    "docs/schema/manifest.schema.json": lambda: _schema(Manifest, "edgekit artifact manifest"),
+    "docs/schema/report.schema.json": lambda: _schema(Report, "edgekit benchmark report"),
+}
