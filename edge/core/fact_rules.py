@@ -100,7 +100,7 @@ rules: tuple[Callable[[Device], None], ...] = (
 
 def _range(kind: Kind) -> str:
     unit = " characters" if kind.type is str else ""
-    return f"expected {kind.low:g} to {kind.high:g}{unit}"
+    return f"expected {kind.low:.15g} to {kind.high:.15g}{unit}"
 
 
 def _is_day(text: str) -> bool:

@@ -27,6 +27,16 @@ LIMIT_BYTES = 64 * 1024
 _FAMILIES = ("host", "raspberry-pi", "coral", "jetson")
 _NOUNS = (Device, Engine, Fact, PowerMode, Accelerator)
 _KEYS = sorted({field for noun in _NOUNS for field in noun.__struct_fields__})
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_WRONG_TYPE = re.compile(r"Expected `(.*)`, got `(.*)`")
+_TYPES = {
+    "object": "a map",
+    "array": "a list",
+    "str": "text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+}
 _MACHINES = {"aarch64": "armv8.0-a", "arm64": "armv8.0-a", "x86_64": "x86-64", "AMD64": "x86-64"}
 
 
@@ -146,13 +156,28 @@ def _structured(data: object, path: Path) -> Device:
     except msgspec.ValidationError as exc:
         problem, _, where = str(exc).partition(" - at ")
         key = where.strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
-        problem = problem.replace("`", "'").replace("Object", "it")
-        raise ProfileError(f"{path}: {key + ': ' if key else ''}{problem[0].lower()}{problem[1:]}", _hint(problem)) from exc
+        raise ProfileError(f"{path}: {key + ': ' if key else ''}{_plainly(problem)}", _hint(problem)) from exc
+
+
+def _plainly(problem: str) -> str:
+    """The parser's complaint in the words of this project."""
+    if missing := re.fullmatch(r"Object missing required field `(.*)`", problem):
+        return f"the key {missing[1]!r} is missing"
+    if unknown := _UNKNOWN.fullmatch(problem):
+        return f"no key is called {unknown[1]!r}"
+    if wrong := _WRONG_TYPE.fullmatch(problem):
+        wanted, got = (
+            " or ".join(_TYPES.get(name.strip(), name.strip()) for name in side.split("|")) for side in wrong.groups()
+        )
+        return f"expected {wanted}, got {got}"
+    if stranger := re.fullmatch(r"Invalid enum value (.*)", problem):
+        return f"{stranger[1]} is not one of those allowed"
+    return problem.replace("`", "'")
 
 
 def _hint(problem: str) -> str:
-    if unknown := re.search(r"unknown field '(.*)'", problem):
+    if unknown := _UNKNOWN.fullmatch(problem):
         return did_you_mean(unknown[1], _KEYS, f"the keys are {', '.join(Device.__struct_fields__)}")
-    if re.search(r"[Ee]xpected 'str', got '(float|int|bool)'", problem):
+    if (wrong := _WRONG_TYPE.fullmatch(problem)) and wrong[1] == "str" and wrong[2] in ("float", "int", "bool"):
         return "put the value in quotes"
     return ""
