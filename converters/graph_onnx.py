@@ -10,6 +10,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.graph import Array, Attribute, Graph, Node, spec_of
+from edgekit.core.errors import Unsupported
 from edgekit.core.schema import TensorSpec
 
 IR_VERSION = 8
@@ -126,4 +127,5 @@ def _from_attribute(item: onnx.AttributeProto) -> Attribute:
         return tuple(v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in value)
     if isinstance(value, (int, float, str)):
         return value
-    raise TypeError(f"attribute {item.name!r} has the unsupported type {onnx.AttributeProto.AttributeType.Name(item.type)}")
+    kind = onnx.AttributeProto.AttributeType.Name(item.type)
+    raise Unsupported(f"attribute {item.name!r} is of the type {kind}, which no operator here takes", "export the model again")

@@ -15,11 +15,6 @@ MANIFEST = "manifest.json"
 MANIFEST_LIMIT_BYTES = 16 << 20
 
 
-def folder_name(name: str, device: str, precision: str, suffix: str = "") -> str:
-    """`NAME.TARGET.PRECISION`, with the format appended when it is not the target's first one."""
-    return ".".join(part for part in (name, device, precision, suffix) if part)
-
-
 def write(path: Path, manifest: Manifest, files: Mapping[str, bytes], *, replace: bool = False) -> Artifact:
     """Write the folder atomically. `manifest.files` must describe exactly `files` (see `described`)."""
     with new_folder(path, replace=replace) as folder:

@@ -71,7 +71,8 @@ def _item_bits(tensor: TensorProto) -> int:
     name = TensorProto.DataType.Name(tensor.data_type)
     if name.endswith("INT4"):
         return 4
-    return int(8 * onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize)
+    itemsize: int = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    return 8 * itemsize
 
 
 _HINT = "copy the model with all its files, or export it again into one folder"

@@ -87,6 +87,8 @@ def _ensure_known_operators(model: onnx.ModelProto) -> None:
         )
     for index, node in enumerate(model.graph.node):
         where = f"op {node.op_type} at {node.name or f'node {index}'!r}"
+        if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
+            raise Unsupported(f"{where} decides at run time what is computed", "export the model without control flow")
         if (node.domain, node.op_type) in functions:
             continue
         if node.domain not in ("", "ai.onnx"):

@@ -10,7 +10,7 @@ import onnx
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model, to_model
 from edgekit.converters.optimise.fold_constants import fold_constants
-from edgekit.core.errors import InputError, Unsupported
+from edgekit.core.errors import InputError
 from edgekit.core.names import did_you_mean
 
 ROUNDS = 16
@@ -111,12 +111,8 @@ def _open(graph: Graph) -> list[str]:
     return [name for node in graph.nodes for name in node.outputs if name and name not in graph.specs]
 
 
-def _dynamic(graph: Graph) -> InputError | Unsupported:
+def _dynamic(graph: Graph) -> InputError:
     name = _open(graph)[0]
     node = graph.producers[name]
-    if any(isinstance(value, onnx.GraphProto) for value in node.attributes.values()) or node.op in ("If", "Loop", "Scan"):
-        return Unsupported(
-            f"op {node.op} at {node.name!r} decides at run time what is computed", "export the model without control flow"
-        )
     message = f"op {node.op} at {node.name!r} makes {name!r}, whose shape depends on the data"
     return InputError(message, "cut the model before it, or export it with fixed shapes")

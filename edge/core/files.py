@@ -44,6 +44,12 @@ def write_atomically(path: Path, data: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def ensure_free(path: Path, *, replace: bool) -> None:
+    """Raise `InputError` when something stands at `path` and may not be replaced."""
+    if path.exists() and not replace:
+        raise InputError(f"{str(path)!r} exists already", "choose another -o, or pass --force to replace it")
+
+
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `path` that becomes `path` when the block ends well, and vanishes when it does not.
@@ -51,8 +57,7 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     Raises `InputError` when `path` exists already and `replace` is false. A process killed in between leaves only a
     dot-folder that the next call for the same path removes.
     """
-    if path.exists() and not replace:
-        raise InputError(f"{str(path)!r} exists already", "choose another -o, or pass --force to replace it")
+    ensure_free(path, replace=replace)
     with said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f".{path.name}.*.partial"):

@@ -1,0 +1,169 @@
+"""`edgekit convert`: models in, verified artifacts out."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from edgekit.conversion.batch import Batch, Cell, Failure
+
+HELP = "convert trained models into verified artifacts for one or more targets"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options, as CLI.md promises them."""
+    parser.add_argument("models", metavar="MODEL", nargs="+", type=Path, help="an .onnx file")
+    parser.add_argument(
+        "--target", "-t", required=True, help="jetson, coral, rpi, cpu or a name from 'edgekit devices'; several with commas"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        type=Path,
+        default=Path(),
+        help="folder that gets NAME.TARGET.PRECISION/ (default: here)",
+    )
+    parser.add_argument(
+        "--precision", default="auto", help="auto, fp32, fp16 or int8 (auto: the fastest that passes the gates)"
+    )
+    parser.add_argument(
+        "--format", default="auto", help="auto, tflite, onnx, edgetpu or tensorrt (auto: what the board runs best)"
+    )
+    parser.add_argument("--calibration", metavar="DATA", help="folder of images, .npz or idx file: sample inputs for int8")
+    parser.add_argument("--evaluate", metavar="DATA", type=Path, help="labelled data: image folder, MNIST idx, COCO JSON")
+    parser.add_argument(
+        "--max-drop", metavar="N%", type=percentage, help="largest accepted loss of accuracy, in points (1%% = 0.01)"
+    )
+    parser.add_argument(
+        "--input-shape",
+        metavar="NAME=1x3xHxW",
+        action="append",
+        default=[],
+        type=named_shape,
+        help="static shape of a dynamic input",
+    )
+    parser.add_argument("--allow-cpu-ops", action="store_true", help="accept ops that the Edge TPU leaves to the CPU")
+    parser.add_argument("--licence", default="", help="licence of the model, recorded in the manifest")
+    parser.add_argument("--force", action="store_true", help="replace an artifact that exists")
+    group = parser.add_argument_group("preprocessing, recorded in the manifest: (pixel * scale - mean) / std")
+    group.add_argument("--mean", type=numbers, help="one number or one per channel: 123.7,116.3,103.5")
+    group.add_argument("--std", type=numbers, help="one number or one per channel")
+    group.add_argument("--scale", type=float, help="factor on the 0..255 pixels, such as 0.00392157")
+    group.add_argument("--layout", choices=("nchw", "nhwc"), help="order of the input's dimensions")
+    group.add_argument("--color", choices=("rgb", "bgr", "gray"), help="order of the input's channels")
+    group.add_argument(
+        "--resize", choices=("stretch", "letterbox", "letterbox-center"), help="how a picture is fitted to the input"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Convert every model for every target; 0 when all succeeded, else the exit code of the first failure."""
+    from edgekit.console import emit, note, progress_on_stderr
+    from edgekit.conversion.batch import convert_all
+    from edgekit.conversion.convert import Request
+    from edgekit.core.schema import Recipe
+
+    recipe = Recipe(
+        precision=known(args.precision, ("auto", "fp32", "fp16", "int8"), "--precision"),
+        format=args.format,
+        max_drop=args.max_drop,
+        allow_cpu_ops=args.allow_cpu_ops,
+    )
+    request = Request(
+        recipe=recipe,
+        calibration=args.calibration,
+        evaluate=args.evaluate,
+        input_shapes=dict(args.input_shape),
+        preprocess=overrides(args),
+        output=args.output,
+        force=args.force,
+        licence=args.licence,
+    )
+    batch = convert_all(args.models, args.target.split(","), request, progress_on_stderr())
+    for failure in batch.failed:
+        note(failure_text(failure, alone=len(batch.failed) + len(batch.artifacts) == 1))
+    emit(args, as_json(batch), as_text(batch))
+    return batch.exit_code
+
+
+def overrides(args: argparse.Namespace) -> Mapping[str, Any]:
+    """The preprocessing options that were given."""
+    names = ("mean", "std", "scale", "layout", "color", "resize")
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def known(word: str, words: tuple[str, ...], option: str) -> Any:
+    """`word` when it is one of `words`; `UsageError` with the nearest one otherwise."""
+    from edgekit.core.names import did_you_mean
+
+    if word not in words:
+        raise UsageError(
+            f"{option} {word!r} is not one of {', '.join(words)}", did_you_mean(word, words, f"{option} {words[0]}")
+        )
+    return word
+
+
+def percentage(text: str) -> float:
+    """`1%` and `0.01` are the same share."""
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1% or 0.01") from None
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
+    return value
+
+
+def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """`images=1x3x416x416` -> ("images", (1, 3, 416, 416))."""
+    name, equals, shape = text.rpartition("=")
+    sizes = shape.replace(",", "x").split("x")
+    if not equals or not name or not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=1x3x416x416")
+    return name, tuple(int(size) for size in sizes)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """`1,2,3` -> (1.0, 2.0, 3.0)."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or numbers with commas") from None
+
+
+def as_json(batch: Batch) -> dict[str, Any]:
+    """The object of CLI.md."""
+    import msgspec
+
+    artifacts = [msgspec.to_builtins(summary) for summary in batch.artifacts]
+    return {"artifacts": artifacts, "failed": [msgspec.to_builtins(failure) for failure in batch.failed]}
+
+
+def as_text(batch: Batch) -> str:
+    """One line per artifact, its notes below it."""
+    lines: list[str] = []
+    for made in batch.artifacts:
+        lines.append(f"{made.path}  {made.bytes / 1e6:.2f} MB  {parity_text(made)}  {made.seconds:.1f} s")
+        lines += [f"  note: {note}" for note in made.notes]
+    return "\n".join(lines)
+
+
+def failure_text(failure: Failure, *, alone: bool) -> str:
+    """The error sentence; with several cells it begins with the one it is about."""
+    which = "" if alone else f"{failure.model} for {failure.target}: "
+    return f"error: {which}{failure.error}" + (f"\n  try: {failure.hint}" if failure.hint else "")
+
+
+def parity_text(made: Cell) -> str:
+    """Parity and accuracy in a few words."""
+    parity = made.parity
+    said = f"SQNR {parity.value:.1f} dB" if parity.metric == "sqnr_db" else f"max relative error {parity.value:.1e}"
+    if made.accuracy is None:
+        return said
+    return f"{said}, {made.accuracy.metric} {made.accuracy.source:.4f} -> {made.accuracy.artifact:.4f}"

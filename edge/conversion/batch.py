@@ -1,0 +1,97 @@
+"""Many models, many targets: every cell is tried, a failed one never stops the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgekit.conversion.convert import Request, convert_one, source_for
+from edgekit.core.errors import EdgekitError
+from edgekit.core.profiles import find
+from edgekit.core.progress import Progress
+from edgekit.core.schema import Accuracy, Artifact, Parity
+
+
+class Cell(msgspec.Struct, frozen=True, kw_only=True):
+    """One artifact, in the words of the command line's JSON contract."""
+
+    path: str
+    target: str
+    precision: str
+    format: str
+    bytes: int
+    sha256: str
+    parity: Parity
+    accuracy: Accuracy | None
+    seconds: float
+    float_layers: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """One cell that could not be made, and why."""
+
+    model: str
+    target: str
+    error: str
+    hint: str
+    exit_code: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of every cell."""
+
+    artifacts: tuple[Cell, ...]
+    failed: tuple[Failure, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """0 when nothing failed, else the first failure's exit code."""
+        return self.failed[0].exit_code if self.failed else 0
+
+
+def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request, progress: Progress) -> Batch:
+    """Convert each model for each target. A target that does not exist is an error before anything starts."""
+    devices = [find(target.strip()) for target in targets]
+    made: list[Cell] = []
+    failed: list[Failure] = []
+    for model in models:
+        try:
+            source = source_for(model, request, progress)
+        except EdgekitError as error:
+            failed += [_failure(model, target, error) for target in targets]
+            continue
+        for target, device in zip(targets, devices, strict=True):
+            started = time.monotonic()
+            try:
+                made.append(_cell(convert_one(source, device, request, progress), target, time.monotonic() - started))
+            except EdgekitError as error:
+                failed.append(_failure(model, target, error))
+    return Batch(artifacts=tuple(made), failed=tuple(failed))
+
+
+def _cell(artifact: Artifact, target: str, seconds: float) -> Cell:
+    manifest = artifact.manifest
+    model = manifest.file("model")
+    if model is None or manifest.parity is None:
+        raise EdgekitError(f"{artifact.path} was written without a model or a parity")
+    return Cell(
+        path=str(artifact.path),
+        target=target,
+        precision=manifest.target.precision,
+        format=manifest.target.format,
+        bytes=model.bytes,
+        sha256=artifact.sha256,
+        parity=manifest.parity,
+        accuracy=manifest.accuracy,
+        seconds=round(seconds, 3),
+        float_layers=manifest.float_layers,
+        notes=manifest.notes,
+    )
+
+
+def _failure(model: Path, target: str, error: EdgekitError) -> Failure:
+    return Failure(model=str(model), target=target, error=error.message, hint=error.hint, exit_code=error.exit_code)

@@ -1,0 +1,56 @@
+"""The proof of a lowered model: written to a scratch folder, loaded in an engine, compared with its source."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgekit import artifact as artifacts
+from edgekit.conversion.source import SourceModel
+from edgekit.core.progress import Event, Progress
+from edgekit.core.schema import Accuracy, Manifest, Parity
+from edgekit.load import open_artifact
+from edgekit.parity import ensure_parity, parity
+from edgekit.runtimes.face import FaceSession
+from edgekit.verify import accuracy, ensure_accuracy, score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """What was measured before an artifact is written."""
+
+    parity: Parity
+    accuracy: Accuracy | None
+
+
+def prove(
+    source: SourceModel,
+    manifest: Manifest,
+    files: Mapping[str, bytes],
+    *,
+    labelled: Path | None,
+    max_drop: float | None,
+    progress: Progress,
+) -> Proof:
+    """Load the files in an engine of this machine and measure. Raises `GateFailed` when parity or the budget is missed."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
+        staged = artifacts.write(Path(scratch) / "staged", manifest, files)
+        with open_artifact(staged, runtime=manifest.runtimes[-1]) as session:
+            progress(Event(stage=f"compare with {source.path.name}"))
+            found = parity(source.golden, session.run, manifest.target.precision)
+            ensure_parity(manifest.target.precision, found)
+            measured = _accuracy(source, manifest, session, labelled, max_drop, progress) if labelled else None
+    if measured is not None:
+        ensure_accuracy(measured)
+    return Proof(parity=found, accuracy=measured)
+
+
+def _accuracy(
+    source: SourceModel, manifest: Manifest, session: FaceSession, labelled: Path, max_drop: float | None, progress: Progress
+) -> Accuracy:
+    reference = source.score(labelled, progress)
+    progress(Event(stage=f"evaluate {manifest.target.precision} artifact"))
+    found = score(session.run, labelled, source.preprocess, source.postprocess, progress)
+    return accuracy(reference, found, max_drop)

@@ -1,0 +1,144 @@
+"""A source model made ready: imported, cleaned, its use recognised, its calibration samples at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit.converters.graph import Array, Graph
+from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.importers import onnx_file
+from edgekit.converters.importers.base import Imported
+from edgekit.converters.optimise import optimise
+from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.calibration import Calibration
+from edgekit.core.errors import InputError, Unsupported
+from edgekit.core.files import sha256_bytes
+from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
+from edgekit.parity import Golden, golden_of, synthetic_samples
+from edgekit.runtimes.onnxruntime import execute
+from edgekit.tasks.calibration import calibration_samples
+from edgekit.tasks.evaluate import Score
+from edgekit.tasks.recognise import recognise
+from edgekit.verify import score
+
+Feed = Mapping[str, Array]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceModel:
+    """What every target's conversion of one model shares. Calibrations are kept by graph, since targets share graphs."""
+
+    path: Path
+    imported: Imported
+    graph: Graph
+    preprocess: Preprocess | None
+    postprocess: Postprocess | None
+    samples: Iterable[Feed] | None
+    _calibrations: dict[str, Calibration] = field(default_factory=dict)
+    _scores: dict[Path, Score] = field(default_factory=dict)
+
+    @cached_property
+    def run(self) -> Callable[[Feed], Feed]:
+        """The model file itself, as it came, in ONNX Runtime: what every artifact is compared with."""
+        return execute(self.path)
+
+    @cached_property
+    def golden(self) -> Golden:
+        """Samples with the model's own answers: calibration samples, or seeded ones when there are none."""
+        samples = self.samples if self.samples is not None else synthetic_samples(self.graph.inputs, self.preprocess)
+        return golden_of(self.run, samples)
+
+    def score(self, labelled: Path, progress: Progress = silent) -> Score:
+        """The model's own task metric on labelled data; measured once."""
+        if labelled not in self._scores:
+            progress(Event(stage=f"evaluate {self.path.name}"))
+            self._scores[labelled] = score(self.run, labelled, self.preprocess, self.postprocess, progress)
+        return self._scores[labelled]
+
+    def calibrated(self, graph: Graph, progress: Progress = silent) -> Calibration:
+        """The calibration of `graph` (a form of this model) on the samples; measured once per distinct graph."""
+        key = sha256_bytes(to_bytes(graph))
+        if key not in self._calibrations:
+            self._calibrations[key] = calibrate(graph, self.samples or (), execute, progress=progress)
+        return self._calibrations[key]
+
+
+def open_source(
+    path: Path,
+    *,
+    input_shapes: Mapping[str, tuple[int, ...]],
+    preprocess: Mapping[str, Any],
+    calibration: Any,
+    limit: int,
+    progress: Progress = silent,
+) -> SourceModel:
+    """Import and clean a model file; `calibration` is anything that `calibration_samples` takes, or None."""
+    progress(Event(stage=f"import {path.name}"))
+    imported = import_model(path, input_shapes)
+    picture, answer = use_of(imported, preprocess)
+    samples = calibration_samples(calibration, picture, imported.graph.inputs, limit=limit) if calibration is not None else None
+    graph = optimise(imported.graph)
+    return SourceModel(path=path, imported=imported, graph=graph, preprocess=picture, postprocess=answer, samples=samples)
+
+
+def import_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Imported:
+    """Read a model file with the importer of its format; `Unsupported` names the formats that can be read."""
+    if path.suffix.lower() in _OTHER_FORMATS:
+        raise Unsupported(
+            f"{path.name!r} is {_OTHER_FORMATS[path.suffix.lower()]}; edgekit reads ONNX today", "export the model to .onnx"
+        )
+    return onnx_file.load(path, input_shapes=input_shapes)
+
+
+def use_of(imported: Imported, overrides: Mapping[str, Any]) -> tuple[Preprocess | None, Postprocess | None]:
+    """How pictures go in and answers come out: what the model says, else what its outputs look like, with the user's changes."""
+    preprocess, postprocess = imported.preprocess, imported.postprocess
+    if preprocess is None and postprocess is None:
+        known = recognise(imported.graph.inputs, imported.graph.outputs)
+        preprocess, postprocess = known if known is not None else (None, None)
+    return _overridden(preprocess, imported.graph, overrides), postprocess
+
+
+def _overridden(preprocess: Preprocess | None, graph: Graph, overrides: Mapping[str, Any]) -> Preprocess | None:
+    """The preprocessing with the user's values in place; a picture-shaped input without any gets the usual one."""
+    base = preprocess or picture_input(graph.inputs)
+    if base is None:
+        if overrides:
+            message = "preprocessing was given, but no input of the model is shaped like a picture"
+            raise InputError(message, "leave out --mean, --std, --scale, --layout and --color")
+        return None
+    return msgspec.structs.replace(base, **overrides) if overrides else base
+
+
+def picture_input(inputs: Sequence[TensorSpec]) -> Preprocess | None:
+    """The usual preprocessing (RGB, stretched, 0 to 1) when the only input is a float picture with 1 or 3 channels."""
+    spec = inputs[0]
+    if len(inputs) != 1 or len(spec.shape) != 4 or spec.shape[0] != 1 or np.dtype(spec.dtype).kind != "f":
+        return None
+    layout = "nchw" if spec.shape[1] in (1, 3) else "nhwc" if spec.shape[3] in (1, 3) else None
+    if layout is None:
+        return None
+    channels, height, width = spec.shape[1:] if layout == "nchw" else (spec.shape[3], *spec.shape[1:3])
+    color = "gray" if channels == 1 else "rgb"
+    return Preprocess(input=spec.name, height=height, width=width, layout=layout, color=color, scale=1 / 255)
+
+
+_OTHER_FORMATS = {
+    ".tflite": "a TFLite model",
+    ".pt": "a PyTorch file",
+    ".pth": "a PyTorch file",
+    ".pt2": "a PyTorch exported program",
+    ".h5": "a Keras model",
+    ".keras": "a Keras model",
+    ".pb": "a TensorFlow graph",
+    ".gguf": "a GGUF language model",
+    ".safetensors": "a safetensors file",
+}

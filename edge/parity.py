@@ -1,0 +1,165 @@
+"""Parity: does something that runs answer what the source model answers? And the samples to ask both."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import math
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.core.errors import ArtifactError, GateFailed
+from edgekit.core.schema import Parity, Precision, Preprocess, TensorSpec
+
+Feed = Mapping[str, NDArray[Any]]
+Run = Callable[[Feed], Feed]
+
+FLOAT_TOLERANCE = 1e-4
+"""fp32: largest error relative to the output's largest magnitude. Two correct float engines differ by 1e-6 to 1e-5."""
+SQNR_FLOOR_DB: Mapping[str, float] = {"fp16": 30.0, "int8": 6.0, "mixed": 6.0}
+"""Quantized: signal to quantization noise of the worst output. Below 6 dB the error is half the signal: not the same model."""
+GOLDEN_SAMPLES = 2
+PARITY_SAMPLES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Golden:
+    """Samples and what the source model answers to them; a few travel inside the artifact, to check it anywhere."""
+
+    feeds: tuple[Feed, ...]
+    answers: tuple[Feed, ...]
+
+
+def golden_of(run: Run, samples: Iterable[Feed], limit: int = PARITY_SAMPLES) -> Golden:
+    """Ask the source model for its answers to the first `limit` samples."""
+    feeds = tuple(itertools.islice(samples, limit))
+    return Golden(feeds=feeds, answers=tuple(run(feed) for feed in feeds))
+
+
+def synthetic_samples(inputs: Sequence[TensorSpec], picture: Preprocess | None = None) -> tuple[Feed, ...]:
+    """Seeded inputs for a model without samples: smooth random fields for floats, zeros and ones for integers.
+
+    A picture input gets the range its preprocessing gives to pixels from 0 to 255, any other float input 0 to 1.
+    """
+    rng = np.random.default_rng(0)
+    low, high = _pixel_range(picture)
+    ranges = {spec.name: (low, high) if picture and spec.name == picture.input else (0.0, 1.0) for spec in inputs}
+    return tuple({spec.name: _synthetic(spec, ranges[spec.name], rng) for spec in inputs} for _ in range(PARITY_SAMPLES))
+
+
+def _pixel_range(picture: Preprocess | None) -> tuple[float, float]:
+    if picture is None:
+        return 0.0, 1.0
+    mean, std = sum(picture.mean) / len(picture.mean), sum(picture.std) / len(picture.std)
+    return -mean / std, (255 * picture.scale - mean) / std
+
+
+def parity(golden: Golden, run: Run, precision: Precision) -> Parity:
+    """Compare `run` with the golden answers: worst output over all samples, in the metric that suits the precision."""
+    pairs = [(answer, run(feed)) for feed, answer in zip(golden.feeds, golden.answers, strict=True)]
+    names = list(golden.answers[0])
+    score = _relative_error if precision == "fp32" else _sqnr_db
+    scores = {name: score([answer[name] for answer, _ in pairs], [found[name] for _, found in pairs]) for name in names}
+    if precision == "fp32":
+        worst, tolerance = max(scores, key=lambda name: scores[name]), FLOAT_TOLERANCE
+        ok = scores[worst] <= tolerance
+    else:
+        worst, tolerance = min(scores, key=lambda name: scores[name]), SQNR_FLOOR_DB[precision]
+        ok = scores[worst] >= tolerance
+    metric = "max_relative_error" if precision == "fp32" else "sqnr_db"
+    return Parity(
+        metric=metric, value=_rounded(scores[worst]), tolerance=tolerance, ok=ok, worst_output=worst, samples=len(pairs)
+    )
+
+
+def ensure_parity(precision: str, found: Parity) -> None:
+    """Raise `GateFailed` with the numbers unless the parity holds."""
+    if found.ok:
+        return
+    relative = found.metric == "max_relative_error"
+    wanted = f"at most {found.tolerance:g}" if relative else f"at least {found.tolerance:g} dB"
+    said = f"{found.value:.3g}" if relative else f"{found.value:.1f} dB"
+    message = f"parity: output {found.worst_output!r} of the {precision} artifact has {found.metric} {said}, needed {wanted}"
+    raise GateFailed(message, "calibrate on data like the device will see, or try --precision fp16")
+
+
+def golden_bytes(golden: Golden, limit: int = GOLDEN_SAMPLES) -> bytes:
+    """An `.npz` with keys `input/NAME/INDEX` and `output/NAME/INDEX`; the same samples always give the same bytes."""
+    arrays = {
+        f"{kind}/{name}/{index}": value
+        for kind, feeds in (("input", golden.feeds), ("output", golden.answers))
+        for index, feed in enumerate(feeds[:limit])
+        for name, value in feed.items()
+    }
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for key, value in arrays.items():
+            content = io.BytesIO()
+            np.save(content, np.ascontiguousarray(value), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{key}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+def read_golden(path: Path) -> Golden:
+    """Read `golden_bytes` back; `ArtifactError` when the file is not one."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        indices = sorted({int(key.rsplit("/", 1)[1]) for key in arrays})
+        feeds, answers = (tuple(_collected(arrays, kind, index) for index in indices) for kind in ("input", "output"))
+    except (ValueError, OSError, IndexError, KeyError, zipfile.BadZipFile) as exc:
+        raise ArtifactError(f"the golden samples in {str(path)!r} are damaged: {exc}", "convert the model again") from exc
+    if not feeds or not all(feeds) or not all(answers):
+        raise ArtifactError(f"the golden samples in {str(path)!r} are empty", "convert the model again")
+    return Golden(feeds=feeds, answers=answers)
+
+
+def _collected(arrays: Mapping[str, NDArray[Any]], kind: str, index: int) -> Feed:
+    prefix, suffix = f"{kind}/", f"/{index}"
+    return {k[len(prefix) : -len(suffix)]: v for k, v in arrays.items() if k.startswith(prefix) and k.endswith(suffix)}
+
+
+def _relative_error(expected: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> float:
+    """Largest absolute error over the largest magnitude of the output in all samples."""
+    magnitude = max((float(np.abs(e).max()) for e in expected if e.size), default=0.0)
+    error = max(
+        (float(np.abs(e.astype(np.float64) - f).max()) for e, f in zip(expected, found, strict=True) if e.size), default=0.0
+    )
+    if not math.isfinite(error):
+        return math.inf
+    return error / magnitude if magnitude else error
+
+
+def _sqnr_db(expected: Sequence[NDArray[Any]], found: Sequence[NDArray[Any]]) -> float:
+    """10 log10(signal power / error power); an output that is constant in the source must be constant in the artifact."""
+    signal = sum(float(np.square(e.astype(np.float64)).sum()) for e in expected)
+    noise = sum(float(np.square(e.astype(np.float64) - f).sum()) for e, f in zip(expected, found, strict=True))
+    if not math.isfinite(noise):
+        return -EXACT_DB
+    if noise == 0.0:
+        return EXACT_DB
+    return float(np.clip(10 * math.log10(signal / noise), -EXACT_DB, EXACT_DB)) if signal else -EXACT_DB
+
+
+EXACT_DB = 200.0
+"""Stands for "no error at all" (and its negative for "nothing in common"), since JSON has no infinity."""
+
+
+def _synthetic(spec: TensorSpec, span: tuple[float, float], rng: np.random.Generator) -> NDArray[Any]:
+    if np.dtype(spec.dtype).kind != "f":
+        return rng.integers(0, 2, spec.shape).astype(spec.dtype)
+    noise = rng.random(spec.shape)
+    for axis in range(max(0, noise.ndim - 2), noise.ndim):
+        noise = (noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)) / 3
+    return (span[0] + noise * (span[1] - span[0])).astype(spec.dtype)
+
+
+def _rounded(value: float) -> float:
+    """Six significant digits: more than a parity means, and the same text on every run."""
+    return float(f"{value:.6g}") if math.isfinite(value) else 1e30

@@ -1,0 +1,222 @@
+"""Each pass: what it removes, what it must leave alone, and that the outputs stay the same on random graphs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.converters.graph import Graph
+from edgekit.converters.graph_onnx import from_model, to_bytes
+from edgekit.converters.optimise import PASSES, optimise
+from edgekit.converters.optimise.drop_dead_code import drop_dead_code
+from edgekit.converters.optimise.drop_identities import drop_identities
+from edgekit.converters.optimise.fold_batch_norm import fold_batch_norm
+from edgekit.converters.optimise.fold_constants import fold_constants
+from edgekit.runtimes.onnxruntime import execute
+
+SHAPE = (1, 4, 5, 6)
+
+
+def graph_of(nodes: list[Any], constants: dict[str, np.ndarray] | None = None, outputs: tuple[str, ...] = ("y",)) -> Graph:
+    """A graph with the input x of SHAPE; shapes are inferred."""
+    proto = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, SHAPE)],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        initializer=[numpy_helper.from_array(value, name) for name, value in (constants or {}).items()],
+    )
+    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return from_model(onnx.shape_inference.infer_shapes(model, data_prop=True))
+
+
+def answers(graph: Graph) -> dict[str, np.ndarray]:
+    feed = {"x": np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)}
+    return dict(execute(to_bytes(graph), optimisation="none")(feed))
+
+
+def assert_same_answers(before: Graph, after: Graph) -> None:
+    assert [s.name for s in before.outputs] == [s.name for s in after.outputs]
+    expected, found = answers(before), answers(after)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4, atol=1e-5)
+
+
+def ops(graph: Graph) -> list[str]:
+    return [node.op for node in graph.nodes]
+
+
+def node(op: str, inputs: str, outputs: str, **attributes: Any) -> Any:
+    return helper.make_node(op, inputs.split(), outputs.split(), name=f"{op}_{outputs}", **attributes)
+
+
+def test_constant_arithmetic_is_folded() -> None:
+    graph = graph_of([node("Add", "a b", "c"), node("Mul", "x c", "y")], {"a": np.float32([1]), "b": np.float32([2])})
+    folded = fold_constants(graph).graph
+    assert ops(folded) == ["Mul"]
+    assert folded.constants["c"].tolist() == [3]
+    assert_same_answers(graph, folded)
+
+
+def test_a_shape_chain_is_folded() -> None:
+    graph = graph_of(
+        [node("Shape", "x", "s"), node("Gather", "s zero", "n"), node("Cast", "n", "f", to=1), node("Mul", "x f", "y")],
+        {"zero": np.int64(1).reshape(())},
+    )
+    assert ops(fold_constants(graph).graph) == ["Mul"]
+
+
+def test_randomness_is_not_folded() -> None:
+    graph = graph_of([node("RandomNormal", "", "r", shape=[1], dtype=1), node("Add", "x r", "y")])
+    assert fold_constants(graph).changes == 0
+
+
+def test_a_result_larger_than_the_limit_stays_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["edgekit.converters.optimise.fold_constants"], "FOLD_LIMIT_BYTES", 8)
+    graph = graph_of(
+        [node("Expand", "a shape", "c"), node("Add", "x c", "y")], {"a": np.float32([1]), "shape": np.int64([1, 4, 5, 6])}
+    )
+    assert fold_constants(graph).changes == 0
+
+
+def test_identities_go_and_the_output_keeps_its_name() -> None:
+    graph = graph_of([node("Identity", "x", "a"), node("Relu", "a", "b"), node("Identity", "b", "y")])
+    cleaned = drop_identities(graph).graph
+    assert [(n.op, n.inputs, n.outputs) for n in cleaned.nodes] == [("Relu", ("x",), ("y",))]
+
+
+@pytest.mark.parametrize(
+    ("operation", "constants"),
+    [
+        pytest.param(node("Cast", "x", "a", to=1), {}, id="a cast to the same type"),
+        pytest.param(node("Transpose", "x", "a", perm=[0, 1, 2, 3]), {}, id="a transpose to the same order"),
+        pytest.param(node("Reshape", "x s", "a"), {"s": np.int64(SHAPE)}, id="a reshape to the same shape"),
+        pytest.param(node("Pad", "x p", "a"), {"p": np.zeros(8, np.int64)}, id="a pad by nothing"),
+        pytest.param(node("Slice", "x b e", "a"), {"b": np.int64([0]), "e": np.int64([9])}, id="a slice of everything"),
+        pytest.param(node("Concat", "x", "a", axis=1), {}, id="a concat of one"),
+        pytest.param(node("Dropout", "x", "a"), {}, id="a dropout"),
+    ],
+)
+def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarray]) -> None:
+    graph = graph_of([operation, node("Relu", "a", "y")], constants)
+    cleaned = drop_identities(graph).graph
+    assert ops(cleaned) == ["Relu"]
+    assert_same_answers(graph, cleaned)
+
+
+@pytest.mark.parametrize(
+    ("operation", "constants"),
+    [
+        pytest.param(
+            node("Slice", "x b e axes st", "a"),
+            {"b": np.int64([-1]), "e": np.int64([-99]), "axes": np.int64([2]), "st": np.int64([-1])},
+            id="a slice that reverses",
+        ),
+        pytest.param(node("Pad", "x p", "a"), {"p": np.int64([0, 0, 1, 0, 0, 0, -1, 0])}, id="a pad that shifts"),
+    ],
+)
+def test_what_only_looks_like_nothing_stays(operation: Any, constants: dict[str, np.ndarray]) -> None:
+    graph = graph_of([operation, node("Relu", "a", "y")], constants)
+    assert_same_answers(graph, drop_identities(graph).graph)
+    assert drop_identities(graph).changes == 0
+
+
+def test_an_output_that_is_the_input_stays_written() -> None:
+    graph = graph_of([node("Identity", "x", "y")])
+    assert_same_answers(graph, optimise(graph))
+
+
+def test_two_outputs_of_one_tensor_both_stay() -> None:
+    graph = graph_of([node("Relu", "x", "a"), node("Identity", "a", "y"), node("Identity", "a", "z")], outputs=("y", "z"))
+    assert_same_answers(graph, optimise(graph))
+
+
+def test_dead_nodes_and_constants_go() -> None:
+    graph = graph_of([node("Relu", "x", "y"), node("Add", "x w", "unused")], {"w": np.float32([1])})
+    cleaned = drop_dead_code(graph).graph
+    assert ops(cleaned) == ["Relu"]
+    assert not cleaned.constants
+    assert "unused" not in cleaned.specs
+
+
+def norm_constants(channels: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return {name: rng.uniform(0.5, 2, channels).astype(np.float32) for name in ("gamma", "beta", "mean", "var")}
+
+
+@pytest.mark.parametrize(
+    ("operation", "weight"),
+    [
+        pytest.param(node("Conv", "x w", "a"), (7, 4, 3, 3), id="conv"),
+        pytest.param(node("Conv", "x w", "a", group=4), (8, 1, 3, 3), id="depthwise conv"),
+        pytest.param(node("ConvTranspose", "x w", "a"), (4, 3, 2, 2), id="transposed conv"),
+        pytest.param(node("ConvTranspose", "x w", "a", group=2), (4, 3, 2, 2), id="grouped transposed conv"),
+    ],
+)
+def test_batch_norm_folds_into_the_convolution_before_it(operation: Any, weight: tuple[int, ...]) -> None:
+    groups = next((a.i for a in operation.attribute if a.name == "group"), 1)
+    channels = weight[0] if operation.op_type == "Conv" else weight[1] * groups
+    constants = {"w": np.random.default_rng(3).standard_normal(weight).astype(np.float32), **norm_constants(channels)}
+    graph = graph_of([operation, node("BatchNormalization", "a gamma beta mean var", "y")], constants)
+    folded = fold_batch_norm(graph).graph
+    assert ops(folded) == [operation.op_type]
+    assert_same_answers(graph, folded)
+
+
+def test_batch_norm_stays_when_the_convolution_is_read_elsewhere() -> None:
+    constants = {"w": np.ones((4, 4, 1, 1), np.float32), **norm_constants(4)}
+    graph = graph_of(
+        [node("Conv", "x w", "a"), node("BatchNormalization", "a gamma beta mean var", "b"), node("Add", "a b", "y")], constants
+    )
+    assert fold_batch_norm(graph).changes == 0
+
+
+UNARY = ("Relu", "Identity", "Sigmoid", "Neg", "Dropout")
+BINARY = ("Add", "Mul", "Sub")
+
+
+@st.composite
+def random_graphs(draw: st.DrawFn) -> Graph:
+    """Small graphs of elementwise ops, constants, identities, transposes there and back, and convolutions with norms."""
+    names, constants, nodes = ["x"], {"k0": np.float32([0.5]), "k1": np.float32([-1.5])}, []
+    for index in range(draw(st.integers(1, 10))):
+        kind = draw(st.sampled_from(["unary", "binary", "constant", "transpose", "conv"]))
+        source, out = draw(st.sampled_from(names)), f"t{index}"
+        if kind == "unary":
+            nodes.append(node(draw(st.sampled_from(UNARY)), source, out))
+        elif kind == "binary":
+            nodes.append(node(draw(st.sampled_from(BINARY)), f"{source} {draw(st.sampled_from(names))}", out))
+        elif kind == "constant":
+            nodes += [node(draw(st.sampled_from(BINARY)), "k0 k1", f"c{index}"), node("Add", f"{source} c{index}", out)]
+        elif kind == "transpose":
+            nodes += [
+                node("Transpose", source, f"p{index}", perm=[0, 2, 3, 1]),
+                node("Transpose", f"p{index}", out, perm=[0, 3, 1, 2]),
+            ]
+        else:
+            constants |= {f"w{index}": np.random.default_rng(index).standard_normal((4, 4, 1, 1)).astype(np.float32)}
+            constants |= {f"{key}{index}": value for key, value in norm_constants(4).items()}
+            norm = f"v{index} gamma{index} beta{index} mean{index} var{index}"
+            nodes += [node("Conv", f"{source} w{index}", f"v{index}"), node("BatchNormalization", norm, out)]
+        names.append(out)
+    outputs = tuple(dict.fromkeys([names[-1], draw(st.sampled_from(names[1:]))]))
+    return graph_of(nodes, constants, outputs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(random_graphs())
+def test_every_pass_keeps_the_answers_of_random_graphs(graph: Graph) -> None:
+    for run in PASSES:
+        result = run(graph)
+        assert (result.changes == 0) == (result.graph is graph)
+        assert_same_answers(graph, result.graph)
+    cleaned = optimise(graph)
+    assert_same_answers(graph, cleaned)
+    assert all(run(cleaned).changes == 0 for run in PASSES)
