@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -49,7 +48,7 @@ def test_a_stale_part_is_named_and_shown(tmp_path: Path) -> None:
     copy = tmp_path / "checkout"
     copy.mkdir()
     for name in ("docs", "Makefile", "setup.cfg", "benchmarks"):
-        os.symlink(ROOT / name, copy / name)
+        (copy / name).symlink_to(ROOT / name)
     code = (
         "import sys; sys.path.insert(0, 'docs'); import generate, pathlib\n"
         "generate.ROOT = pathlib.Path('.').resolve()\n"
