@@ -109,8 +109,8 @@ def golden_bytes(golden: Golden, limit: int = GOLDEN_SAMPLES) -> bytes:
 def read_golden(path: Path) -> Golden:
     """Read `golden_bytes` back; `ArtifactError` when the file is not one."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            arrays = {key.removesuffix(".npy"): _array(archive.read(key)) for key in archive.namelist()}
         indices = sorted({int(key.rsplit("/", 1)[1]) for key in arrays})
         feeds, answers = (tuple(_collected(arrays, kind, index) for index in indices) for kind in ("input", "output"))
     except (ValueError, OSError, IndexError, KeyError, zipfile.BadZipFile) as exc:
@@ -118,6 +118,12 @@ def read_golden(path: Path) -> Golden:
     if not feeds or not all(feeds) or not all(answers):
         raise ArtifactError(f"the golden samples in {str(path)!r} are empty", "convert the model again")
     return Golden(feeds=feeds, answers=answers)
+
+
+def _array(data: bytes) -> NDArray[Any]:
+    """One array of the archive; numpy refuses pickled objects."""
+    array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return array
 
 
 def _collected(arrays: Mapping[str, NDArray[Any]], kind: str, index: int) -> Feed:
