@@ -165,10 +165,12 @@ NHWC = (0, 2, 3, 1)
 
 
 def tiny_artifact(folder: Path, kind: str) -> Artifact:
-    """An artifact of the tiny model: kind is "onnx", "tflite" or "tflite-int8"."""
+    """An artifact of the tiny model: kind is "onnx", "tensorrt", "tflite", "tflite-int8" or "edgetpu" (not compiled)."""
     if kind == "onnx":
         return artifact(folder / "tiny.cpu.fp32", {"model.onnx": tiny_onnx()}, "onnx", ("onnxruntime",))
-    quantized = kind == "tflite-int8"
+    if kind == "tensorrt":
+        return artifact(folder / "tiny.jetson.fp32", {"model.onnx": tiny_onnx()}, kind, ("tensorrt", "onnxruntime"))
+    quantized = kind != "tflite"
     into = {"dtype": "int8", "scale": IN_SCALE, "zero_point": IN_ZERO} if quantized else {"dtype": "float32"}
     out = {"dtype": "int8", "scale": OUT_SCALE, "zero_point": OUT_ZERO} if quantized else {"dtype": "float32"}
     ports = (
@@ -176,6 +178,9 @@ def tiny_artifact(folder: Path, kind: str) -> Artifact:
         Port(source=SOURCE_OUT, engine=TensorSpec(name="scores", shape=(1, 4, 4, 2), **out), permutation=NHWC),
     )
     name = f"tiny.rpi5.{'int8' if quantized else 'fp32'}"
+    if kind == "edgetpu":
+        files = {"model.tflite": tiny_tflite(quantized=True)}
+        return artifact(folder / "tiny.coral.int8", files, kind, ("edgetpu", "litert"), ports)
     return artifact(folder / name, {"model.tflite": tiny_tflite(quantized=quantized)}, "tflite", ("litert",), ports)
 
 

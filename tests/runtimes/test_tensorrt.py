@@ -1,0 +1,246 @@
+"""What a TensorRT build needs, decided without a GPU, and the calls of a build and a run against a stand-in for the vendor."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from enum import IntEnum
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny import SOURCE_IN, SOURCE_OUT, artifact, tiny_onnx
+
+from edgekit.core.errors import DeviceError, Unsupported
+from edgekit.core.schema import Artifact
+from edgekit.load import open_artifact
+from edgekit.runtimes import tensorrt
+from edgekit.runtimes.tensorrt import BuildPlan, cache_folder, engine_name, parse_version, plan_build
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags"), [("fp32", ()), ("fp16", ("FP16",)), ("int8", ("FP16", "INT8")), ("mixed", ("FP16", "INT8"))]
+)
+@pytest.mark.parametrize("version", ["8.5.2.2", "8.6.2", "10.3.0.26", "10.11"])
+def test_before_10_12_the_builder_is_told_what_it_may_use(precision: Any, flags: tuple[str, ...], version: str) -> None:
+    assert plan_build(precision, version) == BuildPlan(typing="weak", flags=flags, workspace_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "mixed"])
+@pytest.mark.parametrize("version", ["10.12.0", "10.15", "11.4.1.9"])
+def test_from_10_12_on_the_model_decides_its_types_and_no_flag_is_set(precision: Any, version: str) -> None:
+    assert plan_build(precision, version) == BuildPlan(typing="strong", flags=(), workspace_bytes=1 << 30)
+
+
+@pytest.mark.parametrize("version", ["8.2.1", "7.1", "8"])
+def test_what_is_too_old_is_unsupported_with_a_way_out(version: str) -> None:
+    with pytest.raises(Unsupported, match=r"older than 8\.5") as caught:
+        plan_build("int8", version)
+    assert "onnxruntime" in caught.value.hint
+
+
+def test_versions_are_compared_as_numbers() -> None:
+    assert parse_version("10.3.0.26") == (10, 3) < parse_version("10.12")
+    with pytest.raises(DeviceError, match="no version number"):
+        parse_version("unknown")
+
+
+def test_an_engine_s_name_tells_model_version_and_gpu_apart_and_is_a_file_name() -> None:
+    name = engine_name("ab" * 32, "10.3.0.26", "Orin (nvgpu)/../x")
+    assert name == "abababababababab-trt10.3.0.26-orin-nvgpu-x.engine"
+    others = {
+        engine_name("cd" * 32, "10.3.0", "Orin"),
+        engine_name("ab" * 32, "10.4.0", "Orin"),
+        engine_name("ab" * 32, "10.3.0", "Thor"),
+    }
+    assert len(others) == 3
+    assert engine_name("ab" * 32, "10.3", "").endswith("-gpu.engine")
+
+
+def test_engines_are_kept_in_the_user_s_cache() -> None:
+    home = Path("/home/a")
+    assert cache_folder({}, home) == home / ".cache" / "edgekit" / "tensorrt"
+    assert cache_folder({"XDG_CACHE_HOME": "/fast"}, home) == Path("/fast/edgekit/tensorrt")
+
+
+class Mode(IntEnum):
+    INPUT = 1
+    OUTPUT = 2
+
+
+class Flag(IntEnum):
+    EXPLICIT_BATCH = 0
+    STRONGLY_TYPED = 1
+
+
+class Vendor:
+    """A stand-in for the TensorRT and CUDA packages: remembers what it was told; its engine doubles the first channels."""
+
+    def __init__(self, version: str) -> None:
+        self.builds: list[tuple[int, tuple[str, ...], int]] = []
+        self.allocated: dict[int, Any] = {}
+        self.fails = ""
+        self._flags: list[str] = []
+        self._workspace = 0
+        self.trt = ModuleType("tensorrt")
+        self.cuda = ModuleType("cudart")
+        self._fill_trt(version)
+        self._fill_cuda()
+
+    def _fill_trt(self, version: str) -> None:
+        class Logger:
+            ERROR = 1
+
+            def __init__(self, level: int) -> None: ...
+
+        vars(self.trt).update(
+            __version__=version,
+            Logger=Logger,
+            Builder=lambda logger: SimpleNamespace(
+                create_network=lambda flags: SimpleNamespace(flags=flags),
+                create_builder_config=lambda: SimpleNamespace(set_memory_pool_limit=self._limit, set_flag=self._flags.append),
+                build_serialized_network=self._build,
+            ),
+            OnnxParser=lambda network, logger: SimpleNamespace(
+                parse_from_file=lambda path: self.fails != "parse", num_errors=1, get_error=lambda index: "op X is not known"
+            ),
+            Runtime=lambda logger: SimpleNamespace(
+                deserialize_cuda_engine=lambda data: None if self.fails == "open" else self._engine()
+            ),
+            NetworkDefinitionCreationFlag=Flag,
+            MemoryPoolType=SimpleNamespace(WORKSPACE=0),
+            BuilderFlag=SimpleNamespace(FP16="FP16", INT8="INT8"),
+            TensorIOMode=Mode,
+            nptype=lambda dtype: dtype,
+        )
+
+    def _limit(self, pool: int, size: int) -> None:
+        self._workspace = size
+
+    def _build(self, network: Any, config: Any) -> bytes | None:
+        self.builds.append((network.flags, tuple(self._flags), self._workspace))
+        return None if self.fails == "build" else b"engine"
+
+    def _engine(self) -> Any:
+        specs = {spec.name: spec for spec in (SOURCE_IN, SOURCE_OUT)}
+        return SimpleNamespace(
+            num_io_tensors=2,
+            get_tensor_name=lambda index: list(specs)[index],
+            get_tensor_mode=lambda name: Mode.INPUT if name == "image" else Mode.OUTPUT,
+            get_tensor_shape=lambda name: specs[name].shape,
+            get_tensor_dtype=lambda name: np.float32,
+            create_execution_context=self._context,
+        )
+
+    def _context(self) -> Any:
+        addresses: dict[str, int] = {}
+
+        def execute(stream: int) -> bool:
+            image = np.frombuffer(self.allocated[addresses["image"]], np.float32)
+            np.frombuffer(self.allocated[addresses["scores"]], np.float32)[:] = 2 * image[:32]
+            return self.fails != "run"
+
+        return SimpleNamespace(set_tensor_address=addresses.__setitem__, execute_async_v3=execute)
+
+    def _fill_cuda(self) -> None:
+        def malloc(size: int) -> tuple[int, int]:
+            buffer = (ctypes.c_byte * size)()
+            self.allocated[ctypes.addressof(buffer)] = buffer
+            return (2 if self.fails == "memory" else 0), ctypes.addressof(buffer)
+
+        def copy(to: int, of: int, size: int, kind: str) -> tuple[int]:
+            ctypes.memmove(to, of, size)
+            return (0,)
+
+        vars(self.cuda).update(
+            cudaStreamCreate=lambda: (0, 7),
+            cudaStreamDestroy=lambda stream: (0,),
+            cudaStreamSynchronize=lambda stream: (0,),
+            cudaMalloc=malloc,
+            cudaFree=lambda address: (0 if self.allocated.pop(address, None) is not None else 1,),
+            cudaMemcpy=copy,
+            cudaMemcpyKind=SimpleNamespace(cudaMemcpyHostToDevice="in", cudaMemcpyDeviceToHost="out"),
+            cudaGetDeviceProperties=lambda index: (0, SimpleNamespace(name=b"Orin\0\0")),
+        )
+
+
+@pytest.fixture
+def vendor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vendor:
+    made = Vendor("10.3.0")
+    monkeypatch.setitem(sys.modules, "tensorrt", made.trt)
+    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings", ModuleType("cuda.bindings"))
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", made.cuda)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return made
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Artifact:
+    return artifact(tmp_path / "tiny.jetson.fp32", {"model.onnx": tiny_onnx()}, "tensorrt", ("tensorrt", "onnxruntime"))
+
+
+def test_the_first_load_builds_and_the_second_opens_what_was_kept(vendor: Vendor, made: Artifact, tmp_path: Path) -> None:
+    image = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
+    for _ in range(2):
+        with open_artifact(made, runtime="tensorrt") as session:
+            scores = session.run({"image": image})["scores"]
+            np.testing.assert_array_equal(scores, 2 * image[:, :2])
+        assert not vendor.allocated
+    assert vendor.builds == [(1, (), 1 << 30)]
+    (kept,) = (tmp_path / "cache" / "edgekit" / "tensorrt").iterdir()
+    assert kept.name == engine_name(made.manifest.files[0].sha256, "10.3.0", "Orin")
+    assert [file.name for file in made.path.iterdir() if file.suffix == ".engine"] == []
+
+
+def test_a_strongly_typed_build_sets_the_network_s_flag(vendor: Vendor, made: Artifact) -> None:
+    vendor.trt.__version__ = "10.13.0"  # type: ignore[attr-defined]
+    open_artifact(made, runtime="tensorrt").close()
+    assert vendor.builds == [(3, (), 1 << 30)]
+
+
+def test_a_session_closes_twice_and_does_not_run_afterwards(vendor: Vendor, made: Artifact) -> None:
+    session = tensorrt.runtime.load(made)
+    session.close()
+    session.close()
+    with pytest.raises(DeviceError, match="closed"):
+        session.run({"image": np.zeros((1, 3, 4, 4), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [
+        ("parse", "op X is not known"),
+        ("build", "could not build an engine"),
+        ("open", "refused the engine"),
+        ("memory", "CUDA said 2"),
+    ],
+)
+def test_what_the_vendor_refuses_is_a_device_error_with_a_hint(vendor: Vendor, made: Artifact, fails: str, said: str) -> None:
+    vendor.fails = fails
+    with pytest.raises(DeviceError, match=said) as caught:
+        tensorrt.runtime.load(made)
+    assert caught.value.hint
+
+
+def test_a_run_the_vendor_refuses_is_a_device_error(vendor: Vendor, made: Artifact) -> None:
+    session = tensorrt.runtime.load(made)
+    vendor.fails = "run"
+    with pytest.raises(DeviceError, match="could not run the engine"):
+        session.run({"image": np.zeros((1, 3, 4, 4), np.float32)})
+
+
+def test_a_probe_says_the_version_or_that_it_is_too_old(vendor: Vendor) -> None:
+    assert tensorrt.runtime.probe().version == "10.3.0"
+    vendor.trt.__version__ = "8.2.1"  # type: ignore[attr-defined]
+    assert "older than 8.5" in tensorrt.runtime.probe().reason
+
+
+def test_without_cuda_s_python_package_the_probe_says_how_to_get_it(vendor: Vendor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    monkeypatch.setitem(sys.modules, "cuda.cudart", None)
+    probe = tensorrt.runtime.probe()
+    assert not probe.ok
+    assert "cuda-python" in probe.hint
