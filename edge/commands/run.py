@@ -1,0 +1,84 @@
+"""`edgekit run APP`: start one of the apps."""
+
+from __future__ import annotations
+
+import argparse
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from pkgutil import iter_modules
+from types import ModuleType
+from typing import cast
+
+from edgekit.console import emit
+from edgekit.core.errors import NotFound
+from edgekit.core.names import did_you_mean
+
+HELP = "run an app: digits, detect, ..."
+ENTRY_POINTS = "edgekit.apps"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Every app takes the same options and refuses those it has no use for."""
+    parser.add_argument("app", metavar="APP", help="name of the app, such as detect or digits")
+    parser.add_argument("--artifact", type=Path, metavar="A", help="the artifact folder to run")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--image", type=Path, metavar="FILE", help="one picture")
+    given.add_argument("--source", metavar="S", help="a camera, a stream or a recording")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the app")
+    parser.add_argument(
+        "--runtime", default="auto", metavar="NAME", help="engine to use (default: the artifact's first that works)"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write what the app makes")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port to serve on (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find the app, hand it the options, print its answer."""
+    from edgekit.apps.base import RunOptions
+
+    app = find_app(args.app)
+    options = RunOptions(
+        artifact=args.artifact,
+        image=args.image,
+        source=args.source,
+        config=args.config,
+        runtime=args.runtime,
+        output=args.output,
+        host=args.host,
+        port=args.port,
+    )
+    answer = app.run(options)
+    emit(args, answer.result, answer.text)
+    return 0
+
+
+def find_app(name: str) -> ModuleType:
+    """The app of that name, edgekit's own before those of other packages. Raises `NotFound` with the nearest name."""
+    own = {module.__name__.rpartition(".")[2]: module for module in _candidates(name)}
+    if name in own:
+        return own[name]
+    others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    if name in others:
+        return _loaded(others[name])
+    known = sorted({*app_names(), *others})
+    raise NotFound(f"no app named {name!r}", did_you_mean(name, known, f"there are: {', '.join(known)}"))
+
+
+def app_names() -> tuple[str, ...]:
+    """Names of edgekit's own apps: the modules and folders of `edgekit.apps` that have `HELP` and `run`."""
+    return tuple(module.__name__.rpartition(".")[2] for module in _candidates(""))
+
+
+def _candidates(name: str) -> list[ModuleType]:
+    """The app `name`, or every app for an empty name."""
+    from edgekit import apps
+
+    found = sorted(info.name for info in iter_modules(apps.__path__) if name in ("", info.name))
+    modules = (import_module(f"{apps.__name__}.{each}") for each in found if not each.startswith("_"))
+    return [module for module in modules if hasattr(module, "HELP") and hasattr(module, "run")]
+
+
+def _loaded(entry: EntryPoint) -> ModuleType:
+    return cast(ModuleType, entry.load())
