@@ -1,0 +1,108 @@
+"""Layout rules: which permutations a node wants its inputs in, given what they are in, and which it leaves its outputs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.lower.tflite.attributes import ints, normal_axis, number, reduced_axes
+from edgekit.converters.lower.tflite.layout import Permutation, channels_last, identity, reshaped, same_data
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrangement:
+    """The permutation each input is read in (None: not read as a tensor) and each output is written in."""
+
+    inputs: tuple[Permutation | None, ...]
+    outputs: tuple[Permutation, ...]
+
+
+Incoming = tuple[Permutation | None, ...]
+"""The permutations the inputs are stored in; None for constants and absent inputs."""
+Arrange = Callable[[Graph, Node, Incoming], Arrangement]
+
+
+def follow(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """The first input stays as it is, and so do the outputs: the op does not care."""
+    first = incoming[0] or identity(len(graph.shape(node.inputs[0])))
+    return Arrangement(inputs=(first, *_none(node)), outputs=(first,) * len(node.outputs))
+
+
+def plain(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """The source's own order throughout."""
+    return Arrangement(
+        inputs=tuple(identity(len(graph.shape(name))) if name else None for name in node.inputs),
+        outputs=tuple(identity(len(graph.shape(name))) for name in node.outputs),
+    )
+
+
+def spatial(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """Channels last, in and out."""
+    layout = channels_last(len(graph.shape(node.inputs[0])))
+    return Arrangement(inputs=(layout, *_none(node)), outputs=(layout,))
+
+
+def shared(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """One permutation for all operands, constants included: the one that moves the fewest elements."""
+    rank = len(graph.shape(node.output))
+    stored = {name: p for name, p in zip(node.inputs, incoming, strict=True) if p is not None and len(p) == rank}
+    candidates = tuple(dict.fromkeys(stored.values())) or (identity(rank),)
+    best = min(candidates, key=lambda candidate: _moved(graph, stored, candidate))
+    return Arrangement(inputs=tuple(best if name else None for name in node.inputs), outputs=(best,))
+
+
+def innermost(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """The node's axis last in memory, the others as they were."""
+    shape = graph.shape(node.inputs[0])
+    first = incoming[0] or identity(len(shape))
+    axis = normal_axis(int(number(node, "axis", -1)), len(shape))
+    wanted = (*(other for other in first if other != axis), axis)
+    return Arrangement(inputs=(wanted, *_none(node)), outputs=(wanted,))
+
+
+def transposed(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """The data stay; only what they are called changes."""
+    rank = len(graph.shape(node.inputs[0]))
+    first = incoming[0] or identity(rank)
+    perm = ints(node, "perm", tuple(reversed(range(rank))))
+    return Arrangement(inputs=(first,), outputs=(tuple(perm.index(axis) for axis in first),))
+
+
+def regrouped(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """A reshape on the stored data when its groups of dims stand together in memory; else on the source's own order."""
+    source, target = graph.shape(node.inputs[0]), graph.shape(node.output)
+    first = incoming[0] or identity(len(source))
+    result = reshaped(source, target, first)
+    if result is None:
+        return Arrangement(inputs=(identity(len(source)), *_none(node)), outputs=(identity(len(target)),))
+    return Arrangement(inputs=(first, *_none(node)), outputs=(result,))
+
+
+def reduced(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """The input stays; the outputs lose the reduced dims unless they are kept with size one."""
+    first = incoming[0] or identity(len(graph.shape(node.inputs[0])))
+    axes = arg_axes(graph, node) if node.op.startswith("Arg") else reduced_axes(graph, node)
+    output = first if number(node, "keepdims", 1) else without(first, axes)
+    return Arrangement(inputs=(first, *_none(node)), outputs=(output,))
+
+
+def arg_axes(graph: Graph, node: Node) -> tuple[int, ...]:
+    """The axis of an ArgMax or ArgMin, counted from the front."""
+    return (normal_axis(int(number(node, "axis", 0)), len(graph.shape(node.inputs[0]))),)
+
+
+def without(permutation: Permutation, axes: tuple[int, ...]) -> Permutation:
+    """The permutation of what is left when `axes` are dropped."""
+    kept = [axis for axis in sorted(permutation) if axis not in axes]
+    return tuple(kept.index(axis) for axis in permutation if axis not in axes)
+
+
+def _none(node: Node) -> tuple[None, ...]:
+    return (None,) * (len(node.inputs) - 1)
+
+
+def _moved(graph: Graph, stored: dict[str, Permutation], candidate: Permutation) -> int:
+    shapes = {name: graph.shape(name) for name in stored}
+    return sum(prod(shapes[name]) for name, p in stored.items() if not same_data(shapes[name], p, candidate))

@@ -1,0 +1,46 @@
+"""Graph passes that bring a model to operators which map one to one onto TFLite's; the result is still executable ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgekit.converters.graph import Graph, PassResult
+from edgekit.converters.lower.tflite.legal import arithmetic, flatten, groups, matrix, padding, pools, select, shapes, stem
+from edgekit.converters.lower.tflite.legal.rewrite import rewrite
+
+GraphPass = Callable[[Graph], PassResult]
+
+
+def legalise(graph: Graph, *, edgetpu: bool) -> PassResult:
+    """The graph in operators that TFLite has, padded, grouped and broadcast the way TFLite does it.
+
+    `edgetpu` also takes apart what the Edge TPU does not map though TFLite has it. Guarantees: same inputs and outputs, same
+    values but for float rounding. What has no TFLite form stays, and `lower` refuses it by name.
+    """
+    changes = 0
+    for step in passes(edgetpu):
+        result = step(graph)
+        graph, changes = result.graph, changes + result.changes
+    return PassResult(graph=graph, changes=changes)
+
+
+def passes(edgetpu: bool) -> tuple[GraphPass, ...]:
+    """The passes in the order they run."""
+    rules = (
+        *arithmetic.RULES,
+        *(arithmetic.EDGETPU_RULES if edgetpu else ()),
+        *matrix.RULES,
+        *shapes.RULES,
+        stem.fold_space_to_depth,
+    )
+    late = (groups.dense_transposed, *((groups.split_groups,) if edgetpu else ()), *padding.RULES, *pools.RULES)
+    return (
+        *(_as_pass(rule) for rule in rules),
+        select.select_channels,
+        _as_pass(select.fold_selection),
+        *(_as_pass(rule) for rule in (*late, flatten.channels_last_flatten, shapes.same_rank)),
+    )
+
+
+def _as_pass(rule: Callable[..., object]) -> GraphPass:
+    return lambda graph: rewrite(graph, rule)  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""Gemm and MatMul in the one form that FULLY_CONNECTED takes: x * constant^T + constant."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from edgekit.converters.graph import Array, Graph, Node
+from edgekit.converters.lower.tflite.attributes import constant, given, number
+from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+
+NORMAL = {"transA": 0, "transB": 1, "alpha": 1.0, "beta": 1.0}
+
+
+def gemm(graph: Graph, node: Node) -> Replacement | None:
+    """Transposes and factors go into the constants; a computed matrix becomes MatMul, a computed addend Add."""
+    if node.op != "Gemm":
+        return None
+    bias_name = given(node, 2)
+    weights, bias = constant(graph, node, 1), constant(graph, node, 2)
+    columns = graph.shape(node.output)[1]
+    if weights is not None and (not bias_name or (bias is not None and _is_row(bias, columns))):
+        return None if _is_normal(node, bias, columns) else _folded(graph, node, weights, bias)
+    return _taken_apart(graph, node, bias_name)
+
+
+def _is_row(bias: Array, columns: int) -> bool:
+    """Whether an addend is the same for every row."""
+    return bias.size == 1 or (bias.size == columns and bias.shape[-1] == columns)
+
+
+def _is_normal(node: Node, bias: Array | None, columns: int) -> bool:
+    found = {name: number(node, name, 1 if name in ("alpha", "beta") else 0) for name in NORMAL}
+    return found == NORMAL and (bias is None or bias.shape == (columns,))
+
+
+def _folded(graph: Graph, node: Node, weights: Array, bias: Array | None) -> Replacement:
+    scribe, x = Scribe(graph, node), node.inputs[0]
+    if number(node, "transA", 0):
+        x = scribe.add("Transpose", [x], graph.shape(x)[::-1], "transposed", perm=(1, 0))
+    matrix = weights if number(node, "transB", 0) else weights.T
+    inputs = [x, scribe.constant("weights", matrix * np.float32(number(node, "alpha", 1.0)))]
+    if bias is not None:
+        row = np.broadcast_to(bias.reshape(-1) * np.float32(number(node, "beta", 1.0)), graph.shape(node.output)[1:])
+        inputs.append(scribe.constant("bias", row))
+    return scribe.finish("Gemm", inputs, **NORMAL)
+
+
+def _taken_apart(graph: Graph, node: Node, bias_name: str) -> Replacement | None:
+    if number(node, "alpha", 1.0) != 1 or number(node, "beta", 1.0) != 1:
+        return None
+    scribe = Scribe(graph, node)
+    operands = [
+        _turned(scribe, name, number(node, key, 0)) for name, key in zip(node.inputs, ("transA", "transB"), strict=False)
+    ]
+    if not bias_name:
+        return scribe.finish("MatMul", operands)
+    return scribe.finish("Add", [scribe.add("MatMul", operands, graph.shape(node.output), "product"), bias_name])
+
+
+def _turned(scribe: Scribe, name: str, turn: float) -> str:
+    return scribe.add("Transpose", [name], scribe.graph.shape(name)[::-1], f"{name}_transposed", perm=(1, 0)) if turn else name
+
+
+def matmul_with_bias(graph: Graph, node: Node) -> Replacement | None:
+    """A constant row added to x * constant is the bias of the product."""
+    if node.op != "Add":
+        return None
+    for product_name, row_name in (node.inputs, node.inputs[::-1]):
+        product, row = graph.producers.get(product_name), graph.constants.get(row_name)
+        if product is None or row is None or graph.sole_consumer(product_name) is not node or not _is_plain(graph, product):
+            continue
+        columns = graph.shape(product_name)[1]
+        if row.size == prod(row.shape[-1:]) == columns and graph.shape(node.output) == graph.shape(product_name):
+            return _product(graph, node, product, row.reshape(-1))
+    return None
+
+
+def matmul(graph: Graph, node: Node) -> Replacement | None:
+    """The product of a matrix with a constant one is a Gemm."""
+    return _product(graph, node, node, None) if _is_plain(graph, node) else None
+
+
+def _is_plain(graph: Graph, node: Node) -> bool:
+    if node.op != "MatMul" or node.inputs[0] in graph.constants or node.inputs[1] not in graph.constants:
+        return False
+    return len(graph.shape(node.inputs[0])) == 2 and len(graph.shape(node.inputs[1])) == 2
+
+
+def _product(graph: Graph, node: Node, product: Node, bias: Array | None) -> Replacement:
+    scribe = Scribe(graph, node)
+    inputs = [product.inputs[0], scribe.constant("weights", graph.constants[product.inputs[1]].T)]
+    return scribe.finish("Gemm", inputs + ([scribe.constant("bias", bias)] if bias is not None else []), **NORMAL)
+
+
+RULES: tuple[Rule, ...] = (gemm, matmul_with_bias, matmul)

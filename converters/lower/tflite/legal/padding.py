@@ -1,0 +1,66 @@
+"""Padding of convolutions: TFLite knows SAME and none, everything else is a Pad before."""
+
+from __future__ import annotations
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.lower.tflite.attributes import ints, text
+from edgekit.converters.lower.tflite.geometry import Pads, flat, window
+from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+
+NONE = (0, 0, 0, 0)
+
+
+def conv_padding(graph: Graph, node: Node) -> Replacement | None:
+    """Pads are cut to what the windows touch; those that are not SAME then become a Pad of zeros."""
+    if node.op != "Conv" or len(graph.shape(node.inputs[0])) != 4:
+        return None
+    span = window(graph, node)
+    scribe = Scribe(graph, node)
+    if span.valid or span.same:
+        return with_pads(scribe, span.used_pads)
+    x = padded(scribe, node.inputs[0], span.used_pads)
+    return scribe.again([x, *node.inputs[1:]], pads=NONE, auto_pad="NOTSET")
+
+
+def with_pads(scribe: Scribe, pads: Pads) -> Replacement | None:
+    """The node with these explicit pads, or None when it has them already."""
+    node = scribe.node
+    if (
+        text(node, "auto_pad", "NOTSET") == "NOTSET"
+        and ints(node, "pads", NONE) == flat(pads)
+        and not node.attributes.get("ceil_mode")
+    ):
+        return None
+    ceil = {"ceil_mode": 0} if "ceil_mode" in node.attributes else {}
+    return scribe.again(node.inputs, pads=flat(pads), auto_pad="NOTSET", **ceil)
+
+
+def padded(scribe: Scribe, name: str, pads: Pads) -> str:
+    """A Pad node that puts zeros around a picture; returns its output."""
+    batch, channels, height, width = scribe.graph.shape(name)
+    (top, bottom), (left, right) = pads
+    amounts = scribe.constant("pads", (0, 0, top, left, 0, 0, bottom, right), "int64")
+    shape = (batch, channels, top + height + bottom, left + width + right)
+    return scribe.add("Pad", [name, amounts], shape, "padded")
+
+
+def transposed_padding(graph: Graph, node: Node) -> Replacement | None:
+    """`auto_pad` and `output_shape` of a transposed convolution as explicit pads."""
+    if node.op != "ConvTranspose" or len(graph.shape(node.inputs[0])) != 4:
+        return None
+    if text(node, "auto_pad", "NOTSET") == "NOTSET" and "output_shape" not in node.attributes:
+        return None
+    size, out = graph.shape(node.inputs[0])[2:], graph.shape(node.output)[2:]
+    strides, kernel, extra = (
+        ints(node, "strides", (1, 1)),
+        graph.shape(node.inputs[1])[2:],
+        ints(node, "output_padding", (0, 0)),
+    )
+    total = [max((n - 1) * s + k + e - o, 0) for n, s, k, e, o in zip(size, strides, kernel, extra, out, strict=True)]
+    upper = text(node, "auto_pad", "NOTSET") == "SAME_UPPER"
+    pads = tuple((t // 2, t - t // 2) if upper else (t - t // 2, t // 2) for t in total)
+    attributes = {name: value for name, value in node.attributes.items() if name not in ("output_shape", "auto_pad")}
+    return Scribe(graph, node).finish("ConvTranspose", node.inputs, **{**attributes, "pads": flat(pads)})
+
+
+RULES: tuple[Rule, ...] = (conv_padding, transposed_padding)

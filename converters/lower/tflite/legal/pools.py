@@ -1,0 +1,76 @@
+"""Padding of pools, where zeros are not always right."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.converters.graph import Array, Graph, Node
+from edgekit.converters.lower.tflite.attributes import given, number, scalar
+from edgekit.converters.lower.tflite.geometry import Window, window
+from edgekit.converters.lower.tflite.legal.padding import NONE, padded, with_pads
+from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+
+NEVER_NEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax", "Abs", "Exp", "Sqrt", "HardSigmoid"})
+KEEPS_SIGN = frozenset(
+    {"MaxPool", "AveragePool", "Concat", "Slice", "Split", "Transpose", "Reshape", "Resize", "Identity", "ReduceMean", "Pad"}
+)
+
+
+def max_pool(graph: Graph, node: Node) -> Replacement | None:
+    """Zeros around what is never negative do not win; elsewhere the pads stay and the emitter pads with the lowest value."""
+    if node.op != "MaxPool" or len(graph.shape(node.inputs[0])) != 4 or len(node.outputs) > 1:
+        return None
+    span, scribe = window(graph, node), Scribe(graph, node)
+    if span.valid or span.same or not never_negative(graph, node.inputs[0]):
+        return with_pads(scribe, span.used_pads)
+    ceil = {"ceil_mode": 0} if "ceil_mode" in node.attributes else {}
+    return scribe.again([padded(scribe, node.inputs[0], span.used_pads)], pads=NONE, auto_pad="NOTSET", **ceil)
+
+
+def never_negative(graph: Graph, name: str) -> bool:
+    """Whether a tensor's elements are known to be 0 or more from the operator that made them."""
+    value, node = graph.constants.get(name), graph.producers.get(name)
+    if value is not None:
+        return bool(np.all(value >= 0))
+    if node is None:
+        return False
+    if node.op == "Clip":
+        low = scalar(graph, given(node, 1))
+        return low is not None and low >= 0
+    if node.op not in KEEPS_SIGN:
+        return node.op in NEVER_NEGATIVE
+    floats = [item for item in node.inputs if item and graph.specs[item].dtype.startswith("float")]
+    return all(never_negative(graph, item) for item in floats)
+
+
+def average_pool(graph: Graph, node: Node) -> Replacement | None:
+    """Zeros that count are padded; zeros that do not count are padded and their share of the mean is given back."""
+    if node.op != "AveragePool" or len(graph.shape(node.inputs[0])) != 4:
+        return None
+    span, scribe = window(graph, node), Scribe(graph, node)
+    counted = bool(number(node, "count_include_pad", 0))
+    if span.valid or (span.same and not counted):
+        return with_pads(scribe, span.used_pads)
+    if counted and any(used > given_pads for (_, used), (_, given_pads) in zip(span.used_pads, span.pads, strict=True)):
+        return None
+    x = padded(scribe, node.inputs[0], span.used_pads)
+    plain = {"kernel_shape": span.kernel, "strides": span.strides, "pads": NONE}
+    if counted:
+        return scribe.finish("AveragePool", [x], **plain)
+    mean = scribe.add("AveragePool", [x], graph.shape(node.output), "mean", **plain)
+    return scribe.finish("Mul", [mean, scribe.constant("share", _share(span))])
+
+
+def _share(span: Window) -> Array:
+    """Window size over the number of real elements in each window, [1, 1, height, width]."""
+    rows, columns = (_real(span, axis) for axis in (0, 1))
+    counts = rows[:, None] * columns[None, :]
+    return (span.kernel[0] * span.kernel[1] / counts)[None, None]
+
+
+def _real(span: Window, axis: int) -> Array:
+    start = np.arange(span.out[axis]) * span.strides[axis] - span.pads[axis][0]
+    return np.minimum(start + span.extent[axis], span.size[axis]) - np.maximum(start, 0)
+
+
+RULES: tuple[Rule, ...] = (max_pool, average_pool)

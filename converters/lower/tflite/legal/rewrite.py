@@ -1,0 +1,96 @@
+"""Writing graph passes: a rule looks at one node and says what stands there instead."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from edgekit.converters.graph import Array, Attribute, Graph, Node, PassResult
+from edgekit.core.schema import TensorSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replacement:
+    """The nodes that stand in a node's place, writing the same outputs, and what they need."""
+
+    nodes: tuple[Node, ...]
+    constants: Mapping[str, Array] = field(default_factory=dict)
+    specs: Mapping[str, TensorSpec] = field(default_factory=dict)
+
+
+Rule = Callable[[Graph, Node], "Replacement | None"]
+
+
+def rewrite(graph: Graph, rule: Rule) -> PassResult:
+    """The graph with `rule` applied to every node; each application sees the graph with the earlier ones done.
+
+    Guarantees: outputs keep their names; nodes that nobody reads any more are gone.
+    """
+    changes = 0
+    for node in graph.nodes:
+        found = rule(graph, node)
+        if found is None:
+            continue
+        changes += 1
+        index = graph.nodes.index(node)
+        nodes = (*graph.nodes[:index], *found.nodes, *graph.nodes[index + 1 :])
+        graph = graph.with_nodes(nodes, constants=found.constants, specs=found.specs)
+    return PassResult(graph=without_unread(graph) if changes else graph, changes=changes)
+
+
+def without_unread(graph: Graph) -> Graph:
+    """The graph without nodes and constants that lead to no output."""
+    wanted = set(graph.output_names)
+    kept: list[Node] = []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            kept.append(node)
+            wanted.update(node.inputs)
+    constants = {name: value for name, value in graph.constants.items() if name in wanted}
+    return replace(graph, nodes=tuple(reversed(kept)), constants=constants)
+
+
+class Scribe:
+    """Writes the replacement of one node; what it makes is named after the node's output."""
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self.graph, self.node = graph, node
+        self._nodes: list[Node] = []
+        self._constants: dict[str, Array] = {}
+        self._specs: dict[str, TensorSpec] = {}
+
+    def constant(self, label: str, value: object, dtype: str = "float32") -> str:
+        """A new constant; returns its name."""
+        name = self._unused(f"{self.node.output}/{label}")
+        self._constants[name] = np.asarray(value, dtype)
+        return name
+
+    def add(self, op: str, inputs: Sequence[str], shape: Sequence[int], label: str, **attributes: Attribute) -> str:
+        """A new node with one output of that shape, of the type of the node's own output; returns the output's name."""
+        name = self._unused(f"{self.node.output}/{label}")
+        dtype = self.graph.specs[self.node.output].dtype
+        self._specs[name] = TensorSpec(name=name, shape=tuple(int(size) for size in shape), dtype=dtype)
+        self._nodes.append(Node(op=op, name=name, inputs=tuple(inputs), outputs=(name,), attributes=attributes))
+        return name
+
+    def finish(self, op: str, inputs: Sequence[str], **attributes: Attribute) -> Replacement:
+        """The last node, which writes the node's own outputs under its own name."""
+        last = Node(op=op, name=self.node.name, inputs=tuple(inputs), outputs=self.node.outputs, attributes=attributes)
+        return Replacement(nodes=(*self._nodes, last), constants=self._constants, specs=self._specs)
+
+    def again(self, inputs: Sequence[str], **changed: Attribute) -> Replacement:
+        """The node itself as the last one, with other inputs and some attributes changed."""
+        return self.finish(self.node.op, inputs, **{**self.node.attributes, **changed})
+
+    def made(self, name: str) -> TensorSpec | None:
+        """The spec of a tensor made here."""
+        return self._specs.get(name)
+
+    def _unused(self, name: str) -> str:
+        taken = self.graph.specs.keys() | self._specs.keys() | self._constants.keys()
+        number, candidate = 1, name
+        while candidate in taken:
+            number, candidate = number + 1, f"{name}{number}"
+        return candidate

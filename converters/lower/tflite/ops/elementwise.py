@@ -1,0 +1,128 @@
+"""Operators that work on each element, alone or in pairs."""
+
+from __future__ import annotations
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.lower.tflite.arrange import follow, innermost, shared
+from edgekit.converters.lower.tflite.attributes import number, text
+from edgekit.converters.lower.tflite.fuse import activation
+from edgekit.converters.lower.tflite.ops.table import op
+from edgekit.converters.lower.tflite.site import Site
+
+FLOAT_ONLY = {
+    "Exp": "EXP",
+    "Log": "LOG",
+    "Sqrt": "SQRT",
+    "Abs": "ABS",
+    "Neg": "NEG",
+    "Floor": "FLOOR",
+    "Ceil": "CEIL",
+    "Round": "ROUND",
+    "Sin": "SIN",
+    "Cos": "COS",
+    "Elu": "ELU",
+}
+BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL"}
+BINARY_FLOAT = {"Div": "DIV", "Pow": "POW"}
+EXTREMES = {"Max": "MAXIMUM", "Min": "MINIMUM"}
+
+
+def _binary_limits(graph: Graph, node: Node) -> str | None:
+    if len(node.inputs) != 2:
+        return f"{len(node.inputs)} operands; 2 are known"
+    computed = [name for name in node.inputs if name not in graph.constants]
+    if not computed:
+        return "both operands are constant"
+    if any(graph.specs[name].dtype not in ("float32", "int32", "int64") for name in computed):
+        return f"operands of type {graph.specs[computed[0]].dtype}"
+    return None
+
+
+def _float_limits(graph: Graph, node: Node) -> str | None:
+    dtype = graph.specs[node.inputs[0]].dtype
+    return None if dtype == "float32" else f"an operand of type {dtype}"
+
+
+@op(*BINARY, arrange=shared, limits=_binary_limits)
+def binary(site: Site) -> None:
+    """Both operands have integers of their own, and so has the result."""
+    operands = [site.read(0), site.read(1)]
+    site.emit(BINARY[site.node.op], operands, [site.target()], fusedActivationFunction=site.activation)
+
+
+@op(*BINARY_FLOAT, arrange=shared, limits=_binary_limits, int8=False)
+def binary_float(site: Site) -> None:
+    """No int8 kernel: these stay in float."""
+    site.emit(BINARY_FLOAT[site.node.op], [site.read(0), site.read(1)], [site.target()])
+
+
+@op(*EXTREMES, arrange=shared, limits=_binary_limits)
+def extreme(site: Site) -> None:
+    """Integers are compared as they are, so both operands are brought to the output's."""
+    target = site.target()
+    operands = [site.read(index, like=target.params) for index in (0, 1)]
+    site.emit(EXTREMES[site.node.op], operands, [target])
+
+
+@op(*FLOAT_ONLY, arrange=follow, limits=_float_limits, int8=False)
+def unary(site: Site) -> None:
+    """No int8 kernel: these stay in float."""
+    site.emit(FLOAT_ONLY[site.node.op], [site.read()], [site.target()])
+
+
+def _clamp_limits(graph: Graph, node: Node) -> str | None:
+    return None if activation(graph, node) else "bounds other than [0, 6] and [-1, 1] remain after legalisation"
+
+
+@op("Relu", "Clip", arrange=follow, limits=_clamp_limits)
+def clamp(site: Site) -> None:
+    """A clamp that could not join the operator before it."""
+    site.emit(activation(site.graph, site.node) or "RELU", [site.read()], [site.target()])
+
+
+@op("LeakyRelu", arrange=follow, limits=_float_limits)
+def leaky_relu(site: Site) -> None:
+    """max(x, alpha x)."""
+    site.emit("LEAKY_RELU", [site.read()], [site.target()], alpha=number(site.node, "alpha", 0.01))
+
+
+def _prelu_limits(graph: Graph, node: Node) -> str | None:
+    return None if node.inputs[1] in graph.constants else "its slope is computed, not constant"
+
+
+@op("PRelu", arrange=shared, limits=_prelu_limits, int8=False)
+def prelu(site: Site) -> None:
+    """The slope has no batch dimension in TFLite."""
+    x, slope = site.read(0), site.read(1)
+    rest = site.emission.constant(slope.name, slope.data[0]) if slope.data is not None and slope.shape[0] == 1 else slope
+    site.emit("PRELU", [x, rest], [site.target()])
+
+
+@op("HardSwish", arrange=follow, limits=_float_limits)
+def hard_swish(site: Site) -> None:
+    """x * clip(x + 3, 0, 6) / 6 in one operator."""
+    site.emit("HARD_SWISH", [site.read()], [site.target()])
+
+
+@op("Gelu", arrange=follow, limits=_float_limits, int8=False)
+def gelu(site: Site) -> None:
+    """Exact, or ONNX's tanh form."""
+    site.emit("GELU", [site.read()], [site.target()], approximate=text(site.node, "approximate", "none") == "tanh")
+
+
+@op("Sigmoid", arrange=follow, limits=_float_limits)
+def sigmoid(site: Site) -> None:
+    """The kernel fixes the integers: probabilities in steps of 1/256."""
+    site.emit("LOGISTIC", [site.read()], [site.require(site.target(), 1 / 256, -128)])
+
+
+@op("Tanh", arrange=follow, limits=_float_limits)
+def tanh(site: Site) -> None:
+    """The kernel fixes the integers: [-1, 1) in steps of 1/128."""
+    site.emit("TANH", [site.read()], [site.require(site.target(), 1 / 128, 0)])
+
+
+@op("Softmax", arrange=innermost, limits=_float_limits)
+def softmax(site: Site) -> None:
+    """TFLite normalises the innermost axis; the kernel fixes the integers."""
+    site.emit("SOFTMAX", [site.read()], [site.require(site.target(), 1 / 256, -128)], beta=1.0)

@@ -1,0 +1,48 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.lower.tflite.arrange import plain
+from edgekit.converters.lower.tflite.attributes import number
+from edgekit.converters.lower.tflite.ops.table import op
+from edgekit.converters.lower.tflite.site import Site
+
+
+def _gemm_limits(graph: Graph, node: Node) -> str | None:
+    normal = (number(node, "transA", 0), number(node, "transB", 0), number(node, "alpha", 1.0), number(node, "beta", 1.0))
+    if node.inputs[1] not in graph.constants or normal != (0, 1, 1.0, 1.0):
+        return "not in the form x * constant^T + constant"
+    return None
+
+
+@op("Gemm", arrange=plain, limits=_gemm_limits)
+def gemm(site: Site) -> None:
+    """A fully connected layer."""
+    x = site.read()
+    weights, bias = site.weights((0, 1), x)
+    site.emit("FULLY_CONNECTED", [x, weights, bias], [site.target()], fusedActivationFunction=site.activation)
+
+
+def _matmul_limits(graph: Graph, node: Node) -> str | None:
+    ranks = [len(graph.shape(name)) for name in node.inputs]
+    if node.inputs[0] in graph.constants and node.inputs[1] in graph.constants:
+        return "both operands are constant"
+    return None if min(ranks) >= 2 and max(ranks) <= 5 else f"operands of rank {ranks[0]} and {ranks[1]}"
+
+
+@op("MatMul", arrange=plain, limits=_matmul_limits)
+def matmul(site: Site) -> None:
+    """A constant matrix is a fully connected layer that keeps the leading dims; anything else is a batched product."""
+    if site.value(1) is None or len(site.shape(1)) != 2 or site.value(0) is not None:
+        site.emit("BATCH_MATMUL", [site.read(0), site.read(1)], [site.target()])
+        return
+    x = site.read()
+    weights, bias = site.weights((1, 0), x, channel=1)
+    site.emit(
+        "FULLY_CONNECTED",
+        [x, weights, bias],
+        [site.target()],
+        fusedActivationFunction=site.activation,
+        keepNumDims=len(x.shape) > 2,
+    )

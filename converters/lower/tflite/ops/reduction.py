@@ -1,0 +1,52 @@
+"""Reductions over axes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.lower.tflite.arrange import reduced
+from edgekit.converters.lower.tflite.attributes import number, reduced_axes
+from edgekit.converters.lower.tflite.ops.table import op
+from edgekit.converters.lower.tflite.site import Site
+
+FREE_SCALE = {"ReduceMean": "MEAN", "ReduceSum": "SUM"}
+SAME_SCALE = {"ReduceMax": "REDUCE_MAX", "ReduceMin": "REDUCE_MIN"}
+ARGUMENTS = {"ArgMax": "ARG_MAX", "ArgMin": "ARG_MIN"}
+
+
+def _limits(graph: Graph, node: Node) -> str | None:
+    return None if len(node.inputs) < 2 or not node.inputs[1] or node.inputs[1] in graph.constants else "its axes are computed"
+
+
+def _axes(site: Site) -> tuple[int, ...]:
+    return tuple(sorted(site.axis(axis) for axis in reduced_axes(site.graph, site.node)))
+
+
+@op(*FREE_SCALE, arrange=reduced, limits=_limits)
+def free_scale(site: Site) -> None:
+    """The result has integers of its own."""
+    keep = bool(number(site.node, "keepdims", 1))
+    site.emit(FREE_SCALE[site.node.op], [site.read(), site.ints("axes", _axes(site))], [site.target()], keepDims=keep)
+
+
+@op(*SAME_SCALE, arrange=reduced, limits=_limits)
+def same_scale(site: Site) -> None:
+    """The result is one of the input's elements and keeps its integers."""
+    x, keep = site.read(), bool(number(site.node, "keepdims", 1))
+    site.emit(SAME_SCALE[site.node.op], [x, site.ints("axes", _axes(site))], [site.target(like=x)], keepDims=keep)
+
+
+def _argument_limits(graph: Graph, node: Node) -> str | None:
+    if number(node, "select_last_index", 0):
+        return "the last of equal elements is asked for"
+    return "its result is not int64" if graph.specs[node.output].dtype != "int64" else None
+
+
+@op(*ARGUMENTS, arrange=reduced, limits=_argument_limits)
+def argument(site: Site) -> None:
+    """TFLite drops the axis; a kept one is only a view."""
+    x, axis = site.read(), site.axis(int(number(site.node, "axis", 0)))
+    target = site.target(shape=(*x.shape[:axis], *x.shape[axis + 1 :]))
+    where = site.emission.constant("axis", np.asarray(axis, np.int32))
+    site.emit(ARGUMENTS[site.node.op], [x, where], [target], outputType="INT64")
