@@ -33,6 +33,7 @@ format: $(STAMP) ## mend style and format
 
 types: $(STAMP) ## mypy --strict
 	@$(PY) -m mypy
+	@$(PY) -m mypy docs benchmarks
 
 contracts: $(STAMP) ## which layer may import which
 	@.venv/bin/lint-imports

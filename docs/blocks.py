@@ -198,7 +198,7 @@ def _result(name: str) -> Any:
 
 def _kind(spec: Mapping[str, Any]) -> str:
     if "$ref" in spec:
-        return spec["$ref"].rpartition("/")[2]
+        return str(spec["$ref"]).rpartition("/")[2]
     if "anyOf" in spec:
         return " or ".join(_kind(one) for one in spec["anyOf"])
     return f"list of {_kind(spec['items'])}" if spec.get("type") == "array" else str(spec.get("type", "any"))
