@@ -1,0 +1,141 @@
+"""Equalise channels that must share one scale: a channel a hundred times smaller than its neighbour keeps only rounding noise.
+
+Multiplying a channel by a power of two where it is made and dividing by it where it is read changes nothing in float and everything
+in integers (cross-layer equalization, arXiv 1906.04721). Through Relu and LeakyRelu the factor passes for free. Through SiLU,
+x * sigmoid(x), it passes in the product while the gate reads the channel divided again, which costs one more Mul; that is spent only
+where the channels are far apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.converters.graph import Array, Graph, Node, PassResult
+from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.roles import integer
+from edgekit.core.schema import TensorSpec
+
+LARGEST = 64.0
+"""Beyond it, int8 weights of the reading layer would fade in turn."""
+APART = 8.0
+"""How far the median channel must lie below the largest: nearer ones are served as well by per-channel weights alone."""
+HOMOGENEOUS = frozenset({"Relu", "LeakyRelu"})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Site:
+    """A Conv, the tensor behind its activation, the Convs that alone read that, and a SiLU's gate if there is one."""
+
+    maker: Node
+    result: str
+    readers: tuple[Node, ...]
+    gate: Node | None
+
+
+def equalise(graph: Graph, calibration: Calibration) -> PassResult:
+    """The graph with channels of like size where a Conv feeds only Convs. Guarantees: same inputs, outputs and, up to rounding, values.
+
+    `calibration` says how far every channel reaches. When `changes` is not 0, the new graph must be calibrated again.
+    """
+    weights = {node.name: [graph.constants[name] for name in node.inputs[1:]] for node in graph.nodes if _is_plain(graph, node)}
+    gates: dict[str, NDArray[np.float32]] = {}
+    changes = 0
+    for site in _sites(graph, weights):
+        factors = _factors(calibration, site)
+        if factors is None:
+            continue
+        changes += 1
+        weights[site.maker.name] = [_along_outputs(value, factors) for value in weights[site.maker.name]]
+        for reader in site.readers:
+            kernel, *rest = weights[reader.name]
+            weights[reader.name] = [_along_inputs(kernel, 1 / factors, _is_depthwise(graph, reader)), *rest]
+        if site.gate is not None:
+            gates[site.gate.name] = (1 / factors).astype(np.float32).reshape(1, -1, 1, 1)
+    return PassResult(graph=_rebuilt(graph, weights, gates), changes=changes) if changes else PassResult(graph=graph, changes=0)
+
+
+def _is_plain(graph: Graph, node: Node) -> bool:
+    """A Conv over images with constant weights whose channels are all together or all apart."""
+    constant = node.op == "Conv" and all(name in graph.constants for name in node.inputs[1:])
+    return constant and len(graph.shape(node.output)) == 4 and (integer(node, "group", 1) == 1 or _is_depthwise(graph, node))
+
+
+def _is_depthwise(graph: Graph, node: Node) -> bool:
+    group = integer(node, "group", 1)
+    return group > 1 and group == graph.shape(node.inputs[0])[1] == graph.shape(node.output)[1]
+
+
+def _sites(graph: Graph, plain: Mapping[str, object]) -> Iterator[_Site]:
+    for maker in graph.nodes:
+        found = _activation(graph, maker.output) if maker.name in plain else None
+        if found is None:
+            continue
+        result, gate = found
+        readers = graph.consumers.get(result, ())
+        only_data = all(node.name in plain and node.inputs.count(result) == 1 and node.inputs[0] == result for node in readers)
+        if readers and only_data and result not in graph.output_names:
+            yield _Site(maker=maker, result=result, readers=readers, gate=gate)
+
+
+def _activation(graph: Graph, name: str) -> tuple[str, Node | None] | None:
+    """The tensor behind the homogeneous or SiLU activation of a Conv, with the SiLU's Sigmoid; None for any other."""
+    if name in graph.output_names:
+        return None
+    readers = graph.consumers.get(name, ())
+    if len(readers) == 1:
+        return (readers[0].output if readers[0].op in HOMOGENEOUS else name), None
+    gate = next((node for node in readers if node.op == "Sigmoid"), None)
+    product = graph.sole_consumer(gate.output) if gate is not None else None
+    if product is None or product.op != "Mul" or {node.op for node in readers} != {"Sigmoid", "Mul"} or len(readers) != 2:
+        return None
+    return (product.output, gate) if product in readers else None
+
+
+def _factors(calibration: Calibration, site: _Site) -> NDArray[np.float64] | None:
+    """Powers of two that lift each channel towards the largest, or None where that gains too little."""
+    reach = calibration.histogram(site.result).channels
+    if reach is None or reach.size < 2 or reach.max() <= 0:
+        return None
+    room = reach.max() / np.maximum(reach, reach.max() / LARGEST)
+    if np.median(room) < APART:
+        return None
+    return np.asarray(2.0 ** np.floor(np.log2(room)))
+
+
+def _along_outputs(value: Array, factors: NDArray[np.float64]) -> Array:
+    """A Conv's kernel or bias with its output channels scaled."""
+    return (value * factors.reshape(-1, *([1] * (value.ndim - 1)))).astype(value.dtype)
+
+
+def _along_inputs(kernel: Array, factors: NDArray[np.float64], depthwise: bool) -> Array:
+    """A Conv's kernel with its input channels scaled."""
+    return _along_outputs(kernel, factors) if depthwise else (kernel * factors.reshape(1, -1, 1, 1)).astype(kernel.dtype)
+
+
+def _rebuilt(graph: Graph, weights: Mapping[str, list[Array]], gates: Mapping[str, NDArray[np.float32]]) -> Graph:
+    """The graph with new kernels and biases, each under its node's name, and a Mul before each gate."""
+    nodes: list[Node] = []
+    constants: dict[str, Array] = {}
+    specs = {}
+    for node in graph.nodes:
+        current = node
+        if any(
+            value is not graph.constants[name] for name, value in zip(node.inputs[1:], weights.get(node.name, ()), strict=False)
+        ):
+            names = [f"{node.name}/equalised/{part}" for part in ("kernel", "bias")[: len(node.inputs) - 1]]
+            constants |= dict(zip(names, weights[node.name], strict=True))
+            current = replace(node, inputs=(node.inputs[0], *names))
+        if node.name in gates:
+            factor, restored = f"{node.name}/equalised/factor", f"{node.name}/equalised"
+            constants[factor] = gates[node.name]
+            specs[restored] = TensorSpec(name=restored, shape=graph.shape(node.inputs[0]), dtype="float32")
+            nodes.append(
+                Node(op="Mul", name=f"{node.name}/equalised/Mul", inputs=(node.inputs[0], factor), outputs=(restored,))
+            )
+            current = replace(node, inputs=(restored,))
+        nodes.append(current)
+    return graph.with_nodes(nodes, constants=constants, specs=specs)
