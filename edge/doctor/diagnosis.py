@@ -1,0 +1,76 @@
+"""The whole examination: read the machine, recognise it, ask every runtime, run every check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from edgekit.core import profiles
+from edgekit.core.errors import EdgekitError
+from edgekit.core.schema import Device, Value
+from edgekit.doctor.checks import CHECKS, Check
+from edgekit.doctor.machine import Machine, Place, read_machine
+from edgekit.runtimes import registry
+from edgekit.runtimes.base import Probe
+
+REMEDIES = {
+    "litert": 'pip install --force-reinstall "edgekit[litert]"',
+    "onnxruntime": 'pip install --force-reinstall "edgekit[onnx]"',
+    "tensorrt": "sudo apt install python3-libnvinfer, then in its place: python3 -m venv --system-site-packages .venv",
+}
+"""For runtimes whose own hint is to ask the doctor."""
+
+
+class RuntimeStatus(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What one runtime says of itself here. `wanted`: the profile of this machine names it."""
+
+    name: str
+    ok: bool
+    version: str = ""
+    reason: str = ""
+    hint: str = ""
+    wanted: bool = False
+
+
+class Diagnosis(Value, frozen=True, kw_only=True, omit_defaults=False):
+    """What `edgekit doctor` says. `profiles` are the targets this machine can be converted for, itself first."""
+
+    machine: Machine
+    profiles: tuple[str, ...]
+    runtimes: tuple[RuntimeStatus, ...]
+    checks: tuple[Check, ...]
+
+
+def diagnose(place: Place | None = None) -> Diagnosis:
+    """Examine this machine, or the recorded one in `place`. Raises only for a broken hardware profile."""
+    place = place or Place()
+    machine = read_machine(place)
+    known = profiles.devices()
+    devices = _recognised(machine, known)
+    return Diagnosis(
+        machine=machine,
+        profiles=tuple(device.name for device in devices),
+        runtimes=tuple(_asked({engine.runtime for device in devices for engine in device.engines})),
+        checks=tuple(check for look in CHECKS if (check := look(machine, devices[0])) is not None),
+    )
+
+
+def _recognised(machine: Machine, known: Sequence[Device]) -> tuple[Device, ...]:
+    """The board itself (or `host`), then the accelerators plugged into it."""
+    by_name = {device.name: device for device in known}
+    board = profiles.recognise(known, machine.board.compatible) or by_name["host"]
+    plugged = {"usb": "coral-usb", "pci": "coral-m2"}
+    extra = dict.fromkeys(plugged[coral.bus] for coral in machine.corals if board.family != "coral")
+    return (board, *(by_name[name] for name in extra if name in by_name))
+
+
+def _asked(wanted: set[str]) -> Iterator[RuntimeStatus]:
+    """Every runtime's own word, with a remedy that does not lead back here."""
+    for name in registry.names():
+        try:
+            probe = registry.get(name).probe()
+        except EdgekitError as error:
+            probe = Probe(ok=False, reason=error.message, hint=error.hint)
+        hint = REMEDIES.get(name, probe.hint) if "edgekit doctor" in probe.hint else probe.hint
+        yield RuntimeStatus(
+            name=name, ok=probe.ok, version=probe.version, reason=probe.reason, hint=hint, wanted=name in wanted
+        )
