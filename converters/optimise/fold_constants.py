@@ -13,6 +13,8 @@ from edgekit.converters.graph_onnx import to_model
 from edgekit.core.errors import ConversionError
 
 RANDOM = frozenset({"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"})
+QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
+"""Folding these would turn a quantized model's weights back into floats; they say what the weights are."""
 FOLD_LIMIT_BYTES = 64 << 20
 """Larger results stay computed: folding them would make the file larger than the model (a broadcast, a tiled constant)."""
 
@@ -40,7 +42,7 @@ def _value(graph: Graph, node: Node, constants: dict[str, Array]) -> dict[str, A
     if node.op in ("Shape", "Size") and node.inputs[0] in graph.specs:
         return {node.output: _shape_value(graph, node)}
     inputs = [name for name in node.inputs if name]
-    if node.op in RANDOM or not all(name in constants for name in inputs) or _too_large(graph, node):
+    if node.op in RANDOM | QUANTIZERS or not all(name in constants for name in inputs) or _too_large(graph, node):
         return None
     return _evaluate(graph, node, {name: constants[name] for name in inputs})
 
