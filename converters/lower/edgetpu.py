@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgekit.converters.importers.tflite_file import CUSTOM, Operator, Tensor, TFLiteFile, parse
 from edgekit.converters.lower.edgetpu_compiler import Compiled as Compiled
@@ -28,6 +28,8 @@ INTEGERS = frozenset({"int8", "uint8"})
 CONSTANT_TYPES = INTEGERS | {"int32"}
 HEAVY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D"})
 INNER_DIMENSIONS = 3
+COMPILED = "edgetpu-custom-op"
+"""What the compiler puts in place of the operators it took."""
 LISTED = 20
 """Operators that a report names; a model with more misses than that has one cause, which comes first."""
 NAME_LENGTH = 48
@@ -59,9 +61,17 @@ class ParameterCache:
     streamed_bytes: int
 
 
-def placements(tflite: bytes) -> tuple[Placement, ...]:
-    """Where every operator of the file will run, in the file's order. Raises `InputError` for a damaged file."""
-    file = parse(tflite)
+def placements(tflite: bytes, *, as_int8: bool = False) -> tuple[Placement, ...]:
+    """Where every operator of the file will run, in the file's order. Raises `InputError` for a damaged file.
+
+    With `as_int8` a float file is judged as if it were quantized, so that a model can be looked at before calibration.
+    """
+    return _placed(_quantized(parse(tflite)) if as_int8 else parse(tflite))
+
+
+def _placed(file: TFLiteFile) -> tuple[Placement, ...]:
+    if any(operator.custom_code == COMPILED for operator in file.operators):
+        return tuple(_as_compiled(file, operator) for operator in file.operators)
     reasons = {operator.index: _why_not(file, operator) for operator in file.operators}
     on_tpu, cut_off_by = _one_piece(file, reasons)
     tail, head = _float_tail(file, on_tpu), _float_head(file, on_tpu)
@@ -82,19 +92,36 @@ def placements(tflite: bytes) -> tuple[Placement, ...]:
     )
 
 
+def _as_compiled(file: TFLiteFile, operator: Operator) -> Placement:
+    """In a file that has been compiled the question is settled: the accelerator's piece is one custom operator."""
+    mine = operator.custom_code == COMPILED
+    reason = "" if mine else "the compiler left it on the CPU"
+    name, op = _name(file, operator), operator.custom_code or operator.op
+    return Placement(index=operator.index, op=op, name=name, version=operator.version, on_tpu=mine, reason=reason)
+
+
 def first_off_tpu(placed: Iterable[Placement]) -> Placement | None:
     """The first operator that stays on the CPU without having been meant to; None when there is none."""
     return next((place for place in placed if place.missed), None)
 
 
-def parameter_cache(tflite: bytes) -> ParameterCache:
+def parameter_cache(tflite: bytes, *, as_int8: bool = False) -> ParameterCache:
     """How much of the mapped operators' weights fit the accelerator's memory, estimated from their size in the file."""
-    file = parse(tflite)
-    mapped = {place.index for place in placements(tflite) if place.on_tpu}
+    file = _quantized(parse(tflite)) if as_int8 else parse(tflite)
+    mapped = {place.index for place in _placed(file) if place.on_tpu}
     used = {index for operator in file.operators if operator.index in mapped for index in operator.inputs if index >= 0}
     weights = sum(tensor.bytes for index in used if (tensor := file.tensors[index]).constant)
     cached = min(weights, CACHE_BYTES)
     return ParameterCache(weight_bytes=weights, cached_bytes=cached, streamed_bytes=weights - cached)
+
+
+def _quantized(file: TFLiteFile) -> TFLiteFile:
+    """The file with one byte where a float stood: types and sizes as after quantization, values without meaning."""
+    return replace(file, tensors=tuple(_one_byte(tensor) if tensor.dtype == "float32" else tensor for tensor in file.tensors))
+
+
+def _one_byte(tensor: Tensor) -> Tensor:
+    return replace(tensor, dtype="int8", data=tensor.data[: tensor.elements])
 
 
 def report(placed: tuple[Placement, ...]) -> str:

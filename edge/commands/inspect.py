@@ -1,0 +1,132 @@
+"""`edgekit inspect`: what is in a model file or an artifact, what it costs, and what an Edge TPU would make of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.commands.convert import named_shape
+
+if TYPE_CHECKING:
+    from edgekit.core.schema import TensorSpec
+    from edgekit.inspect import Inspection, TpuMapping
+
+HELP = "show a model's inputs, outputs, operators and cost, and where an Edge TPU would run them"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options, as CLI.md promises them."""
+    parser.add_argument("path", metavar="FILE|ARTIFACT", type=Path, help="an .onnx or .tflite file, or an artifact folder")
+    parser.add_argument("--target", "-t", metavar="T", help="judge the model for this board (coral: what maps, what does not)")
+    parser.add_argument(
+        "--input-shape",
+        metavar="NAME=1x3xHxW",
+        action="append",
+        default=[],
+        type=named_shape,
+        help="static shape of a dynamic input",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look and print."""
+    from edgekit.console import emit
+    from edgekit.inspect import inspect
+
+    found = inspect(args.path, target=args.target, input_shapes=dict(args.input_shape))
+    emit(args, as_json(found), as_text(found))
+    return 0
+
+
+def as_json(found: Inspection) -> dict[str, Any]:
+    """The object of CLI.md, and `path`, `parameter_bytes`, `notes` and an artifact's `target` beside it."""
+    import msgspec
+
+    made = found.artifact
+    return {
+        "path": str(found.path),
+        "target": msgspec.to_builtins(made.manifest.target) if made else None,
+        "inputs": [msgspec.to_builtins(spec) for spec in found.inputs],
+        "outputs": [msgspec.to_builtins(spec) for spec in found.outputs],
+        "ops": dict(found.cost.ops),
+        "macs": found.cost.macs,
+        "params": found.cost.params,
+        "parameter_bytes": found.cost.parameter_bytes,
+        "mapping": _mapping_json(found.mapping) if found.mapping else None,
+        "memory_bytes": found.cost.activation_bytes,
+        "prediction": None,
+        "notes": list(found.notes),
+    }
+
+
+def _mapping_json(mapping: TpuMapping) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from edgekit.converters.lower.edgetpu import first_off_tpu
+
+    first = first_off_tpu(mapping.placements)
+    return {
+        "accelerator": "edgetpu",
+        "judged_as_int8": mapping.as_int8,
+        "mapped": sum(place.on_tpu for place in mapping.placements),
+        "total": len(mapping.placements),
+        "first_off": asdict(first) if first else None,
+        "operators": [asdict(place) for place in mapping.placements],
+        "parameter_cache": asdict(mapping.cache),
+    }
+
+
+def as_text(found: Inspection) -> str:
+    """The same as a page."""
+    from edgekit.core.columns import aligned
+
+    lines = [str(found.path), "", *aligned([*_about(found)])]
+    if found.mapping:
+        lines += ["", *_mapping_lines(found.mapping)]
+    return "\n".join([*lines, *(f"note: {note}" for note in found.notes)])
+
+
+def _about(found: Inspection) -> Iterator[tuple[str, str]]:
+    cost = found.cost
+    if found.artifact:
+        target = found.artifact.manifest.target
+        yield "artifact", f"{target.format} {target.precision} for {target.device}, runs on {target.runtime}"
+    for kind, specs in (("input", found.inputs), ("output", found.outputs)):
+        for spec in specs:
+            yield kind, _spec_text(spec)
+    listed = ", ".join(f"{op} {count}" for op, count in cost.ops.items())
+    yield "operators", f"{sum(cost.ops.values())}: {listed}"
+    yield "compute", f"{_in_thousands(cost.macs)} multiply-accumulates"
+    yield "parameters", f"{_in_thousands(cost.params)} ({_in_bytes(cost.parameter_bytes)})"
+    yield "activations", f"{_in_bytes(cost.activation_bytes)} at their peak (estimate)"
+
+
+def _mapping_lines(mapping: TpuMapping) -> Iterator[str]:
+    from edgekit.converters.lower.edgetpu import report
+
+    if mapping.as_int8:
+        yield "Edge TPU, as if quantized to int8:"
+    yield report(mapping.placements)
+    cache = mapping.cache
+    streamed = f", {_in_bytes(cache.streamed_bytes)} streamed at every inference" if cache.streamed_bytes else ", all cached"
+    yield f"{_in_bytes(cache.weight_bytes)} of weights on the Edge TPU{streamed} (estimate)"
+
+
+def _spec_text(spec: TensorSpec) -> str:
+    quantized = "" if spec.scale is None else f", scale {spec.scale:g}, zero point {spec.zero_point}"
+    return f"{spec.name}  {spec.dtype} {list(spec.shape)}{quantized}"
+
+
+def _in_thousands(count: int) -> str:
+    """`1.08 G`, `912 k`, `17`."""
+    for factor, unit in ((10**9, " G"), (10**6, " M"), (10**3, " k")):
+        if count >= factor:
+            return f"{count / factor:.3g}{unit}"
+    return str(count)
+
+
+def _in_bytes(count: int) -> str:
+    """`3.65 MB`, in powers of ten as file sizes are."""
+    return f"{_in_thousands(count)}B" if count >= 1000 else f"{count} B"

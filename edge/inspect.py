@@ -1,0 +1,140 @@
+"""What is in a model file or an artifact: its face, its operators, what it costs, and where an Edge TPU would run it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from edgekit import artifact
+from edgekit.converters.cost import Cost, graph_cost, tflite_cost
+from edgekit.converters.graph import Graph
+from edgekit.converters.importers import onnx_file, tflite_file
+from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
+from edgekit.converters.lower import edgetpu, tflite
+from edgekit.converters.lower.edgetpu import ParameterCache, Placement
+from edgekit.converters.optimise import optimise
+from edgekit.core import profiles
+from edgekit.core.errors import ArtifactError, NotFound, Unsupported
+from edgekit.core.schema import Artifact, TensorSpec
+
+EDGETPU = "edgetpu"
+ONNX, TFLITE = ".onnx", ".tflite"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TpuMapping:
+    """Where the operators run on an Edge TPU. `as_int8` says that a float model was judged as if it were quantized."""
+
+    placements: tuple[Placement, ...]
+    cache: ParameterCache
+    as_int8: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found. For an artifact, inputs and outputs are the source model's."""
+
+    path: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    cost: Cost
+    mapping: TpuMapping | None = None
+    artifact: Artifact | None = None
+    notes: tuple[str, ...] = ()
+
+
+def inspect(
+    path: str | Path, *, target: str | None = None, input_shapes: Mapping[str, tuple[int, ...]] | None = None
+) -> Inspection:
+    """Look into an .onnx or .tflite file, or into an artifact folder.
+
+    With a `target` that has an Edge TPU a float model is brought into the accelerator's operators and judged as if it were
+    quantized. Raises `NotFound`, `InputError` for a damaged file, `Unsupported` for another kind of file or for a model that
+    has no TFLite form.
+    """
+    place = Path(path)
+    for_tpu = target is not None and any(engine.runtime == EDGETPU for engine in profiles.find(target).engines)
+    if not place.exists():
+        raise NotFound(f"no file or artifact at {str(place)!r}", "is the path right?")
+    if place.is_dir():
+        return _artifact(artifact.read(place), for_tpu)
+    return _file(place, for_tpu, input_shapes or {})
+
+
+def _artifact(found: Artifact, for_tpu: bool) -> Inspection:
+    """The model file's operators and cost behind the manifest's inputs and outputs."""
+    manifest = found.manifest
+    model = manifest.file("model")
+    if model is None:
+        raise ArtifactError(f"{found.path.name!r} holds no model file", "convert the model again")
+    inside = _file(found.path / model.name, for_tpu, {})
+    return replace(
+        inside,
+        path=found.path,
+        inputs=tuple(port.source for port in manifest.inputs),
+        outputs=tuple(port.source for port in manifest.outputs),
+        artifact=found,
+    )
+
+
+def _file(path: Path, for_tpu: bool, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
+    if path.suffix.lower() == TFLITE:
+        return _tflite(path, for_tpu)
+    if path.suffix.lower() == ONNX:
+        return _onnx(path, for_tpu, input_shapes)
+    raise Unsupported(f"{path.name!r} is neither an .onnx file, a .tflite file nor an artifact folder", "what made it?")
+
+
+def _tflite(path: Path, for_tpu: bool) -> Inspection:
+    data = path.read_bytes()
+    file = tflite_file.parse(data)
+    quantized = any(tensor.scale for tensor in file.tensors) or _compiled(file)
+    return Inspection(
+        path=path,
+        inputs=tuple(_spec(file.tensors[index]) for index in file.inputs),
+        outputs=tuple(_spec(file.tensors[index]) for index in file.outputs),
+        cost=tflite_cost(file),
+        mapping=_mapping(data, as_int8=not quantized) if for_tpu or quantized else None,
+    )
+
+
+def _onnx(path: Path, for_tpu: bool, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
+    imported = onnx_file.load(path, input_shapes=input_shapes)
+    return Inspection(
+        path=path,
+        inputs=imported.graph.inputs,
+        outputs=imported.graph.outputs,
+        cost=graph_cost(imported.graph),
+        mapping=_mapping(_as_tflite(imported.graph), as_int8=True) if for_tpu else None,
+        notes=imported.notes,
+    )
+
+
+def _as_tflite(graph: Graph) -> bytes:
+    """The model as the Edge TPU's conversion would write it, in float: which operators there are does not depend on that."""
+    legal = tflite.legalise(optimise(graph), edgetpu=True).graph
+    lowered = tflite.lower(legal, precision="fp32", quantization=None, edgetpu=True)
+    return next(lowered.files[name] for name, role in lowered.roles.items() if role == "model")
+
+
+def _mapping(data: bytes, *, as_int8: bool) -> TpuMapping:
+    placed = edgetpu.placements(data, as_int8=as_int8)
+    return TpuMapping(placements=placed, cache=edgetpu.parameter_cache(data, as_int8=as_int8), as_int8=as_int8)
+
+
+def _compiled(file: TFLiteFile) -> bool:
+    return any(operator.custom_code == edgetpu.COMPILED for operator in file.operators)
+
+
+def _spec(tensor: Tensor) -> TensorSpec:
+    """A file's tensor as a spec; per-tensor quantization only, which is all that inputs and outputs have."""
+    single = len(tensor.scale) == 1
+    zero_point = tensor.zero_point[0] if single and tensor.zero_point else 0
+    return TensorSpec(
+        name=tensor.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+        scale=tensor.scale[0] if single else None,
+        zero_point=zero_point if single else None,
+    )
