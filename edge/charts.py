@@ -13,7 +13,8 @@ from itertools import pairwise
 from edgekit.pages import Html, tag
 
 WIDTH = 760
-LEFT, RIGHT = 56, 16
+LEFT, RIGHT = 56, 48
+UNIT = 7
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -65,17 +66,17 @@ def short(value: float) -> str:
 def bars(rows: Sequence[Bar], unit: str, description: str) -> Html:
     """Horizontal bars from zero with whiskers over [low, high] and a hollow diamond at `mark`."""
     top, pitch = 6, 46
-    height = top + pitch * len(rows) + 28
-    limit = max(max(row.high, row.mark, row.value) for row in rows) * 1.18 or 1.0
+    height = top + pitch * len(rows) + 24
+    limit = max(max(row.high, row.mark, row.value) for row in rows) * 1.02 or 1.0
     scale = (WIDTH - RIGHT - 8) / limit
-    grid = [_grid_x(8 + tick * scale, top, height - 28, short(tick)) for tick in ticks(0, limit / 1.05)]
+    grid = [_grid_x(8 + tick * scale, top, height - 24, short(tick)) for tick in ticks(0, limit)]
     drawn = [_bar(row, 8, top + index * pitch, scale) for index, row in enumerate(rows)]
     return _chart(height, description, [*grid, *drawn, _unit(height, unit)])
 
 
 def histogram(counts: Sequence[int], low: float, high: float, rules: Sequence[Rule], unit: str, description: str) -> Html:
     """Counts in equal bins over [low, high], with named vertical lines at their values (those outside are left out)."""
-    top, base, height = 34, 190, 218
+    top, base, height = 20 + 14 * len(rules), 160 + 14 * len(rules), 184 + 14 * len(rules)
     span, tallest = (high - low) or 1.0, max((*counts, 1))
     scale, width = (WIDTH - LEFT - RIGHT) / span, (WIDTH - LEFT - RIGHT) / max(1, len(counts))
     columns = [
@@ -93,10 +94,10 @@ def histogram(counts: Sequence[int], low: float, high: float, rules: Sequence[Ru
 
 def timeline(series: Sequence[Series], low: float, high: float, unit: str, description: str) -> Html:
     """Dots over time, one colour per series, each with a line at its level; values above `high` sit on the upper edge."""
-    top, base, height = 12, 200, 228
+    top, base, height = 12, 200, 224
     end = max((point[0] for one in series for point in one.points), default=1.0) or 1.0
     x_scale, y_scale = (WIDTH - LEFT - RIGHT) / end, (base - top) / ((high - low) or 1.0)
-    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 4)]
+    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 5)]
     marks = [_grid_x(LEFT + tick * x_scale, base, base, short(tick)) for tick in ticks(0, end, 8)]
     drawn = []
     for index, one in enumerate(series):
@@ -110,11 +111,11 @@ def timeline(series: Sequence[Series], low: float, high: float, unit: str, descr
 
 def line_chart(points: Sequence[tuple[float, float]], x_unit: str, y_unit: str, description: str) -> Html:
     """One line through the points, on axes that hold them all (the vertical one need not start at zero)."""
-    top, base, height = 12, 150, 178
+    top, base, height = 12, 150, 174
     xs, ys = [x for x, _ in points], [y for _, y in points]
     low, high = _padded(min(ys), max(ys))
     x_scale, y_scale = (WIDTH - LEFT - RIGHT) / ((max(xs) - min(xs)) or 1.0), (base - top) / (high - low)
-    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 4)]
+    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 5)]
     marks = [_grid_x(LEFT + (tick - min(xs)) * x_scale, base, base, short(tick)) for tick in ticks(min(xs), max(xs), 8)]
     places = [(LEFT + (x - min(xs)) * x_scale, base - (y - low) * y_scale) for x, y in points]
     drawn = [_line("line s0", *first, *second) for first, second in pairwise(places)]
@@ -131,7 +132,7 @@ def _bar(row: Bar, left: float, y: float, scale: float) -> Html:
     middle, mark = y + 29, left + row.mark * scale
     parts = [
         _text(left, y + 15, row.label, "strong"),
-        _text(max(end, high, mark) + 9 if row.mark else max(end, high) + 9, middle + 4, row.text or short(row.value), "strong"),
+        _text(WIDTH - RIGHT, y + 15, row.text or short(row.value), "strong", anchor="end"),
         _rect("soft", left, y + 21, max(1.0, end - left), 16),
         _line("whisker", low, middle, high, middle),
         *(_line("whisker", x, middle - 5, x, middle + 5) for x in (low, high)),
@@ -141,16 +142,15 @@ def _bar(row: Bar, left: float, y: float, scale: float) -> Html:
 
 
 def _rules(lines: Sequence[tuple[float, str]], top: float, base: float) -> list[Html]:
-    """Vertical lines; a name that would run into the one before goes up a row or, at the edge, to the left."""
+    """Vertical lines with their names to the right; a name that would run into a line further right stands above it."""
     drawn: list[Html] = []
-    taken = [-math.inf, -math.inf]
-    for x, label in sorted(lines):
-        width = 6.6 * len(label)
-        start = min(x + 4, WIDTH - RIGHT - width)
-        row = 0 if start >= taken[0] else 1
-        taken[row] = start + width + 8
+    placed: list[tuple[float, int]] = []
+    for x, label in sorted(lines, reverse=True):
+        end = x + 8 + 6.8 * len(label)
+        row = 1 + max((other for place, other in placed if place < end), default=-1)
+        placed.append((x, row))
         y = top - 6 - 14 * row
-        drawn += [_line("rule", x, y - 8, x, base), _text(start, y, label, "rule-text")]
+        drawn += [_line("rule", x, y - 8, x, base), _text(x + 4, y, label, "rule-text")]
     return drawn
 
 
@@ -167,7 +167,7 @@ def _grid_y(y: float, label: str) -> Html:
 
 
 def _unit(height: float, unit: str) -> Html:
-    return _text(WIDTH - RIGHT, height - 1, unit, anchor="end")
+    return _text(WIDTH - 4, height - UNIT, unit, anchor="end")
 
 
 def _line(kind: str, x1: float, y1: float, x2: float, y2: float, title: str = "") -> Html:

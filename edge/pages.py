@@ -141,7 +141,7 @@ dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: 0.8rem; margin: 1.2rem 0; }
 .tile { background: var(--wash); border-radius: 8px; padding: 0.8rem 1rem; } .tile span { display: block; font-size: 0.8rem; color: var(--soft); }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.3; font-weight: 600; letter-spacing: -0.01em; font-variant-numeric: tabular-nums; }
-.tile small { color: var(--soft); font-size: 0.78rem; }
+.tile small { display: block; color: var(--soft); font-size: 0.78rem; line-height: 1.35; }
 .notice { border-left: 3px solid var(--mark); background: var(--wash); padding: 0.6rem 0.9rem; border-radius: 0 6px 6px 0; font-size: 0.925rem; }
 .notice.warning { border-color: var(--warn-line); background: var(--warn-wash); color: var(--warn); font-weight: 600; }
 figure { margin: 1.4rem 0; break-inside: avoid; } figcaption { color: var(--soft); font-size: 0.85rem; margin-top: 0.3rem; max-width: 46rem; }
@@ -154,7 +154,7 @@ svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, -ap
 .chart .line { fill: none; stroke-width: 1.75; stroke-linejoin: round; } .chart .rule-text { fill: var(--second); font-weight: 600; }
 .chart .s0 { fill: var(--mark); stroke: var(--mark); } .chart .s1 { fill: var(--second); stroke: var(--second); }
 .chart .s2 { fill: var(--third); stroke: var(--third); } .chart .line.s0, .chart .line.s1, .chart .line.s2 { fill: none; }
-.chart circle { stroke: none; fill-opacity: 0.45; }
+.chart circle.s0, .chart circle.s1, .chart circle.s2 { stroke: none; fill-opacity: 0.5; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }
 @media (max-width: 44rem) { main { padding: 1.5rem 1rem 3rem; } dl { columns: 1; } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #ccc; --wash: #f4f4f4; --mark: #0b6bcb; --mark-soft: #9cc4ee;

@@ -44,7 +44,7 @@ def random_input(spec: TensorSpec, preprocess: Preprocess | None, generator: np.
 
 def _golden(path: Path, specs: tuple[TensorSpec, ...]) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {spec.name: arrays[f"input/{spec.name}/0"] for spec in specs}
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as exc:
         raise ArtifactError(

@@ -80,7 +80,7 @@ def not_steady(result: Result, environment: Environment, method: Method) -> Iter
 def noisy(result: Result, environment: Environment, method: Method) -> Iterator[str]:
     """The samples scatter widely."""
     if result.summary.variation > NOISY:
-        yield f"samples scatter by {result.summary.variation:.0%} of their mean: something else was using the machine"
+        yield f"samples scatter by {result.summary.variation:.0%} of their mean (standard deviation): probably something else ran too"
 
 
 def drifted(result: Result, environment: Environment, method: Method) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The nouns of a benchmark report. Its published JSON Schema is generated from these classes (`json_schema`).
+"""The nouns of a benchmark report. Its published JSON Schema (`docs/schema`) is generated from these classes.
 
 Times are in the unit of their name; a value that could not be measured is null, never zero. Scenarios, meters and
 stages that come later are fields with defaults: an old report stays readable.
@@ -7,9 +7,10 @@ stages that come later are fields with defaults: an old report stays readable.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
+from msgspec import Meta
 
 from edgekit.core.errors import InputError, NotFound
 from edgekit.core.files import write_atomically
@@ -19,6 +20,7 @@ from edgekit.pages import embedded_data
 REPORT_VERSION = 1
 REPORT_LIMIT_BYTES = 256 << 20
 Scenario = Literal["single-stream", "periodic"]
+Count = Annotated[int, Meta(ge=0)]
 
 
 class Full(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -58,7 +60,7 @@ class Run(Full, frozen=True, kw_only=True):
     first_ms: float
     warmup: Warmup
     timed_s: float
-    latencies_ns: tuple[int, ...]
+    latencies_ns: Annotated[tuple[Count, ...], Meta(min_length=1)]
     readings: tuple[Reading, ...]
     start_rss_bytes: int | None
     peak_rss_bytes: int | None
@@ -169,7 +171,7 @@ class Result(Full, frozen=True, kw_only=True):
     """Where the input came from: the artifact's own recorded sample, or a seeded generator."""
     summary: Summary
     flags: tuple[Flag, ...]
-    runs: tuple[Run, ...]
+    runs: Annotated[tuple[Run, ...], Meta(min_length=1)]
 
 
 class Report(Full, frozen=True, kw_only=True):
@@ -180,12 +182,18 @@ class Report(Full, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
     method: Method
     environment: Environment
-    results: tuple[Result, ...]
+    results: Annotated[tuple[Result, ...], Meta(min_length=1)]
 
 
 def encode(report: Report) -> str:
     """The report as JSON text."""
     return msgspec.json.encode(report).decode()
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The report as the plain values that JSON has."""
+    plain: dict[str, Any] = msgspec.to_builtins(report)
+    return plain
 
 
 def read(path: Path | str) -> Report:
@@ -218,11 +226,6 @@ def _parsed(text: str, file: Path) -> Report:
 def write(path: Path, text: str) -> None:
     """Write a report's text, in whatever form, whole or not at all."""
     write_atomically(path, text.encode())
-
-
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a report."""
-    return msgspec.json.schema(Report)
 
 
 class _Versioned(msgspec.Struct):

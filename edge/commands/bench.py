@@ -1,0 +1,76 @@
+"""`edgekit bench`: measure artifacts, report."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit import console
+
+if TYPE_CHECKING:
+    from edgekit.bench.report import Report
+
+HELP = "measure the latency and memory of artifacts, with bounds and conditions"
+FORMS = (".html", ".json", ".md")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `edgekit bench`."""
+    parser.add_argument("artifacts", nargs="+", type=Path, metavar="ARTIFACT", help="folder that 'edgekit convert' wrote")
+    parser.add_argument("--scenario", default="single-stream", metavar="NAME", help="single-stream (default) or periodic")
+    parser.add_argument("--rate", type=float, metavar="HZ", help="inferences per second of a periodic run (30)")
+    parser.add_argument("--duration", type=float, metavar="S", help="timed seconds per process (2)")
+    parser.add_argument("--restarts", type=int, metavar="N", help="fresh processes per artifact (3)")
+    parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (every core)")
+    parser.add_argument("--runtime", default="auto", metavar="NAME", help="engine to use (the artifact's own)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="report.html, .json or .md; may be repeated",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, write the reports, print the overview."""
+    from edgekit.bench import DURATION_S, RESTARTS, bench
+    from edgekit.bench.report import as_json, write
+    from edgekit.bench.text import terminal
+
+    _check_forms(args.output)
+    report = bench(
+        args.artifacts,
+        scenario=args.scenario,
+        duration_s=DURATION_S if args.duration is None else args.duration,
+        rate_hz=args.rate,
+        runtime=args.runtime,
+        threads=args.threads,
+        restarts=RESTARTS if args.restarts is None else args.restarts,
+        progress=console.progress_on_stderr(),
+    )
+    for file in args.output:
+        write(file, _rendered(report, file))
+        console.note(f"wrote {file}")
+    console.emit(args, as_json(report), terminal(report))
+    return 0
+
+
+def _check_forms(files: list[Path]) -> None:
+    from edgekit.core.errors import UsageError
+
+    for file in files:
+        if file.suffix.lower() not in FORMS:
+            raise UsageError(f"a report cannot be written as {file.name!r}", f"end the name in one of {', '.join(FORMS)}")
+
+
+def _rendered(report: Report, file: Path) -> str:
+    """The report in the form that the file's name asks for."""
+    from edgekit.bench.page import page
+    from edgekit.bench.report import encode
+    from edgekit.bench.text import markdown
+
+    return {".html": page, ".md": markdown, ".json": encode}[file.suffix.lower()](report)
