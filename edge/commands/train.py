@@ -1,0 +1,65 @@
+"""`edgekit train`: make the networks that edgekit ships, from their data."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edgekit import console
+
+HELP = "train a network that edgekit ships, from its data"
+DEFAULT_OUT = "edgekit-train-digits"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `edgekit train digits`."""
+    networks = parser.add_subparsers(dest="network", required=True, metavar="NETWORK")
+    digits = networks.add_parser(
+        "digits", help="handwritten digits, from MNIST", description="Train the digit network on MNIST."
+    )
+    digits.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder with the MNIST idx files")
+    digits.add_argument("--download", action="store_true", help="fetch the MNIST files into --data first, checked")
+    digits.add_argument("--out", "-o", type=Path, default=Path(DEFAULT_OUT), metavar="DIR", help="where to write (%(default)s)")
+    digits.add_argument("--epochs", type=int, default=60, metavar="N", help="passes over the data (%(default)s)")
+    digits.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
+    digits.add_argument("--threads", type=int, default=1, metavar="N", help="CPU threads (%(default)s)")
+    digits.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster on CPUs that have it, slow on others")
+    digits.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    digits.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, then print what came of it. Interrupted, the run can be resumed."""
+    from edgekit.train.digits import train_digits
+    from edgekit.train.download import download
+    from edgekit.train.settings import Settings
+
+    progress = console.progress_on_stderr()
+    if args.download:
+        download(args.data, progress)
+    settings = Settings(epochs=args.epochs, seed=args.seed, threads=args.threads, bfloat16=args.bf16)
+    try:
+        report = train_digits(args.data, args.out, settings, resume=args.resume, progress=progress)
+    except KeyboardInterrupt:
+        console.note(f"\nstopped; --resume goes on from the last whole epoch in {str(args.out)!r}")
+        raise
+    console.emit(args, {"out": str(args.out), **report}, _text(report, args.out))
+    return 0
+
+
+def _text(report: Mapping[str, Any], out: Path) -> str:
+    """The run in four lines."""
+    lines = [
+        f"digits.onnx  {report['model']['parameters']:,} parameters, {report['model']['bytes']:,} bytes",
+        f"validation   {_share(report['validation'])} (kept: epoch {report['kept_epoch']})",
+        f"test         {_share(report['test'])}" if report["test"] else "test         no t10k files beside the training files",
+        f"written to   {out}/",
+    ]
+    return "\n".join(lines)
+
+
+def _share(score: Mapping[str, Any]) -> str:
+    """`99.62 % of 6,667 digits (25 wrong)`."""
+    return f"{100 * score['accuracy']:.2f} % of {score['samples']:,} digits ({score['errors']} wrong)"
