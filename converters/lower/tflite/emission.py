@@ -41,10 +41,14 @@ class Emission:
 
     def read(self, name: str, permutation: Permutation, params: QuantParams | None) -> Tensor:
         """A computed tensor in the wanted permutation and numbers (`params` None: as floats; ignored for integers)."""
+        return self.viewed(self.elements(name, permutation, params), stored(self.graph.shape(name), permutation))
+
+    def elements(self, name: str, permutation: Permutation, params: QuantParams | None) -> Tensor:
+        """The same as `read`, but in whatever shape the elements are: what a reader that only renames them wants."""
         here, shape = self.values[name], self.graph.shape(name)
         tensor = self.converted(here.tensor, params) if here.tensor.dtype in ("float32", "int8") else here.tensor
         if same_data(shape, here.permutation, permutation):
-            return self.viewed(tensor, stored(shape, permutation))
+            return tensor
         moves = tuple(here.permutation.index(axis) for axis in permutation)
         return self.transposed(self.viewed(tensor, stored(shape, here.permutation)), moves)
 
@@ -74,7 +78,7 @@ class Emission:
 
     def constant(self, name: str, data: Array, params: QuantParams | None = None) -> Tensor:
         """A constant with these very elements; the same elements are stored once."""
-        data = np.ascontiguousarray(data)
+        data = np.ascontiguousarray(data).reshape(data.shape)
         grid = (params.scale.tobytes(), params.zero_point.tobytes(), params.axis) if params else None
         key = ("constant", data.dtype.name, data.shape, data.tobytes(), grid)
         make = Tensor(name=name, shape=data.shape, dtype=data.dtype.name, params=params, data=data)

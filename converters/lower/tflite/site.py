@@ -59,9 +59,12 @@ class Site:
         name = given(self.node, index)
         if name in self.graph.constants:
             return self._read_constant(name, index, like)
+        return self.emission.read(name, self.layout(index), like if self.quantization and like else self._own(name))
+
+    def _own(self, name: str) -> QuantParams | None:
+        """The integers a computed input is read in: those it has, else those it was given; None in float."""
         here = self.emission.values[name].tensor
-        own = here.params if self.quantization and here.params else self.params(name)
-        return self.emission.read(name, self.layout(index), like if self.quantization and like else own)
+        return here.params if self.quantization and here.params else self.params(name)
 
     def target(self, index: int = 0, *, like: Tensor | None = None, shape: tuple[int, ...] | None = None) -> Tensor:
         """A new tensor for an output. `like`: it keeps that tensor's integers, since the data only move.
@@ -76,8 +79,13 @@ class Site:
         self.emission.values[name] = Stored(tensor=tensor, permutation=layout)
         return tensor
 
-    def alias(self, tensor: Tensor) -> None:
-        """The first output is `tensor` itself under another name, layout or shape."""
+    def alias(self) -> None:
+        """The first output is the first input by another name, in another layout or shape: nothing is emitted for it."""
+        name = self.node.inputs[0]
+        if name in self.graph.constants:
+            tensor = self._read_constant(name, 0, None)
+        else:
+            tensor = self.emission.elements(name, self.layout(), self._own(name))
         self.emission.values[self.node.output] = Stored(tensor=tensor, permutation=self.arrangement.outputs[0])
 
     def emit(self, name: str, inputs: Sequence[Tensor | None], outputs: Sequence[Tensor], **options: Option) -> None:

@@ -56,9 +56,11 @@ def _two_dimensional(node: Node) -> dict[str, Attribute]:
 
 def same_rank(graph: Graph, node: Node) -> Replacement | None:
     """Computed operands of lower rank get the leading ones that broadcasting gives them."""
-    rank = len(graph.shape(node.output)) if node.op in BINARY else 0
+    if node.op not in BINARY:
+        return None
+    rank = len(graph.shape(node.output))
     short = [name for name in dict.fromkeys(node.inputs) if name not in graph.constants and len(graph.shape(name)) < rank]
-    if not short or node.op not in BINARY:
+    if not short:
         return None
     scribe = Scribe(graph, node)
     wide = {}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.arrange import follow, innermost, shared
 from edgekit.converters.lower.tflite.attributes import number, text
@@ -77,7 +81,21 @@ def _clamp_limits(graph: Graph, node: Node) -> str | None:
 @op("Relu", "Clip", arrange=follow, limits=_clamp_limits)
 def clamp(site: Site) -> None:
     """A clamp that could not join the operator before it."""
-    site.emit(activation(site.graph, site.node) or "RELU", [site.read()], [site.target()])
+    kind = activation(site.graph, site.node) or "RELU"
+    if kind == "RELU_N1_TO_1" and site.quantization:
+        _between_minus_one_and_one(site)
+    else:
+        site.emit(kind, [site.read()], [site.target()])
+
+
+def _between_minus_one_and_one(site: Site) -> None:
+    """RELU_N1_TO_1 has no int8 kernel of its own."""
+    target = site.target()
+    one = site.emission.converted_constant("one", np.ones(1, np.float32), target.params)
+    minus_one = site.emission.converted_constant("minus_one", -np.ones(1, np.float32), target.params)
+    floored = replace(target, name=f"{target.name};floored")
+    site.emit("MAXIMUM", [site.read(like=target.params), minus_one], [floored])
+    site.emit("MINIMUM", [floored, one], [target])
 
 
 @op("LeakyRelu", arrange=follow, limits=_float_limits)

@@ -16,19 +16,19 @@ NUMBERS = {"float32": "FLOAT32", "int32": "INT32", "int64": "INT64", "bool": "BO
 @op("Identity", "Dropout", arrange=follow)
 def identity(site: Site) -> None:
     """The same tensor by another name."""
-    site.alias(site.read())
+    site.alias()
 
 
 @op("Transpose", arrange=transposed)
 def transpose(site: Site) -> None:
     """Nothing happens: the data are called by other axes. Who needs them moved moves them."""
-    site.alias(site.read())
+    site.alias()
 
 
-@op("Reshape", arrange=regrouped)
+@op("Reshape", "Flatten", "Squeeze", "Unsqueeze", arrange=regrouped)
 def reshape(site: Site) -> None:
     """Nothing happens here: a reader that needs the shape asks for the one RESHAPE."""
-    site.alias(site.read())
+    site.alias()
 
 
 def _concat_limits(graph: Graph, node: Node) -> str | None:
@@ -149,11 +149,10 @@ def _cast_limits(graph: Graph, node: Node) -> str | None:
 def cast(site: Site) -> None:
     """A conversion of numbers; none when they are the same."""
     kinds = [site.graph.specs[name].dtype for name in (site.node.inputs[0], site.node.output)]
-    x = site.read()
     if kinds[0] == kinds[1]:
-        site.alias(x)
+        site.alias()
     else:
-        site.emit("CAST", [x], [site.target()], inDataType=NUMBERS[kinds[0]], outDataType=NUMBERS[kinds[1]])
+        site.emit("CAST", [site.read()], [site.target()], inDataType=NUMBERS[kinds[0]], outDataType=NUMBERS[kinds[1]])
 
 
 def _depth_limits(graph: Graph, node: Node) -> str | None:

@@ -1,0 +1,130 @@
+"""Data move only where they must: how many TRANSPOSE, RESHAPE, QUANTIZE and PAD operators small graphs need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.converters.lower.tflite import legalise, lower
+
+RNG = np.random.default_rng(3)
+CONV = ("Conv", ["x", "k"], ["h"], {})
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def net(bench, *nodes, shape=(1, 4, 6, 8), **constants):
+    return bench.graph({"x": shape}, [CONV, *nodes], {"k": normal(shape[1], shape[1], 1, 1), **constants})
+
+
+def counts(program):
+    return {name: program.count(name) for name in dict.fromkeys(operator.name for operator in program.operators)}
+
+
+def test_a_transpose_is_only_another_name_for_the_axes(bench):
+    graph = net(bench, ("Transpose", ["h"], ["t"], {"perm": [0, 2, 3, 1]}), ("Sigmoid", ["t"], ["y"], {}))
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "LOGISTIC": 1}
+    bench.check_float(graph)
+
+
+def test_a_detection_head_needs_one_reshape(bench):
+    nodes = (
+        ("Transpose", ["h"], ["t"], {"perm": [0, 2, 3, 1]}),
+        ("Reshape", ["t", "shape"], ["r"], {}),
+        ("Sigmoid", ["r"], ["y"], {}),
+    )
+    graph = bench.graph({"x": (1, 4, 6, 8)}, [CONV, *nodes], {"k": normal(4, 4, 1, 1), "shape": np.array([1, -1, 2])})
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RESHAPE": 1, "LOGISTIC": 1}
+    bench.check_float(graph)
+
+
+def test_chained_reshapes_are_one(bench):
+    constants = {"a": np.array([1, 4, 48]), "b": np.array([1, 2, 2, 48])}
+    graph = net(
+        bench, ("Reshape", ["h", "a"], ["r"], {}), ("Reshape", ["r", "b"], ["s"], {}), ("Relu", ["s"], ["y"], {}), **constants
+    )
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RESHAPE": 1, "RELU": 1}
+    bench.check_float(graph)
+
+
+def test_a_reshape_there_and_back_is_nothing(bench):
+    constants = {"a": np.array([1, 4, 48]), "b": np.array([1, 4, 6, 8])}
+    graph = net(
+        bench, ("Reshape", ["h", "a"], ["r"], {}), ("Reshape", ["r", "b"], ["s"], {}), ("Relu", ["s"], ["y"], {}), **constants
+    )
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RELU": 1}
+
+
+def test_flattening_before_a_dense_layer_moves_its_weights_not_the_data(bench):
+    nodes = (("Flatten", ["h"], ["f"], {}), ("Gemm", ["f", "w", "b"], ["y"], {"transB": 1}))
+    graph = net(bench, *nodes, w=normal(3, 192), b=normal(3))
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1}
+    bench.check_float(graph)
+
+
+def test_a_picture_that_no_convolution_reads_stays_as_it_is(bench):
+    graph = bench.graph({"x": (1, 4, 6, 8)}, [("Reshape", ["x", "s"], ["y"], {})], {"s": np.array([24, 8])})
+    assert counts(bench.program(graph)) == {"RESHAPE": 1}
+    lowered = lower(legalise(graph, edgetpu=False).graph, precision="fp32", quantization=None, edgetpu=False)
+    assert lowered.inputs[0].permutation is None
+
+
+def test_a_picture_that_a_convolution_reads_is_taken_channels_last(bench):
+    lowered = lower(legalise(net(bench), edgetpu=False).graph, precision="fp32", quantization=None, edgetpu=False)
+    assert lowered.inputs[0].permutation == lowered.outputs[0].permutation == (0, 2, 3, 1)
+    assert lowered.inputs[0].engine.shape == (1, 6, 8, 4)
+
+
+def test_a_transpose_that_is_needed_is_made_once_for_all_readers(bench):
+    nodes = (
+        ("Reshape", ["h", "s"], ["r"], {}),
+        ("Relu", ["r"], ["y"], {}),
+        ("Sigmoid", ["r"], ["z"], {}),
+    )
+    graph = net(bench, *nodes, s=np.array([16, 12]))
+    assert bench.program(graph).count("TRANSPOSE") == 1
+    bench.check_float(graph)
+
+
+def test_the_same_constant_is_stored_once(bench):
+    graph = bench.graph(
+        {"x": (1, 4, 6, 8)},
+        [("Conv", ["x", "k"], ["a"], {}), ("Conv", ["a", "k2"], ["y"], {})],
+        {"k": np.ones((4, 4, 1, 1), np.float32), "k2": np.ones((4, 4, 1, 1), np.float32)},
+    )
+    program = bench.program(graph)
+    assert len({tensor for operator in program.operators for tensor in operator.inputs if tensor.data is not None}) == 2
+
+
+@pytest.mark.parametrize("clamp", [("Relu", []), ("Clip", ["zero", "six"]), ("Clip", ["minus", "one"])])
+def test_an_activation_joins_the_operator_before_it(bench, clamp):
+    op, bounds = clamp
+    values = {"zero": 0.0, "six": 6.0, "minus": -1.0, "one": 1.0}
+    constants = {name: np.array(values[name], np.float32) for name in bounds}
+    graph = net(bench, (op, ["h", *bounds], ["y"], {}), **constants)
+    assert counts(bench.program(graph)) == {"CONV_2D": 1}
+    bench.check_float(graph)
+    assert bench.sqnr(graph) > 30
+
+
+def test_an_activation_does_not_join_when_someone_else_reads_the_sum(bench):
+    graph = net(bench, ("Relu", ["h"], ["r"], {}), ("Add", ["r", "h"], ["y"], {}))
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RELU": 1, "ADD": 1}
+
+
+def test_padding_of_a_strided_convolution_is_only_what_its_windows_touch(bench):
+    graph = bench.graph(
+        {"x": (1, 4, 8, 8)}, [("Conv", ["x", "k"], ["y"], {"strides": [2, 2], "pads": [1, 1, 1, 1]})], {"k": normal(4, 4, 3, 3)}
+    )
+    pad = bench.program(graph).operators[0]
+    assert pad.name == "PAD" and pad.inputs[1].data.tolist() == [[0, 0], [1, 0], [1, 0], [0, 0]]
+
+
+def test_zeros_pad_a_pool_that_follows_a_relu_and_the_lowest_value_any_other(bench):
+    pool = ("MaxPool", ["r"], ["y"], {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]})
+    after_relu = net(bench, ("Relu", ["h"], ["r"], {}), pool, shape=(1, 4, 8, 8))
+    assert counts(bench.program(after_relu)) == {"CONV_2D": 1, "PAD": 1, "MAX_POOL_2D": 1}
+    after_tanh = net(bench, ("Tanh", ["h"], ["r"], {}), pool, shape=(1, 4, 8, 8))
+    assert counts(bench.program(after_tanh)) == {"CONV_2D": 1, "TANH": 1, "PADV2": 1, "MAX_POOL_2D": 1}
