@@ -1,8 +1,8 @@
-"""TensorRT on a Jetson: builds the engine on the board from the artifact's ONNX file, keeps it, and runs it.
+"""TensorRT on a Jetson: builds the engine on the board from the artifact's ONNX file and recipe, keeps it, and runs it.
 
 An engine belongs to one TensorRT version and one GPU, so it is never shipped: it is built at the first `load` (minutes) and
-cached under a name made of the model's hash, that version and that GPU. Which flags a build needs is decided by pure
-functions here and tested everywhere; the calls into TensorRT and CUDA have not run on a Jetson yet.
+cached under a name made of the model's hash, the plan, that version and that GPU. Which flags a build needs is decided by
+pure functions here and tested everywhere; the calls into TensorRT and CUDA have not run on a Jetson yet.
 
 TensorRT 8.5 or newer (JetPack 5 or newer). Typing: https://docs.nvidia.com/deeplearning/tensorrt/ "Strongly Typed Networks";
 the precision flags are deprecated since 10.12 and gone in 11.
@@ -10,6 +10,7 @@ the precision flags are deprecated since 10.12 and gone in 11.
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -18,26 +19,29 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
-from edgekit.core.errors import DeviceError, MissingDependency, Unsupported
-from edgekit.core.files import write_atomically
+from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, Unsupported
+from edgekit.core.files import sha256_file, write_atomically
 from edgekit.core.optional import need
-from edgekit.core.schema import Artifact, Precision, TensorSpec
+from edgekit.core.schema import Artifact, TensorSpec
 from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, model_file
 
 NAME = "tensorrt"
 OLDEST = (8, 5)
 """The first with named tensors at run time (execute_async_v3)."""
-STRONG_SINCE = (10, 12)
-WORKSPACE_BYTES = 1 << 30
-WEAK_FLAGS: Mapping[Precision, tuple[str, ...]] = {
-    "fp32": (),
-    "fp16": ("FP16",),
-    "int8": ("FP16", "INT8"),
-    "mixed": ("FP16", "INT8"),
-}
-"""What the builder may use beside float32; with Q/DQ in the model, INT8 is used exactly where they stand."""
+STRONG_SINCE, FLAGS_UNTIL = (10, 12), (11, 0)
+log = logging.getLogger(__name__)
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build needs of the artifact's `build.json`; what else stands there is for people and for trtexec."""
+
+    tensorrt: str
+    typing: Literal["weak", "strong"]
+    flags: tuple[str, ...]
+    workspace_mib: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +53,45 @@ class BuildPlan:
     workspace_bytes: int
 
 
-def plan_build(precision: Precision, version: str, *, workspace_bytes: int = WORKSPACE_BYTES) -> BuildPlan:
-    """The plan for an artifact of that precision on that TensorRT version. `Unsupported` for versions before 8.5."""
+def read_recipe(data: bytes) -> Recipe:
+    """The recipe in `build.json`. `ArtifactError` when it is damaged."""
+    try:
+        return msgspec.json.decode(data, type=Recipe)
+    except msgspec.DecodeError as exc:
+        raise ArtifactError(f"the artifact's build recipe is damaged: {exc}", "convert the model again") from exc
+
+
+def plan_build(recipe: Recipe, version: str) -> BuildPlan:
+    """How to build on a board with TensorRT `version`, which need not be the one the artifact was made for.
+
+    `Unsupported` when it is older than 8.5, or too old for a file that carries its own types. Where the flags of an older
+    file are gone (11), the file's float32 is taken as it stands: right, but slow, and the log says so.
+    """
+    number = ensure_new_enough(version)
+    again = "convert again for this board: edgekit devices lists its TensorRT version"
+    if recipe.typing == "strong" and number < STRONG_SINCE:
+        raise Unsupported(f"the artifact was made for TensorRT {recipe.tensorrt}, this board has {version}", again)
+    strong = recipe.typing == "strong" or number >= FLAGS_UNTIL
+    if recipe.flags and strong:
+        log.warning(
+            "TensorRT %s has no %s flags any more and will compute in float32: %s", version, "/".join(recipe.flags), again
+        )
+    return BuildPlan(
+        typing="strong" if strong else "weak",
+        flags=() if strong else recipe.flags,
+        workspace_bytes=recipe.workspace_mib << 20,
+    )
+
+
+def ensure_new_enough(version: str) -> tuple[int, int]:
+    """The version as numbers. `Unsupported` before 8.5."""
     number = parse_version(version)
     if number < OLDEST:
         raise Unsupported(
             f"TensorRT {version} is older than {OLDEST[0]}.{OLDEST[1]}, the oldest that edgekit runs",
-            "on JetPack 4 convert for onnxruntime instead",
+            "convert with --format onnx and run it on onnxruntime",
         )
-    if number >= STRONG_SINCE:
-        return BuildPlan(typing="strong", flags=(), workspace_bytes=workspace_bytes)
-    return BuildPlan(typing="weak", flags=WEAK_FLAGS[precision], workspace_bytes=workspace_bytes)
+    return number
 
 
 def parse_version(version: str) -> tuple[int, int]:
@@ -70,10 +102,11 @@ def parse_version(version: str) -> tuple[int, int]:
     return int(found[1]), int(found[2] or 0)
 
 
-def engine_name(model_sha256: str, version: str, gpu: str) -> str:
-    """File name of a cached engine: other models, versions and GPUs never meet."""
+def engine_name(model_sha256: str, plan: BuildPlan, version: str, gpu: str) -> str:
+    """File name of a cached engine: other models, plans, versions and GPUs never meet."""
     slug = re.sub(r"[^a-z0-9]+", "-", gpu.lower()).strip("-") or "gpu"
-    return f"{model_sha256[:16]}-trt{version}-{slug}.engine"
+    kind = "-".join((plan.typing, *(flag.lower() for flag in plan.flags), str(plan.workspace_bytes >> 20)))
+    return f"{model_sha256[:16]}-{kind}-trt{version}-{slug}.engine"
 
 
 def cache_folder(environment: Mapping[str, str], home: Path) -> Path:
@@ -134,7 +167,7 @@ class _TensorRT:
         """Whether both Python packages import here and TensorRT is new enough; touches no GPU."""
         try:
             version = str(need("tensorrt").__version__)
-            plan_build("fp32", version)
+            ensure_new_enough(version)
             _cuda()
         except (MissingDependency, Unsupported, DeviceError) as missing:
             return Probe(ok=False, reason=missing.message, hint=missing.hint)
@@ -143,17 +176,23 @@ class _TensorRT:
     def load(self, artifact: Artifact, *, threads: int = 0) -> TensorRTSession:
         """Open the cached engine, or build it first (minutes). `DeviceError` for whatever TensorRT or CUDA refuses."""
         trt, cuda = need("tensorrt"), _cuda()
-        model = model_file(artifact)
-        file = artifact.manifest.file("model")
-        folder = cache_folder(os.environ, Path.home())
-        cached = folder / engine_name(file.sha256 if file else "", str(trt.__version__), _gpu_name(cuda))
+        version = str(trt.__version__)
+        model = Path(model_file(artifact))
+        plan = plan_build(read_recipe(Path(model_file(artifact, "recipe")).read_bytes()), version)
+        cached = cache_folder(os.environ, Path.home()) / engine_name(sha256_file(model), plan, version, _gpu_name(cuda))
         if not cached.is_file():
-            write_atomically(cached, _build(trt, model, plan_build(artifact.manifest.target.precision, str(trt.__version__))))
-        with complaints(NAME, f"open the engine {str(cached)!r}", hint=f"rm {cached}"):
-            engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(cached.read_bytes())
-            if engine is None:
-                raise DeviceError(f"tensorrt refused the engine {str(cached)!r}", f"rm {cached}")
-            return TensorRTSession(engine, trt, cuda)
+            log.warning("building the engine of %s on this board, once: this takes minutes", artifact.path.name)
+            write_atomically(cached, _build(trt, str(model), plan))
+        return _opened(trt, cuda, cached)
+
+
+def _opened(trt: ModuleType, cuda: ModuleType, cached: Path) -> TensorRTSession:
+    """A session of an engine file that this very machine wrote."""
+    with complaints(NAME, f"open the engine {str(cached)!r}", hint=f"rm {cached}"):
+        engine = trt.Runtime(trt.Logger(trt.Logger.ERROR)).deserialize_cuda_engine(cached.read_bytes())
+        if engine is None:
+            raise DeviceError(f"tensorrt refused the engine {str(cached)!r}", f"rm {cached}")
+        return TensorRTSession(engine, trt, cuda)
 
 
 def _build(trt: ModuleType, model: str, plan: BuildPlan) -> bytes:

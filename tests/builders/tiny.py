@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.artifact import described, write
+from edgekit.converters.lower.tensorrt_build import build_recipe, recipe_bytes
 from edgekit.core.schema import Artifact, Manifest, Port, Source, Target, TensorSpec
 
 Array = NDArray[Any]
@@ -169,7 +170,8 @@ def tiny_artifact(folder: Path, kind: str) -> Artifact:
     if kind == "onnx":
         return artifact(folder / "tiny.cpu.fp32", {"model.onnx": tiny_onnx()}, "onnx", ("onnxruntime",))
     if kind == "tensorrt":
-        return artifact(folder / "tiny.jetson.fp32", {"model.onnx": tiny_onnx()}, kind, ("tensorrt", "onnxruntime"))
+        files = {"model.onnx": tiny_onnx(), "build.json": recipe_bytes(build_recipe("fp32", "10.3"))}
+        return artifact(folder / "tiny.jetson.fp32", files, kind, ("tensorrt", "onnxruntime"))
     quantized = kind != "tflite"
     into = {"dtype": "int8", "scale": IN_SCALE, "zero_point": IN_ZERO} if quantized else {"dtype": "float32"}
     out = {"dtype": "int8", "scale": OUT_SCALE, "zero_point": OUT_ZERO} if quantized else {"dtype": "float32"}
@@ -192,9 +194,9 @@ def artifact(
     ports: tuple[Port, Port] | None = None,
     dialect: str = "",
 ) -> Artifact:
-    """Write an artifact folder around a model file (the first of `files`; a file named *_edgetpu.tflite is the compiled one)."""
+    """Write an artifact folder around a model file ; *_edgetpu.tflite is the compiled one, *.json the recipe."""
     image, scores = ports or (Port(source=SOURCE_IN, engine=SOURCE_IN), Port(source=SOURCE_OUT, engine=SOURCE_OUT))
-    roles = {name: "compiled" if name.endswith("_edgetpu.tflite") else "model" for name in files}
+    roles = {name: _role(name) for name in files}
     manifest = Manifest(
         schema_version=1,
         name="tiny",
@@ -207,3 +209,9 @@ def artifact(
         steps=(),
     )
     return write(path, manifest, files)
+
+
+def _role(name: str) -> str:
+    if name.endswith("_edgetpu.tflite"):
+        return "compiled"
+    return "recipe" if name.endswith(".json") else "model"

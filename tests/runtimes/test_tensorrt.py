@@ -13,32 +13,58 @@ import numpy as np
 import pytest
 from tiny import SOURCE_IN, SOURCE_OUT, artifact, tiny_onnx
 
-from edgekit.core.errors import DeviceError, Unsupported
+from edgekit.converters.lower.tensorrt_build import build_recipe, recipe_bytes
+from edgekit.core.errors import ArtifactError, DeviceError, Unsupported
 from edgekit.core.schema import Artifact
 from edgekit.load import open_artifact
 from edgekit.runtimes import tensorrt
-from edgekit.runtimes.tensorrt import BuildPlan, cache_folder, engine_name, parse_version, plan_build
+from edgekit.runtimes.tensorrt import BuildPlan, Recipe, cache_folder, engine_name, parse_version, plan_build, read_recipe
+
+WEAK = Recipe(tensorrt="10.3", typing="weak", flags=("FP16", "INT8"), workspace_mib=1024)
+STRONG = Recipe(tensorrt="10.13", typing="strong", flags=(), workspace_mib=512)
 
 
-@pytest.mark.parametrize(
-    ("precision", "flags"), [("fp32", ()), ("fp16", ("FP16",)), ("int8", ("FP16", "INT8")), ("mixed", ("FP16", "INT8"))]
-)
-@pytest.mark.parametrize("version", ["8.5.2.2", "8.6.2", "10.3.0.26", "10.11"])
-def test_before_10_12_the_builder_is_told_what_it_may_use(precision: Any, flags: tuple[str, ...], version: str) -> None:
-    assert plan_build(precision, version) == BuildPlan(typing="weak", flags=flags, workspace_bytes=1 << 30)
+@pytest.mark.parametrize("version", ["8.5.2.2", "8.6.2", "10.3.0.26", "10.13.3"])
+def test_the_recipe_s_flags_are_used_as_long_as_there_are_flags(version: str) -> None:
+    assert plan_build(WEAK, version) == BuildPlan(typing="weak", flags=("FP16", "INT8"), workspace_bytes=1 << 30)
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8", "mixed"])
+def test_where_the_flags_are_gone_the_file_s_types_count_and_the_log_says_it_is_slow(caplog: pytest.LogCaptureFixture) -> None:
+    assert plan_build(WEAK, "11.4.1") == BuildPlan(typing="strong", flags=(), workspace_bytes=1 << 30)
+    assert "no FP16/INT8 flags any more and will compute in float32" in caplog.text
+
+
 @pytest.mark.parametrize("version", ["10.12.0", "10.15", "11.4.1.9"])
-def test_from_10_12_on_the_model_decides_its_types_and_no_flag_is_set(precision: Any, version: str) -> None:
-    assert plan_build(precision, version) == BuildPlan(typing="strong", flags=(), workspace_bytes=1 << 30)
+def test_a_file_with_its_own_types_is_built_strongly_typed(version: str, caplog: pytest.LogCaptureFixture) -> None:
+    assert plan_build(STRONG, version) == BuildPlan(typing="strong", flags=(), workspace_bytes=512 << 20)
+    assert not caplog.records
+
+
+def test_a_file_with_its_own_types_needs_a_version_that_reads_them() -> None:
+    with pytest.raises(Unsupported, match=r"made for TensorRT 10\.13, this board has 10\.3") as caught:
+        plan_build(STRONG, "10.3.0")
+    assert "convert again" in caught.value.hint
 
 
 @pytest.mark.parametrize("version", ["8.2.1", "7.1", "8"])
 def test_what_is_too_old_is_unsupported_with_a_way_out(version: str) -> None:
     with pytest.raises(Unsupported, match=r"older than 8\.5") as caught:
-        plan_build("int8", version)
+        plan_build(WEAK, version)
     assert "onnxruntime" in caught.value.hint
+
+
+@pytest.mark.parametrize(("precision", "version"), [("fp32", "8.5.2"), ("fp16", "10.3"), ("int8", "10.3"), ("int8", "10.13")])
+def test_the_converter_s_recipe_is_read(precision: Any, version: str) -> None:
+    written = build_recipe(precision, version)
+    read = read_recipe(recipe_bytes(written))
+    assert (read.typing, read.flags, read.workspace_mib) == (written.typing, written.flags, written.workspace_mib)
+    assert plan_build(read, f"{version}.0").typing == written.typing
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b'{"typing": "none", "flags": [], "workspace_mib": 1, "tensorrt": "10.3"}'])
+def test_a_damaged_recipe_is_an_artifact_error(data: bytes) -> None:
+    with pytest.raises(ArtifactError, match="recipe is damaged"):
+        read_recipe(data)
 
 
 def test_versions_are_compared_as_numbers() -> None:
@@ -47,16 +73,22 @@ def test_versions_are_compared_as_numbers() -> None:
         parse_version("unknown")
 
 
-def test_an_engine_s_name_tells_model_version_and_gpu_apart_and_is_a_file_name() -> None:
-    name = engine_name("ab" * 32, "10.3.0.26", "Orin (nvgpu)/../x")
-    assert name == "abababababababab-trt10.3.0.26-orin-nvgpu-x.engine"
+PLAN = BuildPlan(typing="weak", flags=("FP16",), workspace_bytes=1 << 30)
+
+
+def test_an_engine_s_name_tells_what_it_depends_on_apart_and_is_a_file_name() -> None:
+    name = engine_name("ab" * 32, PLAN, "10.3.0.26", "Orin (nvgpu)/../x")
+    assert name == "abababababababab-weak-fp16-1024-trt10.3.0.26-orin-nvgpu-x.engine"
+    plain = BuildPlan(typing="weak", flags=(), workspace_bytes=1 << 30)
     others = {
-        engine_name("cd" * 32, "10.3.0", "Orin"),
-        engine_name("ab" * 32, "10.4.0", "Orin"),
-        engine_name("ab" * 32, "10.3.0", "Thor"),
+        engine_name("ab" * 32, PLAN, "10.3.0", "Orin"),
+        engine_name("cd" * 32, PLAN, "10.3.0", "Orin"),
+        engine_name("ab" * 32, plain, "10.3.0", "Orin"),
+        engine_name("ab" * 32, PLAN, "10.4.0", "Orin"),
+        engine_name("ab" * 32, PLAN, "10.3.0", "Thor"),
     }
-    assert len(others) == 3
-    assert engine_name("ab" * 32, "10.3", "").endswith("-gpu.engine")
+    assert len(others) == 5
+    assert engine_name("ab" * 32, PLAN, "10.3", "").endswith("-gpu.engine")
 
 
 def test_engines_are_kept_in_the_user_s_cache() -> None:
@@ -179,7 +211,8 @@ def vendor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vendor:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Artifact:
-    return artifact(tmp_path / "tiny.jetson.fp32", {"model.onnx": tiny_onnx()}, "tensorrt", ("tensorrt", "onnxruntime"))
+    files = {"model.onnx": tiny_onnx(), "build.json": recipe_bytes(build_recipe("fp16", "10.3"))}
+    return artifact(tmp_path / "tiny.jetson.fp16", files, "tensorrt", ("tensorrt", "onnxruntime"))
 
 
 def test_the_first_load_builds_and_the_second_opens_what_was_kept(vendor: Vendor, made: Artifact, tmp_path: Path) -> None:
@@ -189,16 +222,24 @@ def test_the_first_load_builds_and_the_second_opens_what_was_kept(vendor: Vendor
             scores = session.run({"image": image})["scores"]
             np.testing.assert_array_equal(scores, 2 * image[:, :2])
         assert not vendor.allocated
-    assert vendor.builds == [(1, (), 1 << 30)]
+    assert vendor.builds == [(1, ("FP16",), 1 << 30)]
     (kept,) = (tmp_path / "cache" / "edgekit" / "tensorrt").iterdir()
-    assert kept.name == engine_name(made.manifest.files[0].sha256, "10.3.0", "Orin")
+    model = made.manifest.file("model")
+    assert model is not None
+    assert kept.name == engine_name(model.sha256, PLAN, "10.3.0", "Orin")
     assert [file.name for file in made.path.iterdir() if file.suffix == ".engine"] == []
 
 
 def test_a_strongly_typed_build_sets_the_network_s_flag(vendor: Vendor, made: Artifact) -> None:
-    vendor.trt.__version__ = "10.13.0"  # type: ignore[attr-defined]
+    vendor.trt.__version__ = "11.4.0"  # type: ignore[attr-defined]
     open_artifact(made, runtime="tensorrt").close()
     assert vendor.builds == [(3, (), 1 << 30)]
+
+
+def test_an_artifact_without_a_recipe_says_so(vendor: Vendor, tmp_path: Path) -> None:
+    bare = artifact(tmp_path / "a", {"model.onnx": tiny_onnx()}, "tensorrt", ("tensorrt",))
+    with pytest.raises(ArtifactError, match="holds no recipe file"):
+        tensorrt.runtime.load(bare)
 
 
 def test_a_session_closes_twice_and_does_not_run_afterwards(vendor: Vendor, made: Artifact) -> None:
