@@ -1,0 +1,107 @@
+"""ONNX as TensorRT wants it, with what the board needs to build its engine: recipe and calibration cache."""
+
+from __future__ import annotations
+
+from edgekit.converters.graph import Graph, Node
+from edgekit.converters.graph_onnx import to_model
+from edgekit.converters.lower.base import Lowered
+from edgekit.converters.lower.half import in_half
+from edgekit.converters.lower.opset import at_opset
+from edgekit.converters.lower.tensorrt_build import (
+    CACHE,
+    MODEL,
+    RECIPE,
+    BuildRecipe,
+    build_recipe,
+    cache_bytes,
+    parse_version,
+    recipe_bytes,
+)
+from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.parameters import Quantization
+from edgekit.converters.quantize.qdq import dress, dressing_of
+from edgekit.converters.quantize.roles import HEAVY
+from edgekit.converters.quantize.tensorrt_rules import AVERAGES, shortcuts
+from edgekit.core.errors import ConversionError
+from edgekit.core.schema import Port, Precision
+
+HALF_QDQ_OPSET = 19
+"""The first operator set whose QuantizeLinear takes float16."""
+UNPROVEN = "built and timed nowhere yet: that TensorRT parses this file, which kernels it picks and how fast they are, only the board can show"
+NOTHING = "no layer is one that TensorRT computes faster in int8; the engine is half precision throughout"
+
+
+def lower(
+    graph: Graph,
+    *,
+    precision: Precision,
+    version: str,
+    quantization: Quantization | None = None,
+    calibration: Calibration | None = None,
+) -> Lowered:
+    """The ONNX file, recipe and calibration cache for TensorRT `version` ("10.3", "8.5.2"); float32 inputs and outputs.
+
+    "int8" needs the `Quantization` of scheme "tensorrt". From 10.12 on every type stands in the file (half precision with
+    Q/DQ); before, the file is float32 with Q/DQ and flags choose. Raises `Unsupported` for versions before 8.0 and for graphs that
+    its parser's operator set cannot say; `ConversionError` for int8 without a quantization.
+    """
+    recipe = build_recipe(precision, version)
+    if precision == "int8" and quantization is None:
+        raise ConversionError("int8 needs a quantization", "choose fp32, fp16 or int8 with calibration data")
+    integers = quantization if precision in ("int8", "mixed") else None
+    typed = _typed(graph, recipe, integers, parse_version(version))
+    files = {MODEL: _bytes(typed), RECIPE: recipe_bytes(recipe)}
+    roles = {MODEL: "model", RECIPE: "recipe"}
+    if integers is not None and calibration is not None and recipe.typing == "weak":
+        files[CACHE], roles[CACHE] = cache_bytes(calibration, version), "calibration-cache"
+    return Lowered(
+        files=files,
+        roles=roles,
+        inputs=tuple(Port(source=spec, engine=spec) for spec in graph.inputs),
+        outputs=tuple(Port(source=spec, engine=spec) for spec in graph.outputs),
+        float_layers=_float_layers(graph, integers),
+        notes=_notes(recipe, integers),
+    )
+
+
+def with_pairs(graph: Graph, quantization: Quantization) -> Graph:
+    """The graph with Q/DQ on what heavy nodes, averages and residual shortcuts read, and on float weights; biases stay float."""
+    skip = shortcuts(graph, quantization.float_nodes)
+
+    def reads(node: Node, name: str) -> bool:
+        heavy = node.op in HEAVY and node.name not in quantization.float_nodes
+        return heavy or node.op in AVERAGES or skip.get(node.name) == name
+
+    return dress(graph, dressing_of(quantization, reads=reads, integers=False))
+
+
+def _typed(graph: Graph, recipe: BuildRecipe, quantization: Quantization | None, version: tuple[int, int]) -> Graph:
+    """The graph at an operator set the version reads, dressed, and in half precision where types are strong."""
+    half = recipe.typing == "strong" and recipe.precision != "fp32"
+    wanted = at_opset(graph, _opset(graph.opset, version, half=half and quantization is not None))
+    dressed = with_pairs(wanted, quantization) if quantization is not None else wanted
+    return in_half(dressed) if half else dressed
+
+
+def _opset(written: int, version: tuple[int, int], *, half: bool) -> int:
+    """TensorRT's parsers read up to 13 before 8.5, 17 before 10 and 20 since; half-precision Q/DQ exists from 19."""
+    newest = 13 if version < (8, 5) else 17 if version < (10, 0) else 20
+    return min(max(written, HALF_QDQ_OPSET if half else 13), newest)
+
+
+def _bytes(graph: Graph) -> bytes:
+    model = to_model(graph)
+    model.ir_version = max(model.ir_version, 9 if graph.opset >= HALF_QDQ_OPSET else 0)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _float_layers(graph: Graph, quantization: Quantization | None) -> tuple[str, ...]:
+    """Heavy nodes left out of int8."""
+    if quantization is None:
+        return ()
+    return tuple(node.name for node in graph.nodes if node.op in HEAVY and node.name in quantization.float_nodes)
+
+
+def _notes(recipe: BuildRecipe, quantization: Quantization | None) -> tuple[str, ...]:
+    told = f"for TensorRT {recipe.tensorrt}, {recipe.typing}ly typed; the engine is built on the board"
+    return (told, *((NOTHING,) if quantization is not None and not quantization.weights else ()), UNPROVEN)
