@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from edgekit import __version__
+from edgekit.conversion.edgetpu import place_on_edgetpu
 from edgekit.conversion.source import SourceModel
 from edgekit.converters.lower import onnx as onnx_format
 from edgekit.converters.lower import tensorrt, tflite
@@ -50,7 +51,11 @@ def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progr
     progress(Event(stage=f"lower to {target.format}"))
     precision = "int8" if target.precision == "int8" else "fp16" if target.precision == "fp16" else "fp32"
     lowered = tflite.lower(graph, precision=precision, quantization=quantization, edgetpu=edgetpu)
-    return Built(lowered=lowered, steps=_steps(source, target, calibration, "flatbuffers"), calibration=calibration)
+    steps = _steps(source, target, calibration, "flatbuffers")
+    if edgetpu:
+        lowered, more = place_on_edgetpu(lowered, allow_cpu_ops=recipe.allow_cpu_ops)
+        steps = (*steps, *more)
+    return Built(lowered=lowered, steps=steps, calibration=calibration)
 
 
 def _onnx(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
