@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -56,12 +55,14 @@ def run(args: argparse.Namespace) -> int:
 
 def find_app(name: str) -> ModuleType:
     """The app of that name, edgekit's own before those of other packages. Raises `NotFound` with the nearest name."""
+    from importlib.metadata import entry_points
+
     own = {module.__name__.rpartition(".")[2]: module for module in _candidates(name)}
     if name in own:
         return own[name]
     others = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
     if name in others:
-        return _loaded(others[name])
+        return cast(ModuleType, others[name].load())
     known = sorted({*app_names(), *others})
     raise NotFound(f"no app named {name!r}", did_you_mean(name, known, f"there are: {', '.join(known)}"))
 
@@ -78,7 +79,3 @@ def _candidates(name: str) -> list[ModuleType]:
     found = sorted(info.name for info in iter_modules(apps.__path__) if name in ("", info.name))
     modules = (import_module(f"{apps.__name__}.{each}") for each in found if not each.startswith("_"))
     return [module for module in modules if hasattr(module, "HELP") and hasattr(module, "run")]
-
-
-def _loaded(entry: EntryPoint) -> ModuleType:
-    return cast(ModuleType, entry.load())
