@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,6 +24,16 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module(_FACE[name]), name)
     raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
 
+
+class _Face(ModuleType):
+    """`edgekit.load` is the function whichever module was imported first: importing `edgekit.load` must not hide it."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _FACE or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Face
 
 if __name__ != "edgekit":
     raise ImportError(f"import 'edgekit', not {__name__!r} (from a checkout: pip install -e .)")

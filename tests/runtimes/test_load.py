@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,13 @@ def test_a_folder_is_opened_by_path_with_the_runtime_of_its_manifest(tmp_path: P
     with load(str(made.path)) as session:
         assert session.runtime == "onnxruntime"
         np.testing.assert_allclose(session.run({"image": IMAGE})["scores"], answer(IMAGE), rtol=1e-6)
+
+
+@pytest.mark.parametrize("first", ["import edgekit", "import edgekit.load", "from edgekit.load import load"])
+def test_edgekit_load_is_the_function_whatever_was_imported_first(first: str) -> None:
+    script = f"{first}\nimport edgekit\nassert edgekit.load is edgekit.load and callable(edgekit.load), edgekit.load"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_any_artifact_opens_in_the_runtime_that_needs_nothing(tmp_path: Path) -> None:
