@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edgekit.cli import main
 from edgekit.commands.doctor import page
+from edgekit.core import profiles
 from edgekit.doctor import Diagnosis, diagnose
 from edgekit.doctor import checks as checks_module
 from edgekit.doctor.checks import CHECKS, Check
@@ -229,6 +233,21 @@ def test_every_recorded_machine_gets_a_page_and_an_object(place: Callable[..., P
     assert set(plain) == {"machine", "profiles", "runtimes", "checks"}
     for item in (*found.checks, *found.runtimes):
         assert item.ok or item.hint, f"{name}: nothing to do about {item.name}"
+
+
+RPI5 = profiles.read(profiles.shipped_folder() / "rpi5.yaml")
+FILES = sorted({name for path in MACHINES.glob("*.json") for name in json.loads(path.read_text())["files"]})
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(FILES), st.binary(max_size=60), max_size=20))
+def test_whatever_the_files_hold_a_machine_is_read(tmp_path: Path, files: dict[str, bytes]) -> None:
+    root = Path(tempfile.mkdtemp(dir=tmp_path))
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    machine = read_machine(Place(root=root, disk=tmp_path, ask=unasked))
+    assert all(check is None or isinstance(check, Check) for check in (look(machine, RPI5) for look in CHECKS))
 
 
 def test_a_file_that_vanishes_while_it_is_read_reads_as_nothing(place: Callable[..., Place]) -> None:
