@@ -15,6 +15,9 @@ from edgekit.demo.result import Demo, Made, Picture
 from edgekit.pages import Html, Section, paragraph, tag
 from edgekit.tasks.images import read_image
 
+INK = "#0b4f96"
+"""Of what is written on the drawn picture, which is light whatever the page is."""
+
 
 def page(demo: Demo, picture: Path) -> str:
     """The whole page, self-contained; `picture` is the drawn number that was read."""
@@ -29,7 +32,7 @@ def page(demo: Demo, picture: Path) -> str:
     return pages.page(
         "edgekit demo",
         sections,
-        lead="A trained network, converted for four kinds of boards, each file compared with the original and run.",
+        lead="A trained network, converted for each kind of board; every file compared with the original, timed and run.",
         footer=f"Written by edgekit demo in {demo.seconds:.1f} s. This page asks nothing of the network.",
         data=msgspec.json.encode(demo).decode(),
     )
@@ -97,8 +100,8 @@ def _latency(made: Made) -> Html:
     timing = made.timing
     if timing is None:
         return pages.html("not measured")
-    bounds = f"{timing.lower_ms:.3f} to {timing.upper_ms:.3f}, n = {timing.samples}, {timing.runtime}"
-    return pages.join([f"{timing.median_ms:.3f} ms", tag("small", bounds)])
+    bounds = f"{timing.lower_ms:.3f} to {timing.upper_ms:.3f}, n = {timing.samples}"
+    return pages.join([f"{timing.median_ms:.3f} ms", tag("small", bounds), tag("small", timing.runtime)])
 
 
 def _reading(found: Picture, picture: Path) -> Html:
@@ -114,12 +117,13 @@ def _annotated(found: Picture, picture: Path) -> Html:
     height, width = read_image(picture).shape[:2]
     data = base64.b64encode(picture.read_bytes()).decode()
     unit = max(width, height) / 100
+    bottom = max(height, *(one.box[3] + 5 * unit for one in found.digits))
     parts = [
         tag("title", f"A picture of the number {found.drawn}, each digit boxed and labelled with what was read."),
         tag("image", href=f"data:image/png;base64,{data}", width=f"{width}", height=f"{height}"),
         *(part for one in found.digits for part in _mark(one.box, str(one.digit), unit)),
     ]
-    return tag("svg", *parts, class_="chart", viewBox=f"0 0 {width} {height + 5 * unit:g}", role="img")
+    return tag("svg", *parts, class_="chart", viewBox=f"0 0 {width} {bottom:g}", role="img")
 
 
 def _mark(box: tuple[float, float, float, float], text: str, unit: float) -> Iterator[Html]:
@@ -127,7 +131,7 @@ def _mark(box: tuple[float, float, float, float], text: str, unit: float) -> Ite
     size = {"x": f"{x1:g}", "y": f"{y1:g}", "width": f"{x2 - x1:g}", "height": f"{y2 - y1:g}"}
     yield tag("rect", class_="line s0", fill="none", stroke_width=f"{unit / 3:g}", **size)
     place = {"x": f"{(x1 + x2) / 2:g}", "y": f"{y2 + 4 * unit:g}", "text_anchor": "middle"}
-    yield tag("text", text, class_="strong", style=f"font-size:{4 * unit:g}px", **place)
+    yield tag("text", text, style=f"font-size:{4 * unit:g}px;font-weight:600;fill:{INK}", **place)
 
 
 def _unproven() -> Html:
@@ -143,15 +147,15 @@ def _unproven() -> Html:
 
 
 def _next(demo: Demo) -> Html:
-    some = next((one.path for one in demo.artifacts), "ARTIFACT")
+    some = next((one.path for one in reversed(demo.artifacts) if one.format == "tflite"), "ARTIFACT")
     commands = (
         ("your own model", "edgekit convert model.onnx --target rpi,coral,jetson --calibration pictures/"),
         ("look inside an artifact", f"edgekit inspect {some}"),
-        ("check it again, anywhere", f"edgekit verify {some}"),
+        ("check it again, here or on the board", f"edgekit verify {some}"),
         ("time it properly", f"edgekit bench {some} -o report.html"),
-        ("what runs on this machine", "edgekit doctor"),
+        ("see what runs on this machine, and why not", "edgekit doctor"),
     )
-    return pages.facts((name, tag("code", command)) for name, command in commands)
+    return pages.table(("to", "type"), ((name, tag("code", command)) for name, command in commands), text_columns=2)
 
 
 def _kilobytes(size: int) -> str:
