@@ -30,6 +30,9 @@ HEAVY = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONN
 INNER_DIMENSIONS = 3
 COMPILED = "edgetpu-custom-op"
 """What the compiler puts in place of the operators it took."""
+CAVEAT = (
+    "by the published limits; edgetpu_compiler has the last word, and refuses some large activations without a stated limit"
+)
 LISTED = 20
 """Operators that a report names; a model with more misses than that has one cause, which comes first."""
 NAME_LENGTH = 48
@@ -127,7 +130,8 @@ def _one_byte(tensor: Tensor) -> Tensor:
 def report(placed: tuple[Placement, ...]) -> str:
     """The same for a person: how many map, and a line for every operator that does not."""
     mapped = sum(place.on_tpu for place in placed)
-    lines = [f"{mapped} of {len(placed)} operators run on the Edge TPU"]
+    settled = any(place.op == COMPILED for place in placed)
+    lines = [f"{mapped} of {len(placed)} operators {'run on' if settled else 'map to'} the Edge TPU"]
     chosen = Counter(place.reason for place in placed if place.reason in BY_DESIGN)
     lines += [f"{count} on the CPU by design ({reason})" for reason, count in sorted(chosen.items())]
     missed = [place for place in placed if place.missed]
@@ -136,7 +140,8 @@ def report(placed: tuple[Placement, ...]) -> str:
     advice = {
         place.op: ADVICE[place.op] for place in missed if place.op in ADVICE and not place.reason.startswith("it follows")
     }
-    return "\n".join([*lines, *(f"  {op}: {text}" for op, text in sorted(advice.items()))])
+    lines += [f"  {op}: {text}" for op, text in sorted(advice.items())]
+    return "\n".join(lines if settled or not mapped else [*lines, CAVEAT])
 
 
 def _name(file: TFLiteFile, operator: Operator) -> str:

@@ -121,7 +121,7 @@ def test_the_page_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "compute      96 multiply-accumulates",
         "parameters   6 (6 B)",
         "activations  80 B at their peak (estimate)",
-        "1 of 1 operators run on the Edge TPU",
+        "1 of 1 operators map to the Edge TPU",
     ):
         assert line in page.splitlines()
 

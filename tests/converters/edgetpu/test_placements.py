@@ -323,9 +323,16 @@ def test_weights_beyond_the_memory_of_the_chip_are_streamed() -> None:
 
 def test_the_report_counts_names_and_advises() -> None:
     text = report(chain(Op(op="RELU", inputs=("x",), outputs=("a",)), Op(op="HARD_SWISH", inputs=("a",), outputs=("y",))))
-    assert text.splitlines()[0] == "1 of 2 operators run on the Edge TPU"
+    assert text.splitlines()[0] == "1 of 2 operators map to the Edge TPU"
     assert "HARD_SWISH" in text
     assert ADVICE["HARD_SWISH"] in text
+
+
+def test_the_report_is_a_forecast_until_the_compiler_has_spoken() -> None:
+    forecast = report(chain(Op(op="RELU", inputs=("x",), outputs=("y",))))
+    settled = report(chain(Op(op="CUSTOM", custom="edgetpu-custom-op", inputs=("x",), outputs=("y",))))
+    assert forecast.endswith(edgetpu.CAVEAT)
+    assert settled == "1 of 1 operators run on the Edge TPU"
 
 
 def test_a_long_report_names_the_first_misses_and_counts_the_rest() -> None:
