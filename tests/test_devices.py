@@ -82,3 +82,28 @@ def test_an_unknown_board_is_an_expected_error_with_a_hint(capsys: pytest.Captur
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err == "error: no device named 'pi55'\n  try: did you mean 'rpi5'?\n"
+
+
+def test_a_profile_of_ones_own_is_in_the_table_and_said_to_be_ones_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "hardware_profiles"
+    folder.mkdir()
+    shipped = (profiles.shipped_folder() / "rpi4.yaml").read_text()
+    mine = shipped.replace("rpi4", "my-pi").replace("raspberrypi,4-model-b", "mine,my-pi")
+    (folder / "my-pi.yaml").write_text(mine)
+    table = said(capsys)
+    assert "\nYour own: my-pi (hardware_profiles/my-pi.yaml)\n" in table
+    assert any(line.startswith("my-pi ") for line in table.splitlines())
+    assert told(capsys, "my-pi")["devices"][0]["profile"] == "hardware_profiles/my-pi.yaml"
+
+
+def test_a_broken_profile_of_ones_own_is_an_expected_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "hardware_profiles"
+    folder.mkdir()
+    (folder / "my-pi.yaml").write_text("name: my-pi\ntitle: on\n")
+    assert main(["devices"]) == 1
+    assert capsys.readouterr().err == (
+        "error: hardware_profiles/my-pi.yaml, line 2: YAML reads 'on' as true or false\n"
+        "  try: write true or false, or put it in quotes\n"
+    )

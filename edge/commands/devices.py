@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.console import emit
@@ -25,28 +26,44 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.core import profiles
 
     shown = (profiles.find(args.name),) if args.name else profiles.devices()
-    text = _page(shown[0], profiles.files()[shown[0].name]) if args.name else _table(shown)
-    emit(args, {"devices": [_as_json(device) for device in shown]}, text)
+    files = profiles.files()
+    text = _page(shown[0], files[shown[0].name]) if args.name else _table(shown, _own(files, profiles.shipped_folder()))
+    emit(args, {"devices": [_as_json(device, files[device.name]) for device in shown]}, text)
     return 0
 
 
-def _as_json(device: Device) -> dict[str, Any]:
+def _own(files: Mapping[str, Path], shipped: Path) -> list[str]:
+    """The profiles that a person added or put in the place of a shipped one, and where they are."""
+    return [f"Your own: {name} ({path})" for name, path in files.items() if path.parent != shipped]
+
+
+def _as_json(device: Device, path: Path) -> dict[str, Any]:
     import msgspec
 
     plain: dict[str, Any] = msgspec.to_builtins(device)
-    return {"aliases": [], "matches": [], "accelerators": [], "facts": {}, "power_modes": [], "notes": [], **plain}
+    return {
+        "aliases": [],
+        "matches": [],
+        "accelerators": [],
+        "facts": {},
+        "power_modes": [],
+        "notes": [],
+        **plain,
+        "profile": str(path),
+    }
 
 
-def _table(devices: Iterable[Device]) -> str:
+def _table(devices: Iterable[Device], own: Iterable[str]) -> str:
     """One line a board: what it is called, what runs there first, and how much memory there is."""
     devices = tuple(devices)
     head = ("NAME", "BOARD", "RUNS", "PRECISIONS", "MEMORY")
     rows = [(d.name, d.title, _engine(d.engines[0]), " ".join(d.engines[0].precisions), _memory(d)) for d in devices]
     short = ", ".join(f"{alias} = {device.name}" for device in devices for alias in device.aliases)
-    return "\n".join([*aligned([head, *rows]), "", f"Short names: {short}", "One board with its sources: edgekit devices NAME"])
+    below = ["", f"Short names: {short}", *own, "One board with its sources: edgekit devices NAME"]
+    return "\n".join([*aligned([head, *rows]), *below])
 
 
-def _page(device: Device, path: object) -> str:
+def _page(device: Device, path: Path) -> str:
     lines = [f"{device.name}: {device.title}", ""]
     lines += aligned(_about(device, path))
     if device.facts:
@@ -59,7 +76,7 @@ def _page(device: Device, path: object) -> str:
     return "\n".join(lines)
 
 
-def _about(device: Device, path: object) -> Iterator[tuple[str, str]]:
+def _about(device: Device, path: Path) -> Iterator[tuple[str, str]]:
     for count, engine in enumerate(device.engines):
         yield "runs" if count == 0 else "then", f"{_engine(engine)}: {', '.join(engine.precisions)} (best first)"
     for accelerator in device.accelerators:
