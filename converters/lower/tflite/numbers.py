@@ -11,6 +11,10 @@ from edgekit.converters.quantize.parameters import QuantParams, quantize
 from edgekit.core.errors import ConversionError
 
 BIAS_LIMIT = float(2**31 - 1)
+BIAS_ROOM = float(2**30)
+"""What scales are made for: half of the limit, so that rounding them to float32 and adding products stays inside."""
+SMALLEST_SCALE = 1e-20
+"""Smaller weights are zeros: their scale times an input's would leave float32."""
 INT8_POSITIVE = 127
 INT8_SPAN = 255
 
@@ -19,7 +23,7 @@ def symmetric(values: Array, axis: int | None) -> QuantParams:
     """Weights of [-127, 127] with zero point 0: from the largest magnitude, per slice of `axis` or of all."""
     others = tuple(d for d in range(values.ndim) if d != axis)
     peak = np.atleast_1d(np.abs(values.astype(np.float64)).max(axis=others if axis is not None else None, initial=0.0))
-    scale = np.where(peak > 0, peak / INT8_POSITIVE, 1.0).astype(np.float32)
+    scale = np.where(peak > 0, np.maximum(peak / INT8_POSITIVE, SMALLEST_SCALE), 1.0).astype(np.float32)
     return QuantParams(scale=scale, zero_point=np.zeros(scale.shape, np.int32), dtype="int8", axis=axis)
 
 
@@ -35,10 +39,9 @@ def roomy(params: QuantParams, bias: Array | None, input_scale: float) -> QuantP
     """Weight scales widened where the bias would not fit an int32 of scale input * weight (channels of near-zero weights)."""
     if bias is None:
         return params
-    needed = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_LIMIT)
+    needed = np.abs(bias.astype(np.float64)) / (input_scale * BIAS_ROOM)
     floor = needed if params.per_channel else needed.max(keepdims=True)
-    scale = np.maximum(params.scale, np.nextafter(floor.astype(np.float32), np.float32(np.inf)))
-    return replace(params, scale=np.where(floor > params.scale, scale, params.scale).astype(np.float32))
+    return replace(params, scale=np.maximum(params.scale, floor).astype(np.float32))
 
 
 def bias_params(input_scale: float, weights: QuantParams) -> QuantParams:

@@ -91,9 +91,10 @@ def conv_transpose(site: Site) -> None:
     weights, bias = site.weights(TRANSPOSED, x, channel=1)
     target = site.target()
     options = {"strideH": strides[0], "strideW": strides[1]}
-    if _is_same(site, strides, crops):
+    cut = any(map(any, crops))
+    if not cut or _is_same(site, strides, crops):
         inputs = [site.ints("output_shape", target.shape), weights, x, bias]
-        site.emit("TRANSPOSE_CONV", inputs, [target], padding="SAME" if any(map(any, crops)) else "VALID", **options)
+        site.emit("TRANSPOSE_CONV", inputs, [target], padding="SAME" if cut else "VALID", **options)
         return
     shape = stored((*graph.shape(node.output)[:2], *_full(graph, node)), site.layout())
     whole = Tensor(name=f"{target.name};whole", shape=shape, dtype=target.dtype, params=target.params)

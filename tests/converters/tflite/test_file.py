@@ -1,0 +1,137 @@
+"""The .tflite file: aligned, deterministic, named, of the oldest operator versions that say what is meant; or refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from edgekit.converters.lower.tflite import legalise, lower
+from edgekit.core.errors import Unsupported
+
+RNG = np.random.default_rng(13)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def graph(bench):
+    nodes = [
+        ("Conv", ["picture", "k", "b"], ["a"], {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+        ("Relu", ["a"], ["r"], {}),
+        ("Flatten", ["r"], ["f"], {}),
+        ("Gemm", ["f", "w"], ["y"], {"transB": 1}),
+        ("Softmax", ["y"], ["scores"], {}),
+    ]
+    return bench.graph({"picture": (1, 3, 8, 8)}, nodes, {"k": normal(4, 3, 3, 3), "b": normal(4), "w": normal(10, 64)})
+
+
+def lowered(bench, graph, precision="fp32", edgetpu=False):
+    legal = legalise(graph, edgetpu=edgetpu).graph
+    quantization = bench.quantize(legal, bench.feed(graph)) if precision == "int8" else None
+    return lower(legal, precision=precision, quantization=quantization, edgetpu=edgetpu)
+
+
+def versions(data):
+    model = schema.ModelT.InitFromPackedBuf(data)
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    return {names[code.builtinCode]: code.version for code in model.operatorCodes}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_the_same_graph_always_gives_the_same_bytes(bench, graph, precision):
+    first, second = (lowered(bench, graph, precision).files["model.tflite"] for _ in range(2))
+    assert first == second
+
+
+def test_every_constant_starts_at_a_multiple_of_16_bytes(bench, graph):
+    data = lowered(bench, graph).files["model.tflite"]
+    model = schema.Model.GetRootAs(data, 0)
+    starts = [model.Buffers(i).DataAsNumpy() for i in range(model.BuffersLength()) if not model.Buffers(i).DataIsNone()]
+    base = np.frombuffer(data, np.uint8).__array_interface__["data"][0]
+    assert len(starts) > 3
+    assert all((array.__array_interface__["data"][0] - base) % 16 == 0 for array in starts)
+
+
+def test_the_first_buffer_is_empty_and_the_file_says_what_it_is(bench, graph):
+    data = lowered(bench, graph).files["model.tflite"]
+    model = schema.ModelT.InitFromPackedBuf(data)
+    assert data[4:8] == b"TFL3" and model.version == 3 and model.buffers[0].data is None
+    assert [entry.name for entry in model.metadata] == [b"min_runtime_version"]
+    assert all(code.deprecatedBuiltinCode == min(code.builtinCode, 127) for code in model.operatorCodes)
+
+
+def test_the_signature_has_the_names_of_the_source(bench, graph):
+    interpreter = Interpreter(model_content=lowered(bench, graph).files["model.tflite"])
+    assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["picture"], "outputs": ["scores"]}}
+
+
+def test_float_operators_are_of_version_1(bench, graph):
+    found = versions(lowered(bench, graph).files["model.tflite"])
+    assert found == {"PAD": 1, "CONV_2D": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1, "SOFTMAX": 1}
+
+
+def test_integer_operators_are_of_the_versions_the_edge_tpu_compiler_knows(bench, graph):
+    found = versions(lowered(bench, graph, "int8", edgetpu=True).files["model.tflite"])
+    assert found == {"PAD": 2, "CONV_2D": 3, "RESHAPE": 1, "FULLY_CONNECTED": 4, "SOFTMAX": 2}
+
+
+def test_half_precision_weights_are_dequantized_and_inputs_and_outputs_stay_float32(bench, graph):
+    result = lowered(bench, graph, "fp16")
+    assert versions(result.files["model.tflite"])["DEQUANTIZE"] == 3
+    assert {port.engine.dtype for port in (*result.inputs, *result.outputs)} == {"float32"}
+
+
+def test_a_grouped_convolution_needs_version_6_and_the_edge_tpu_never_gets_one(bench):
+    grouped = bench.graph({"x": (1, 4, 5, 5)}, [("Conv", ["x", "k"], ["y"], {"group": 2})], {"k": normal(6, 2, 3, 3)})
+    assert versions(lowered(bench, grouped).files["model.tflite"])["CONV_2D"] == 6
+    assert versions(lowered(bench, grouped, edgetpu=True).files["model.tflite"])["CONV_2D"] == 1
+
+
+def test_two_outputs_that_are_the_same_data_are_two_tensors(bench):
+    nodes = [("Relu", ["x"], ["r"], {}), ("Transpose", ["r"], ["y"], {"perm": [1, 0]}), ("Identity", ["r"], ["z"], {})]
+    bench.check_float(bench.graph({"x": (2, 3)}, nodes))
+
+
+def test_an_output_that_is_an_input_is_a_copy(bench):
+    bench.check_float(bench.graph({"x": (2, 3)}, [("Identity", ["x"], ["y"], {})]))
+
+
+def test_what_has_no_tflite_form_is_named_with_node_op_and_reason_and_the_others_are_counted(bench):
+    nodes = [
+        ("Erf", ["x"], ["a"], {}),
+        ("Resize", ["a", "", "s"], ["y"], {"mode": "cubic"}),
+    ]
+    strange = bench.graph({"x": (1, 2, 4, 4)}, nodes, {"s": np.array([1, 1, 2, 2], np.float32)})
+    message = r"tflite: op Erf at 'Erf_0': no TFLite form is known for this operator \(and 1 more\)"
+    with pytest.raises(Unsupported, match=message) as caught:
+        lowered(bench, strange)
+    assert caught.value.hint
+
+
+REFUSED = {
+    "cubic": ("Resize", ["x", "", "s"], {"mode": "cubic"}, "mode 'cubic'"),
+    "computed weights": ("Conv", ["x", "x"], {}, "its weights are computed"),
+    "channels resized": ("Resize", ["x", "", "s2"], {}, "other than the last two of four dimensions"),
+    "interleaved the other way": ("DepthToSpace", ["x"], {"blocksize": 2, "mode": "CRD"}, "mode 'CRD'"),
+    "a crop by Pad": ("Pad", ["x", "p"], {}, "negative pads"),
+    "floor of centres": (
+        "Resize",
+        ["x", "", "s"],
+        {"nearest_mode": "floor", "coordinate_transformation_mode": "half_pixel"},
+        "matches no TFLite form",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_form_that_tflite_lacks_is_refused_with_its_reason(bench, case):
+    op, inputs, attributes, reason = REFUSED[case]
+    constants = {"s": np.array([1, 1, 2, 2], np.float32), "s2": np.array([1, 2, 2, 2], np.float32)}
+    constants["p"] = np.array([0, 0, -1, 0, 0, 0, 0, 0])
+    used = {name: value for name, value in constants.items() if name in inputs}
+    with pytest.raises(Unsupported, match=reason):
+        lowered(bench, bench.graph({"x": (1, 4, 4, 4)}, [(op, inputs, ["y"], attributes)], used))

@@ -1,0 +1,149 @@
+"""Passes that bring a graph to TFLite's operators: what they make of it, and that it still computes the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgekit.converters.lower.tflite import legalise
+
+RNG = np.random.default_rng(5)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def ops(graph):
+    return [node.op for node in graph.nodes]
+
+
+def legal(bench, graph, edgetpu=False):
+    bench.check_float(graph, edgetpu=edgetpu)
+    return legalise(graph, edgetpu=edgetpu).graph
+
+
+def focus(bench, order=((0, 0), (1, 0), (0, 1), (1, 1)), pads=(1, 1, 1, 1)):
+    """YOLOX's and YOLOv5's stem: every second pixel into channels, then a convolution."""
+    nodes, constants, ends = [], {"k": normal(5, 12, 3, 3), "b": normal(5), "all": np.array([2**62, 2**62])}, []
+    for index, start in enumerate(order):
+        constants |= {f"s{index}": np.array(start), "axes": np.array([2, 3]), "steps": np.array([2, 2])}
+        nodes.append(("Slice", ["x", f"s{index}", "all", "axes", "steps"], [f"p{index}"], {}))
+        ends.append(f"p{index}")
+    nodes += [("Concat", ends, ["c"], {"axis": 1}), ("Conv", ["c", "k", "b"], ["y"], {"pads": pads})]
+    return bench.graph({"x": (1, 3, 12, 16)}, nodes, constants)
+
+
+def test_a_focus_stem_becomes_one_convolution_of_stride_2(bench):
+    graph = legal(bench, focus(bench))
+    assert ops(graph) == ["Conv"]
+    assert graph.shape(graph.nodes[0].inputs[1]) == (5, 3, 6, 6)
+    assert graph.nodes[0].attributes["strides"] == (2, 2)
+
+
+def test_a_focus_stem_may_take_its_pixels_in_any_order(bench):
+    assert ops(legal(bench, focus(bench, order=((1, 1), (0, 0), (0, 1), (1, 0))))) == ["Conv"]
+
+
+def test_a_space_to_depth_stem_becomes_one_convolution(bench):
+    nodes = [("SpaceToDepth", ["x"], ["c"], {"blocksize": 4}), ("Conv", ["c", "k"], ["y"], {})]
+    graph = bench.graph({"x": (2, 3, 8, 12)}, nodes, {"k": normal(5, 48, 1, 1)})
+    assert ops(legal(bench, graph)) == ["Conv"]
+
+
+def shuffle(bench, *after, channels=6, groups=2, **constants):
+    shape = (1, channels, 4, 5)
+    nodes = [
+        ("Relu", ["x"], ["h"], {}),
+        ("Reshape", ["h", "split"], ["r"], {}),
+        ("Transpose", ["r"], ["t"], {"perm": [0, 2, 1, 3, 4]}),
+        ("Reshape", ["t", "whole"], ["z"], {}),
+        *after,
+    ]
+    split = np.array([1, groups, channels // groups, 4, 5])
+    return bench.graph({"x": shape}, nodes, {"split": split, "whole": np.array(shape), **constants})
+
+
+def test_a_channel_shuffle_becomes_an_exact_convolution_with_ones_and_zeros(bench):
+    graph = legal(bench, shuffle(bench, ("Tanh", ["z"], ["y"], {})))
+    assert ops(graph) == ["Relu", "Conv", "Tanh"]
+    assert set(np.unique(graph.constants[graph.nodes[1].inputs[1]])) == {0.0, 1.0}
+
+
+def test_a_channel_shuffle_before_a_pointwise_convolution_disappears_into_it(bench):
+    graph = shuffle(bench, ("Conv", ["z", "k"], ["y"], {}), k=normal(6, 6, 1, 1))
+    assert ops(legal(bench, graph)) == ["Relu", "Conv"]
+
+
+def test_shuffling_twice_back_to_the_start_is_nothing(bench):
+    again = [
+        ("Reshape", ["z", "back"], ["r2"], {}),
+        ("Transpose", ["r2"], ["t2"], {"perm": [0, 2, 1, 3, 4]}),
+        ("Reshape", ["t2", "whole"], ["z2"], {}),
+        ("Tanh", ["z2"], ["y"], {}),
+    ]
+    assert ops(legal(bench, shuffle(bench, *again, back=np.array([1, 3, 2, 4, 5])))) == ["Relu", "Identity", "Tanh"]
+
+
+def test_the_halves_of_a_shuffle_read_the_tensor_before_it(bench):
+    constants = {"zero": np.array(0), "one": np.array(1), "stack": np.array([2, 1, 3, 4, 5])}
+    nodes = [
+        ("Relu", ["x"], ["h"], {}),
+        ("Reshape", ["h", "pairs"], ["r"], {}),
+        ("Transpose", ["r"], ["t"], {"perm": [1, 0, 2]}),
+        ("Reshape", ["t", "stack"], ["z"], {}),
+        ("Gather", ["z", "zero"], ["a"], {}),
+        ("Gather", ["z", "one"], ["b"], {}),
+        ("Sigmoid", ["a"], ["y"], {}),
+        ("Tanh", ["b"], ["w"], {}),
+    ]
+    graph = bench.graph({"x": (1, 6, 4, 5)}, nodes, {"pairs": np.array([3, 2, 20]), **constants})
+    assert ops(legal(bench, graph)) == ["Relu", "Conv", "Conv", "Sigmoid", "Tanh"]
+
+
+def test_neighbouring_channels_picked_by_a_gather_are_a_slice(bench):
+    nodes = [("Gather", ["x", "i"], ["g"], {"axis": 1}), ("Tanh", ["g"], ["y"], {})]
+    assert ops(legal(bench, bench.graph({"x": (1, 6, 4, 5)}, nodes, {"i": np.array([2, 3, 4])}))) == ["Slice", "Tanh"]
+
+
+def test_a_movement_that_mixes_space_and_channels_is_left_alone(bench):
+    nodes = [("Reshape", ["x", "s"], ["r"], {}), ("Tanh", ["r"], ["y"], {})]
+    assert ops(legal(bench, bench.graph({"x": (1, 4, 4, 4)}, nodes, {"s": np.array([1, 16, 2, 2])}))) == ["Reshape", "Tanh"]
+
+
+def test_the_edge_tpu_gets_one_convolution_per_group(bench):
+    graph = bench.graph(
+        {"x": (1, 4, 5, 5)}, [("Conv", ["x", "k", "b"], ["y"], {"group": 2})], {"k": normal(6, 2, 3, 3), "b": normal(6)}
+    )
+    assert ops(legal(bench, graph, edgetpu=True)) == ["Slice", "Conv", "Slice", "Conv", "Concat"]
+    assert ops(legal(bench, graph)) == ["Conv"]
+
+
+@pytest.mark.parametrize("op", ["HardSwish", "LeakyRelu"])
+def test_the_edge_tpu_gets_activations_it_maps(bench, op):
+    graph = bench.graph({"x": (1, 4, 5, 5)}, [(op, ["x"], ["y"], {})])
+    assert ops(legal(bench, graph)) == [op]
+    assert set(ops(legal(bench, graph, edgetpu=True))) <= {"Add", "Mul", "Clip", "Max"}
+
+
+def test_operands_of_lower_rank_are_widened(bench):
+    nodes = [("ReduceMean", ["x"], ["m"], {"axes": [0, 1, 2], "keepdims": 0}), ("Mul", ["x", "m"], ["y"], {})]
+    assert ops(legal(bench, bench.graph({"x": (1, 4, 6, 5)}, nodes))) == ["ReduceMean", "Reshape", "Mul"]
+
+
+def test_a_constant_row_added_to_a_product_is_its_bias(bench):
+    nodes = [("MatMul", ["x", "w"], ["m"], {}), ("Add", ["m", "b"], ["y"], {})]
+    assert ops(legal(bench, bench.graph({"x": (2, 5)}, nodes, {"w": normal(5, 3), "b": normal(3)}))) == ["Gemm"]
+
+
+def test_a_graph_in_tflites_own_terms_is_returned_as_it_is(bench):
+    graph = bench.graph(
+        {"x": (1, 4, 5, 5)}, [("Conv", ["x", "k"], ["h"], {}), ("Relu", ["h"], ["y"], {})], {"k": normal(4, 4, 1, 1)}
+    )
+    result = legalise(graph, edgetpu=False)
+    assert result.changes == 0 and result.graph is graph
+
+
+def test_legalising_twice_changes_nothing_more(bench):
+    once = legalise(focus(bench, pads=(1, 1, 0, 2)), edgetpu=True).graph
+    assert legalise(once, edgetpu=True).changes == 0
