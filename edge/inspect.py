@@ -16,7 +16,7 @@ from edgekit.converters.lower.edgetpu import ParameterCache, Placement
 from edgekit.converters.optimise import optimise
 from edgekit.core import profiles
 from edgekit.core.errors import ArtifactError, NotFound, Unsupported
-from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.core.schema import Artifact, Device, TensorSpec
 
 EDGETPU = "edgetpu"
 ONNX, TFLITE = ".onnx", ".tflite"
@@ -33,7 +33,7 @@ class TpuMapping:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What was found. For an artifact, inputs and outputs are the source model's."""
+    """What was found. For an artifact, inputs and outputs are the source model's; `device` is the target asked about."""
 
     path: Path
     inputs: tuple[TensorSpec, ...]
@@ -41,6 +41,7 @@ class Inspection:
     cost: Cost
     mapping: TpuMapping | None = None
     artifact: Artifact | None = None
+    device: Device | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -54,12 +55,12 @@ def inspect(
     has no TFLite form.
     """
     place = Path(path)
-    for_tpu = target is not None and any(engine.runtime == EDGETPU for engine in profiles.find(target).engines)
+    device = profiles.find(target) if target else None
+    for_tpu = device is not None and any(engine.runtime == EDGETPU for engine in device.engines)
     if not place.exists():
         raise NotFound(f"no file or artifact at {str(place)!r}", "is the path right?")
-    if place.is_dir():
-        return _artifact(artifact.read(place), for_tpu)
-    return _file(place, for_tpu, input_shapes or {})
+    found = _artifact(artifact.read(place), for_tpu) if place.is_dir() else _file(place, for_tpu, input_shapes or {})
+    return replace(found, device=device)
 
 
 def _artifact(found: Artifact, for_tpu: bool) -> Inspection:

@@ -89,10 +89,12 @@ def as_text(found: Inspection) -> str:
 
 
 def _about(found: Inspection) -> Iterator[tuple[str, str]]:
+    from edgekit.core.facts import number, shown
+
     cost = found.cost
     if found.artifact:
         target = found.artifact.manifest.target
-        yield "artifact", f"{target.format} {target.precision} for {target.device}, runs on {target.runtime}"
+        yield "artifact", f"{target.format} {target.precision} for {target.device}, runs on {target.runtime}{_compiled(found)}"
     for kind, specs in (("input", found.inputs), ("output", found.outputs)):
         for spec in specs:
             yield kind, _spec_text(spec)
@@ -101,6 +103,17 @@ def _about(found: Inspection) -> Iterator[tuple[str, str]]:
     yield "compute", f"{_in_thousands(cost.macs)} multiply-accumulates"
     yield "parameters", f"{_in_thousands(cost.params)} ({_in_bytes(cost.parameter_bytes)})"
     yield "activations", f"{_in_bytes(cost.activation_bytes)} at their peak (estimate)"
+    if found.device and (memory := number(found.device, "memory_bytes")):
+        share = (cost.activation_bytes + cost.parameter_bytes) / memory
+        yield "memory", f"{share:.1%} of the {shown('memory_bytes', memory)} of {found.device.name}"
+
+
+def _compiled(found: Inspection) -> str:
+    """Whether an Edge TPU artifact has its compiled twin."""
+    manifest = found.artifact.manifest if found.artifact else None
+    if manifest is None or manifest.target.format != "edgetpu":
+        return ""
+    return ", compiled" if manifest.file("compiled") else ", not compiled yet"
 
 
 def _mapping_lines(mapping: TpuMapping) -> Iterator[str]:

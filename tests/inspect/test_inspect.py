@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
-from tiny import IN_SCALE, IN_ZERO, SOURCE_IN, SOURCE_OUT, Op, T, tflite, tiny_artifact, tiny_onnx, tiny_tflite
+from tiny import IN_SCALE, IN_ZERO, SOURCE_IN, SOURCE_OUT, Op, T, artifact, tflite, tiny_artifact, tiny_onnx, tiny_tflite
 
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, InputError, NotFound, Unsupported
@@ -124,6 +124,19 @@ def test_the_page_can_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "1 of 1 operators map to the Edge TPU",
     ):
         assert line in page.splitlines()
+
+
+def test_an_edge_tpu_artifact_says_whether_it_is_compiled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["inspect", str(tiny_artifact(tmp_path, "edgetpu").path)])
+    assert "runs on edgetpu, not compiled yet" in capsys.readouterr().out
+    files = {"model.tflite": tiny_tflite(quantized=True), "model_edgetpu.tflite": b"compiled"}
+    main(["inspect", str(artifact(tmp_path / "compiled", files, "edgetpu", ("edgetpu",)).path)])
+    assert "runs on edgetpu, compiled" in capsys.readouterr().out
+
+
+def test_a_target_with_known_memory_shows_the_share_the_model_takes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(written(tmp_path, "tiny.onnx", tiny_onnx())), "--target", "jetson"]) == 0
+    assert "memory       0.0% of the 8 GiB of jetson-orin-nano" in capsys.readouterr().out
 
 
 def test_a_dynamic_size_can_be_given(tmp_path: Path) -> None:
