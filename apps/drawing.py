@@ -66,7 +66,7 @@ class _Pen:
 
     def dots(self, points: Sequence[Sequence[float]], color: Color) -> None:
         for x, y in points:
-            self._canvas.circle((x, y), self._line, fill=color)
+            self._canvas.ellipse((x - self._line, y - self._line, x + self._line, y + self._line), fill=color)
 
     def plate(self, box: Sequence[float], text: str, color: Color) -> None:
         """The label on its plate: above the box where there is room, else inside at its top, never off the picture."""

@@ -205,7 +205,7 @@ def _opened(source: NDArray[Any] | Path) -> NDArray[Any]:
         return np.asarray(source)
     try:
         mapped: NDArray[Any] = np.lib.format.open_memmap(source, mode="r")
-    except (OSError, ValueError, EOFError, SyntaxError) as exc:
+    except Exception as exc:  # numpy's header parser raises anything from TokenError to UnicodeDecodeError
         raise InputError(f"{str(source)!r} is not an array of numbers: {exc}", "write it with numpy.save") from exc
     return mapped
 
@@ -220,7 +220,9 @@ def _unpacked(path: Path, folder: Path) -> dict[str, Path]:
                 target = folder / f"{number}.npy"
                 left -= _copied(archive, info, target, left)
                 members[info.filename.removesuffix(".npy")] = target
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as exc:
+    except InputError:
+        raise
+    except Exception as exc:  # so do zipfile and zlib on damaged archives
         raise InputError(f"{str(path)!r} is not a whole .npz archive: {exc}", "write it with numpy.savez") from exc
     if not members:
         raise InputError(f"{str(path)!r} holds no arrays", "write it with numpy.savez")

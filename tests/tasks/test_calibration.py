@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 import tempfile
@@ -17,6 +18,7 @@ from PIL import Image
 
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.schema import Preprocess, TensorSpec
+from edgekit.tasks import calibration_arrays
 from edgekit.tasks.calibration import calibration_samples
 from edgekit.tasks.calibration_arrays import evenly
 
@@ -259,6 +261,27 @@ def test_damaged_array_files_are_named_and_never_unpickled(tmp_path: Path) -> No
             feeds(path)
     with pytest.raises(EdgekitError):
         feeds(tmp_path / "objects.npz")
+
+
+def test_no_flipped_byte_in_an_array_file_escapes_as_anything_else(tmp_path: Path) -> None:
+    random = np.random.default_rng(5)
+    np.save(tmp_path / "a.npy", numbers(2, 3, 4, 4))
+    np.savez(tmp_path / "a.npz", x=numbers(2, 3, 4, 4))
+    for name in ("a.npy", "a.npz"):
+        whole = (tmp_path / name).read_bytes()
+        for place in random.integers(0, min(len(whole), 200), 150):
+            damaged_bytes = whole[:place] + bytes([random.integers(256)]) + whole[place + 1 :]
+            (tmp_path / f"x{name}").write_bytes(damaged_bytes)
+            with contextlib.suppress(EdgekitError):
+                feeds(tmp_path / f"x{name}")
+
+
+def test_an_archive_that_unpacks_to_too_much_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibration_arrays, "UNPACKED_LIMIT_BYTES", 1 << 20)
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((2, 3, 4, 40000), np.float32))
+    assert (tmp_path / "a.npz").stat().st_size < 1 << 15
+    with pytest.raises(InputError, match=r"'x\.npy' unpacks to more than 1048576 bytes"):
+        feeds(tmp_path / "a.npz")
 
 
 def test_a_missing_path_and_a_limit_of_nothing_are_refused(tmp_path: Path) -> None:

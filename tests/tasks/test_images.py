@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgekit.core.errors import InputError, NotFound
+from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.tasks.images import list_images, read_image, write_png
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -127,6 +128,21 @@ def test_hostile_files_are_named_with_what_is_wrong_and_what_to_try(tmp_path: Pa
         read_image(path)
     assert "hostile.png" in caught.value.message
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+def test_no_damage_to_a_picture_escapes_as_anything_else(tmp_path: Path, kind: str) -> None:
+    random = np.random.default_rng(3)
+    buffer = io.BytesIO()
+    Image.effect_noise((20, 15), 60).convert("RGB").save(buffer, kind)
+    whole = buffer.getvalue()
+    for _ in range(120):
+        damaged = bytearray(whole[: random.integers(1, len(whole) + 1)])
+        for place in random.integers(0, len(damaged), 4):
+            damaged[place] = random.integers(256)
+        (tmp_path / "x").write_bytes(damaged)
+        with contextlib.suppress(EdgekitError):
+            assert read_image(tmp_path / "x").ndim == 3
 
 
 def test_float_pictures_are_refused_because_their_range_is_unknown(tmp_path: Path) -> None:

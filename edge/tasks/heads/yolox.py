@@ -63,7 +63,9 @@ def decode(outputs: Arrays, preprocess: Preprocess, postprocess: Postprocess) ->
     columns = 5 + len(postprocess.labels)
     rows = array_shaped(outputs, "yolox", *((1, count, columns) for count in counts))[0].astype(np.float32)
     scores = rows[:, 4:5] * rows[:, 5:]
-    cell, class_id = np.nonzero(_worth(scores, postprocess))
+    likely = np.flatnonzero(scores.max(axis=1) >= postprocess.score_threshold)
+    row, class_id = np.nonzero(_worth(scores[likely], postprocess))
+    cell = likely[row]
     grid = cells(height, width, STRIDES[counts.index(len(rows))])[cell]
     return Candidates(
         boxes=_boxes(rows[cell, :4], grid, raw=float(np.median(np.abs(rows[:, :2]))) <= RAW_OFFSET_LIMIT),
