@@ -84,27 +84,32 @@ class CocoDataset:
 
 
 def find_json(path: Path) -> Path | None:
-    """The COCO file at `path`: itself, `instances.json` in it, or the only `*.json` there with pictures and boxes."""
+    """The COCO file at `path`: itself, or the one in the folder or its `annotations/` that holds pictures and boxes.
+
+    Of several the one called `instances*` is taken. Raises `InputError` when that does not leave exactly one.
+    """
     if path.is_file():
         return path if path.suffix.lower() == ".json" else None
     usual = path / "instances.json"
     if usual.is_file():
         return usual
-    fitting = [found for found in sorted(path.glob("*.json")) if _looks_like_coco(found)]
-    if len(fitting) > 1:
-        names = ", ".join(found.name for found in fitting)
+    found = [file for folder in (path, path / "annotations") for file in sorted(folder.glob("*.json"))]
+    fitting = [file for file in found if _looks_like_coco(file)]
+    instances = [file for file in fitting if file.name.startswith("instances")]
+    if len(instances or fitting) > 1:
+        names = ", ".join(file.name for file in instances or fitting)
         raise InputError(f"{str(path)!r} holds several COCO files: {names}", "name the one to use")
-    return fitting[0] if fitting else None
+    return next(iter(instances or fitting), None)
 
 
 def open_coco(json_path: Path) -> CocoDataset:
-    """The data set of a COCO file whose pictures lie beside it or in `images/`.
+    """The data set of a COCO file whose pictures lie beside it or in a folder as COCO names it (see `_folders`).
 
     Raises `InputError` for a file that is not COCO JSON, pictures that are missing, boxes outside their picture and ids that
     nothing has.
     """
     instances = _parsed(json_path)
-    folder = _folder_of_pictures(json_path.parent, instances.images)
+    folder = _folder_of_pictures(_folders(json_path), instances.images)
     _check_ids(json_path, instances)
     _check_boxes(json_path, instances)
     labels = tuple(category.name for category in _sorted(instances.categories))
@@ -152,15 +157,23 @@ def _parsed(path: Path) -> Instances:
         ) from exc
 
 
-def _folder_of_pictures(beside: Path, pictures: Sequence[Picture]) -> Path:
+def _folders(json_path: Path) -> tuple[Path, ...]:
+    """Where pictures may lie: beside the file, in `images/`, or (for `instances_val2017.json`) in `val2017/`.
+
+    The last two also beside the file's own folder, because COCO keeps its JSON files in `annotations/`.
+    """
+    beside, split = json_path.parent, json_path.stem.rpartition("_")[2]
+    return (beside, *(base / name for base in (beside, beside.parent) for name in ("images", split)))
+
+
+def _folder_of_pictures(folders: Sequence[Path], pictures: Sequence[Picture]) -> Path:
     """The folder that holds every picture; names that lead out of it are refused."""
     for picture in pictures:
         parts = Path(picture.file_name)
         if parts.is_absolute() or ".." in parts.parts:
             raise InputError(f"picture {picture.file_name!r} leads out of the data set's folder", "use names inside it")
     missing = {
-        folder: [picture.file_name for picture in pictures if not (folder / picture.file_name).is_file()]
-        for folder in (beside, beside / "images")
+        folder: [picture.file_name for picture in pictures if not (folder / picture.file_name).is_file()] for folder in folders
     }
     folder, names = min(missing.items(), key=lambda entry: len(entry[1]))
     if names:

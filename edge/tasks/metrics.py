@@ -69,7 +69,9 @@ def average_precision50(pictures: Iterable[Judged]) -> AveragePrecision:
 
 def _precision_of_class(pictures: Sequence[Judged], class_id: int) -> float:
     truths = sum(int(np.sum((picture.true_class_ids == class_id) & ~picture.true_crowd)) for picture in pictures)
-    matches = [_match(picture, class_id) for picture in pictures]
+    matches = [_match(picture, class_id) for picture in pictures if class_id in picture.class_ids]
+    if not matches:
+        return 0.0
     scores = np.concatenate([match.scores for match in matches])
     right = np.concatenate([match.right for match in matches])
     counts = np.concatenate([match.counts for match in matches])

@@ -178,6 +178,18 @@ def test_coco_gives_boxes_by_corner_with_ids_in_the_order_of_the_categories(tmp_
         assert second.class_ids.tolist() == [0]
 
 
+@pytest.mark.parametrize("folder", ["val2017", "images"])
+def test_the_folders_of_coco_itself_are_understood(tmp_path: Path, folder: str) -> None:
+    for name in ("a.png", "b.png"):
+        paint(tmp_path / folder / name)
+    (tmp_path / "annotations").mkdir()
+    json_path = coco(tmp_path / "annotations", "instances_val2017.json")
+    coco(tmp_path / "annotations", "person_keypoints_val2017.json")
+    (tmp_path / "annotations" / "captions_val2017.json").write_text('{"images": [], "annotations": [{"caption": "a"}]}')
+    for path in (tmp_path, json_path):
+        assert len(list(open_dataset(path))) == 2
+
+
 def test_a_folder_is_opened_by_its_instances_or_its_only_coco_file(tmp_path: Path) -> None:
     for name in ("a.png", "b.png"):
         paint(tmp_path / name)
