@@ -30,7 +30,7 @@ VENDORS = (
     "tflite_runtime",
     "torch",
 )
-NEEDS_ONNX = "edgekit.converters"
+NEEDS_ONNX = ("edgekit.converters", "edgekit.conversion", "edgekit.inspect")
 BLOCKED = f"import sys\nfor name in {VENDORS!r}: sys.modules[name] = None\n"
 
 IMPORT_ALL = """
@@ -67,6 +67,13 @@ def test_every_module_but_the_converters_imports_without_any_vendor_package() ->
     names = [name for name in _modules() if not name.startswith(NEEDS_ONNX)]
     done = _python(BLOCKED + IMPORT_ALL, given=json.dumps(names))
     assert json.loads(done.stdout) == {}, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("convert", "m.onnx", "--target", "rpi"), ("inspect", "setup.cfg")], ids=lambda a: a[0])
+def test_a_command_that_needs_onnx_says_how_to_get_it(arguments: tuple[str, ...]) -> None:
+    done = _python(BLOCKED + f"from edgekit.cli import main\nraise SystemExit(main({list(arguments)!r}))")
+    assert done.returncode == 1
+    assert done.stderr == 'error: onnx is not installed\n  try: pip install "edgekit[convert]"\n'
 
 
 def test_every_module_imports_where_the_vendors_are() -> None:
