@@ -71,6 +71,11 @@ def notice(text: str, *, kind: Literal["warning", "note"] = "note") -> Html:
     return tag("p", text, class_=f"notice {kind}", role="note")
 
 
+def notices(texts: Sequence[str], *, kind: Literal["warning", "note"] = "note") -> Html:
+    """Several such sentences in one box, quieter than one alone."""
+    return tag("ul", *(tag("li", text) for text in texts), class_=f"notice {kind}", role="note")
+
+
 def figure(picture: Html, caption: str) -> Html:
     """A chart or an `<img>` with a `data:` source, and what it shows."""
     return tag("figure", picture, tag("figcaption", caption))
@@ -122,7 +127,7 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans",
   "Helvetica Neue", Arial, sans-serif; -webkit-text-size-adjust: 100%; }
-main { max-width: 62rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
+main { max-width: 66rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
 h1 { font-size: 2rem; line-height: 1.2; letter-spacing: -0.02em; margin: 0 0 0.4rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; letter-spacing: -0.01em; margin: 3rem 0 0.8rem; padding-top: 1.2rem; border-top: 1px solid var(--line);
   overflow-wrap: anywhere; }
@@ -132,7 +137,7 @@ a { color: var(--mark); } code { font: 0.9em ui-monospace, "Cascadia Mono", Menl
 .scroll { overflow-x: auto; margin: 1rem 0; }
 table { border-collapse: collapse; width: 100%; font-size: 0.925rem; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; color: var(--soft); font-size: 0.8rem; border-bottom: 1px solid var(--ink); vertical-align: bottom; }
-th, td { padding: 0.45rem 0.9rem 0.45rem 0; text-align: left; } td { border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { padding: 0.45rem 0.8rem 0.45rem 0; text-align: left; } td { border-bottom: 1px solid var(--line); vertical-align: top; }
 th.number, td.number { text-align: right; white-space: nowrap; } th:last-child, td:last-child { padding-right: 0; }
 td small { display: block; color: var(--soft); font-size: 0.78rem; }
 dl { margin: 1rem 0; columns: 2; column-gap: 3rem; font-size: 0.925rem; } dl div { display: flex; gap: 1rem; padding: 0.3rem 0;
@@ -144,6 +149,7 @@ dd { margin: 0; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 .tile small { display: block; color: var(--soft); font-size: 0.78rem; line-height: 1.35; }
 .notice { border-left: 3px solid var(--mark); background: var(--wash); padding: 0.6rem 0.9rem; border-radius: 0 6px 6px 0; font-size: 0.925rem; }
 .notice.warning { border-color: var(--warn-line); background: var(--warn-wash); color: var(--warn); font-weight: 600; }
+ul.notice { padding-left: 2rem; max-width: 46rem; } ul.notice.warning { font-weight: 400; } ul.notice li { margin: 0.15rem 0; }
 figure { margin: 1.4rem 0; break-inside: avoid; } figcaption { color: var(--soft); font-size: 0.85rem; margin-top: 0.3rem; max-width: 46rem; }
 figure img { max-width: 100%; height: auto; border-radius: 6px; }
 svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", Arial, sans-serif;

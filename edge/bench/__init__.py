@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.core.face import make_callable
 from edgekit.core.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 DURATION_S = 2.0
 RESTARTS = 3
-
-make_callable(__name__)
 
 
 def bench(

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from edgekit.bench.ratio import Ratio, ratio
 from edgekit.bench.report import Full, Report, Result
-from edgekit.bench.words import digits, middle_ms
+from edgekit.bench.summarise import median_ms
+from edgekit.bench.words import digits
 from edgekit.core.errors import InputError
 
 
@@ -132,8 +133,8 @@ def _pair(base: Result, other: Result, limit: float | None) -> Pair:
         base=base.subject.folder,
         other=other.subject.folder,
         same_artifact=base.subject.sha256 == other.subject.sha256,
-        base_ms=middle_ms(base),
-        other_ms=middle_ms(other),
+        base_ms=median_ms(*base.runs),
+        other_ms=median_ms(*other.runs),
         ratio=round(found.value, 6),
         low=round(found.low, 6),
         high=round(found.high, 6),
@@ -147,7 +148,7 @@ def verdict(base: Result, other: Result, found: Ratio) -> str:
     """One sentence: who is faster, by how much, how surely."""
     name = other.subject.folder if other.subject.folder != base.subject.folder else "the second"
     interval = f"{found.confidence:.0%} interval {found.low - 1:+.1%} to {found.high - 1:+.1%}"
-    times = f"{digits(middle_ms(base))} to {digits(middle_ms(other))} ms"
+    times = f"{digits(median_ms(*base.runs))} to {digits(median_ms(*other.runs))} ms"
     if not found.proven:
         said = f"no difference is proven: {times}, {found.value - 1:+.1%} ({interval})"
     elif found.value > 1:

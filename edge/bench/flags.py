@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
 from edgekit.bench.percentiles import samples_needed
@@ -27,6 +27,17 @@ def flags_of(result: Result, environment: Environment, method: Method) -> tuple[
         *(Flag(code=code, severity="warning", text=text) for code, ask in WARNINGS.items() for text in ask(*asked)),
         *(Flag(code=code, severity="note", text=text) for code, ask in NOTES.items() for text in ask(*asked)),
     )
+
+
+def shared(results: Sequence[Result]) -> tuple[Flag, ...]:
+    """The flags that several results have in common word for word: said once, they are about the machine."""
+    return tuple(flag for flag in results[0].flags if len(results) > 1 and all(flag in result.flags for result in results))
+
+
+def own(result: Result, results: Sequence[Result]) -> tuple[Flag, ...]:
+    """The flags of one result that are not `shared`."""
+    common = shared(results)
+    return tuple(flag for flag in result.flags if flag not in common)
 
 
 def off_target(result: Result, environment: Environment, method: Method) -> Iterator[str]:
@@ -177,6 +188,8 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [value for value in values if value is not None]
 
 
+DENIALS = frozenset({"off-target", "nothing-computed", "broken"})
+"""Warnings after which the numbers do not mean what a reader expects."""
 WARNINGS: dict[str, Question] = {
     "off-target": off_target,
     "nothing-computed": nothing_computed,

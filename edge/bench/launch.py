@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -30,7 +31,8 @@ def here(order: Order) -> Done:
     Raises the child's own `EdgekitError`, and `DeviceError` when it did not live to say one.
     """
     try:
-        said = run(argv(), timeout_s=timeout_s(order), stdin=encode(order)).stdout
+        # Not from the current folder: `python -m` would import whatever modules lie there before the real ones.
+        said = run(argv(), timeout_s=timeout_s(order), stdin=encode(order), cwd=Path(sys.prefix)).stdout
         answer = decode_answer(said)
     except EdgekitError as exc:
         raise DeviceError(f"the process that measured {order.artifact!r} failed: {exc.message}", "edgekit doctor") from exc

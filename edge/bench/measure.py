@@ -44,10 +44,11 @@ def measure(
     artifacts = [read(path) for path in paths]
     conditions = environment()
     done: list[list[Done]] = [[] for _ in artifacts]
-    for turn in range(restarts):
-        for artifact, answers in zip(artifacts, done, strict=True):
-            progress(Event(stage=f"measure {artifact.path.name}", done=turn, total=restarts))
-            answers.append(launch(_order(artifact, method, runtime, threads)))
+    turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
+    for count, (artifact, answers) in enumerate(turns):
+        progress(Event(stage="measure", done=count, total=len(turns)))
+        answers.append(launch(_order(artifact, method, runtime, threads)))
+    progress(Event(stage="measure", done=len(turns), total=len(turns)))
     results = [_result(artifact, answers, conditions, method) for artifact, answers in zip(artifacts, done, strict=True)]
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from edgekit import pages
 from edgekit.bench import plots, tables
+from edgekit.bench.flags import DENIALS, own, shared
 from edgekit.bench.method import conditions, method_paragraphs, scenario_sentence
-from edgekit.bench.report import Report, Result, encode
+from edgekit.bench.report import Flag, Report, Result, encode
+from edgekit.bench.summarise import median_ms
 from edgekit.bench.text import title
-from edgekit.bench.words import duration, engine_words, middle_ms, parity_words, percentile_of, size
+from edgekit.bench.words import duration, engine_words, parity_words, percentile_of, size
 from edgekit.pages import Html, Section
 
 _CARRIES = "This page carries the whole report, raw samples included, as JSON; 'edgekit compare' reads the page itself."
@@ -19,7 +23,7 @@ def page(report: Report) -> str:
     """The whole document."""
     sections = [
         Section(title="Overview", body=_overview(report)),
-        *(Section(title=result.subject.folder, body=_details(result)) for result in report.results),
+        *(Section(title=result.subject.folder, body=_details(result, report)) for result in report.results),
         Section(title="Conditions", body=pages.facts(conditions(report.environment))),
         Section(title="Method", body=pages.join(pages.paragraph(text) for text in method_paragraphs(report.method))),
     ]
@@ -36,7 +40,7 @@ def _overview(report: Report) -> Html:
     loud = [pages.notice(text, kind="warning") for text in _off_target(report)]
     large = [_tiles(report.results[0])] if len(report.results) == 1 else [plots.comparison(report.results)]
     rows = [[_cell(text) for text in row] for row in tables.overview(report)]
-    return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows)])
+    return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows), *_flags(shared(report.results))])
 
 
 def _off_target(report: Report) -> list[str]:
@@ -51,7 +55,7 @@ def _tiles(result: Result) -> Html:
     spread = "one process" if summary.restart_spread is None else f"restarts differ by {summary.restart_spread:.1%}"
     return pages.tiles(
         [
-            ("Median latency" if result.on_target else "Median, on the host", duration(middle_ms(result)), spread),
+            ("Median latency" if result.on_target else "Median, on the host", duration(median_ms(*result.runs)), spread),
             (
                 "90th percentile",
                 duration(p90.value_ms) if p90 else "–",
@@ -72,13 +76,11 @@ def _accuracy(result: Result) -> tuple[str, str]:
     return f"{found.artifact:.4f}", f"{found.metric}, {found.artifact - found.source:+.4f} against the source; {parity}"
 
 
-def _details(result: Result) -> Html:
-    warnings = [pages.notice(flag.text, kind="warning") for flag in result.flags if flag.severity == "warning"]
-    notes = [pages.tag("li", flag.text) for flag in result.flags if flag.severity == "note"]
+def _details(result: Result, report: Report) -> Html:
     return pages.join(
         [
             pages.paragraph(_identity(result), kind="small"),
-            *warnings,
+            *_flags(own(result, report.results)),
             plots.distribution(result),
             plots.over_time(result),
             *plots.temperature(result),
@@ -86,9 +88,20 @@ def _details(result: Result) -> Html:
             pages.table(tables.PERCENTILES, tables.percentiles(result)),
             pages.tag("h3", "Restarts"),
             pages.table(tables.RESTARTS, tables.restarts(result)),
-            *([pages.tag("h3", "Also worth knowing"), pages.tag("ul", *notes)] if notes else []),
         ]
     )
+
+
+def _flags(flags: Sequence[Flag]) -> list[Html]:
+    """Warnings in one box, those that deny the numbers their meaning first and loud; notes in a quiet one."""
+    loud = [pages.notice(flag.text, kind="warning") for flag in flags if flag.code in DENIALS]
+    warnings = [flag.text for flag in flags if flag.severity == "warning" and flag.code not in DENIALS]
+    notes = [flag.text for flag in flags if flag.severity == "note"]
+    return [*loud, *_listed(warnings, "warning"), *_listed(notes, "note")]
+
+
+def _listed(texts: Sequence[str], kind: Literal["warning", "note"]) -> list[Html]:
+    return [pages.notices(texts, kind=kind)] if texts else []
 
 
 def _identity(result: Result) -> Html:

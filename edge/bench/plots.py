@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgekit.bench.report import Result, Run
 from edgekit.bench.summarise import median_ms, pooled_ns
-from edgekit.bench.words import digits, duration, middle_ms, percentile_of, place_words
+from edgekit.bench.words import digits, duration, percentile_of, place_words
 from edgekit.charts import Bar, Rule, Series, bars, histogram, line_chart, timeline
 from edgekit.pages import Html, figure
 
@@ -26,7 +26,7 @@ def comparison(results: Sequence[Result]) -> Html:
 
 
 def _bar(result: Result) -> Bar:
-    p50, p90, value = percentile_of(result, 50.0), percentile_of(result, 90.0), middle_ms(result)
+    p50, p90, value = percentile_of(result, 50.0), percentile_of(result, 90.0), median_ms(*result.runs)
     label = " · ".join(part for part in (result.subject.folder, result.engine.runtime, place_words(result)) if part)
     return Bar(
         label=label,

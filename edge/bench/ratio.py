@@ -35,21 +35,21 @@ class Ratio:
 
 
 def ratio(base: Sequence[Run], other: Sequence[Run], confidence: float = CONFIDENCE) -> Ratio:
-    """Ratio of the geometric means of the restart medians, `other` over `base`.
+    """Ratio of the pooled medians, `other` over `base`.
 
-    The interval is the wider of two: Welch's t interval over the logarithms of the restart medians, which holds what a
-    restart changes, and the one from the order-statistic bounds of the pooled medians, which holds the scatter within
-    runs. With a single restart on either side only the second is known. Raises `InputError` for a latency of zero.
+    The interval spans two: Welch's t interval over the logarithms of the restart medians, which holds what a restart
+    changes, and the one from the order-statistic bounds of the pooled medians, which holds the scatter within runs. With a single restart on either side only the second is known. Raises `InputError` for a latency of zero.
     """
     first, second = ([_log(median_ms(run)) for run in runs] for runs in (base, other))
-    centre = fmean(second) - fmean(first)
     known = len(first) > 1 and len(second) > 1
-    reach = _welch_reach(first, second, confidence) if known else 0.0
     low, high = _scatter(base, other, confidence)
+    if known:
+        centre, reach = fmean(second) - fmean(first), _welch_reach(first, second, confidence)
+        low, high = min(low, centre - reach), max(high, centre + reach)
     return Ratio(
-        value=math.exp(centre),
-        low=math.exp(min(centre - reach, low)),
-        high=math.exp(max(centre + reach, high)),
+        value=median_ms(*other) / median_ms(*base),
+        low=math.exp(low),
+        high=math.exp(high),
         confidence=confidence,
         restarts_known=known,
     )

@@ -41,7 +41,7 @@ def pooled_ns(runs: Sequence[Run]) -> NDArray[np.int64]:
     return np.concatenate([np.asarray(run.latencies_ns, np.int64) for run in runs])
 
 
-def median_ms(run: Run) -> float:
-    """One run's median latency, by the same definition as the pooled one."""
-    ordered = sorted(run.latencies_ns)
-    return round(ordered[value_rank(len(ordered), 50.0) - 1] / 1e6, 6)
+def median_ms(*runs: Run) -> float:
+    """The median latency of the runs together, a measured value as every percentile is."""
+    ordered = np.sort(pooled_ns(runs))
+    return round(int(ordered[value_rank(ordered.size, 50.0) - 1]) / 1e6, 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgekit.bench.flags import drift
+from edgekit.bench.percentiles import samples_needed
 from edgekit.bench.report import Report, Result
 from edgekit.bench.summarise import median_ms
 from edgekit.bench.words import (
@@ -18,7 +19,7 @@ from edgekit.bench.words import (
     size,
 )
 
-OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Peak memory")
+OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Memory")
 RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
 PERCENTILES = ("Percentile", "ms", "at least", "at most")
 
@@ -43,9 +44,11 @@ def _overview_row(result: Result) -> tuple[str, ...]:
 
 
 def _bounded(result: Result, level: float) -> str:
-    """The percentile, and under it the bound that it stays below."""
+    """The percentile, and under it the bound that it stays below, or how many samples it would need."""
     found = percentile_of(result, level)
-    return f"{digits(found.value_ms)}\n≤ {digits(found.upper_ms)}" if found else f"{NONE}\ntoo few samples"
+    if found is None:
+        return f"{NONE}\nneeds {samples_needed(level)}"
+    return f"{digits(found.value_ms)}\n≤ {digits(found.upper_ms)}"
 
 
 def percentiles(result: Result) -> list[tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.bench.flags import own, shared
 from edgekit.bench.method import conditions, method_paragraphs
 from edgekit.bench.report import Report, Result
 from edgekit.bench.tables import OVERVIEW, PERCENTILES, RESTARTS, aligned, overview, percentiles, restarts
@@ -11,11 +12,10 @@ from edgekit.bench.tables import OVERVIEW, PERCENTILES, RESTARTS, aligned, overv
 
 def terminal(report: Report) -> str:
     """The overview, and every flag under it."""
-    parts = [aligned(OVERVIEW, overview(report))]
-    for result in report.results:
-        flags = [f"  {flag.severity}: {flag.text}" for flag in result.flags]
-        parts += ["\n".join([result.subject.folder, *flags])] if flags else []
-    return "\n\n".join(parts)
+    told = [("all of them", shared(report.results))]
+    told += [(result.subject.folder, own(result, report.results)) for result in report.results]
+    lists = ["\n".join([name, *(f"  {flag.severity}: {flag.text}" for flag in flags)]) for name, flags in told if flags]
+    return "\n\n".join([aligned(OVERVIEW, overview(report)), *lists])
 
 
 def markdown(report: Report) -> str:

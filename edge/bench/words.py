@@ -35,12 +35,6 @@ def percentile_of(result: Result, level: float) -> Percentile | None:
     return next((found for found in result.summary.percentiles if found.level == level), None)
 
 
-def middle_ms(result: Result) -> float:
-    """The median, or the mean where there are too few samples even for that."""
-    found = percentile_of(result, 50.0)
-    return found.value_ms if found else result.summary.mean_ms
-
-
 def parity_words(parity: Parity | None) -> str:
     """How near the source model the artifact computes."""
     if parity is None:
@@ -50,11 +44,11 @@ def parity_words(parity: Parity | None) -> str:
 
 
 def accuracy_words(accuracy: Accuracy | None) -> str:
-    """The artifact's accuracy and what it lost against its source."""
+    """The artifact's accuracy, and under it what it lost against its source."""
     if accuracy is None:
-        return "not measured"
+        return f"{NONE}\nnot measured"
     change = accuracy.artifact - accuracy.source
-    return f"{accuracy.metric} {accuracy.artifact:.4f} ({change:+.4f})"
+    return f"{accuracy.artifact:.4f}\n{accuracy.metric}, {change:+.4f}"
 
 
 def engine_words(result: Result) -> str:

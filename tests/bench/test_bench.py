@@ -81,7 +81,7 @@ def test_several_artifacts_are_measured_in_turns(make_artifact: MakeArtifact) ->
     options = {"scenario": "single-stream", "duration_s": 1.0, "rate_hz": None, "runtime": "auto", "threads": 0, "restarts": 2}
     found = measure(paths, **options, progress=events.append, launch=note)  # type: ignore[arg-type]
     assert asked == ["a.host.fp32", "b.host.fp32"] * 2
-    assert [event.stage for event in events] == [f"measure {name}" for name in asked]
+    assert [(event.done, event.total) for event in events] == [(count, 4) for count in range(5)]
     assert [result.subject.name for result in found.results] == ["a", "b"]
 
 
@@ -156,14 +156,23 @@ def test_a_measuring_process_that_was_killed_is_a_device_error(monkeypatch: pyte
 def test_what_an_engine_prints_on_stdout_does_not_spoil_the_answer(make_artifact: MakeArtifact) -> None:
     """The answer goes to a copy of stdout; whatever prints there lands on stderr."""
     order = replace(ORDER, artifact=str(make_artifact().path), runtime="dryrun")
-    chatty = "import os, edgekit.load as l; o = l.open_artifact\n"
+    chatty = "import os, sys, edgekit.load; l = sys.modules['edgekit.load']; o = l.open_artifact\n"
     chatty += "def f(*a, **k): os.write(1, b'chatter'); return o(*a, **k)\n"
-    chatty += "l.open_artifact = f; import edgekit.bench.worker as w; w.main()"
+    chatty += "l.open_artifact = f; from edgekit.bench import worker; worker.main()"
     done = subprocess.run(
         [sys.executable, "-c", chatty], input=encode(order), capture_output=True, text=True, check=True, timeout=60
     )
     assert isinstance(decode_answer(done.stdout), Done)
     assert done.stderr == "chatter"
+
+
+def test_modules_that_lie_in_the_current_folder_are_not_imported(
+    make_artifact: MakeArtifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('imported from the current folder')")
+    monkeypatch.chdir(tmp_path)
+    order = replace(ORDER, artifact=str(make_artifact().path), runtime="dryrun")
+    assert launch.here(order).engine.runtime == "dryrun"
 
 
 def test_orders_travel_as_json() -> None:
@@ -201,8 +210,8 @@ def test_random_pictures_go_through_the_preprocessing_and_integers_are_a_valid_i
     assert not random_input(TensorSpec(name="ids", shape=(4,), dtype="int64"), plan, generator).any()
 
 
-def test_the_module_and_the_function_are_one_to_a_caller() -> None:
-    lines = "import edgekit.bench.report, edgekit; edgekit.bench; print(callable(edgekit.bench), edgekit.bench.bench.__name__)"
+def test_bench_stays_the_function_whichever_module_was_imported_first() -> None:
+    lines = "import edgekit.bench.report, edgekit; edgekit.bench; print(callable(edgekit.bench), edgekit.bench.__name__)"
     done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.split() == ["True", "bench"]
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from reports import ENGINE, ENVIRONMENT, METHOD, SUBJECT, make_result, make_run
 
-from edgekit.bench.flags import NOTES, WARNINGS, flags_of
+from edgekit.bench.flags import NOTES, WARNINGS, flags_of, own, shared
 from edgekit.bench.report import Environment, Method, Reading, Result, Warmup
 from edgekit.core.schema import Accuracy
 
@@ -129,3 +129,13 @@ def test_what_sensors_do_not_tell_raises_no_flag() -> None:
 
 def test_every_question_has_a_name_of_its_own() -> None:
     assert not WARNINGS.keys() & NOTES.keys()
+
+
+def test_what_several_results_share_is_said_once() -> None:
+    busy = replace(ENVIRONMENT, load_average=3.5)
+    results = [calm(), calm(input="random")]
+    flagged = [replace(result, flags=flags_of(result, busy, METHOD)) for result in results]
+    assert [flag.code for flag in shared(flagged)] == ["busy"]
+    assert [[flag.code for flag in own(result, flagged)] for result in flagged] == [[], ["random-input"]]
+    assert shared(flagged[:1]) == ()
+    assert [flag.code for flag in own(flagged[0], flagged[:1])] == ["busy"]
