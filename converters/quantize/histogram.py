@@ -132,9 +132,9 @@ def _count(values: Array, width: float, start: int, bins: int) -> tuple[NDArray[
 
 
 def _regrid(histogram: Histogram, width: float, start: int, bins: int) -> NDArray[np.int64]:
-    """The counts on a coarser grid with another window."""
-    ratio = round(width / histogram.width)
-    indices = (np.arange(histogram.counts.size) + histogram.start) // ratio - start
+    """The counts on a coarser grid with another window; exact, for both widths are powers of two."""
+    lefts = (np.arange(histogram.counts.size) + float(histogram.start)) * histogram.width
+    indices = np.floor(lefts / width).astype(np.int64) - start
     counts = np.zeros(bins, np.int64)
     np.add.at(counts, indices, histogram.counts)
     return counts
