@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgekit.bench import bench as bench
-    from edgekit.convert import convert as convert
+    from edgekit.conversion import convert as convert
     from edgekit.load import load as load
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "bench", "convert", "load"]
 
-_FACE = {"convert": "edgekit.convert", "load": "edgekit.load", "bench": "edgekit.bench"}
+_FACE = {"convert": "edgekit.conversion", "load": "edgekit.load", "bench": "edgekit.bench"}
 
 
 def __getattr__(name: str) -> Any:

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +72,7 @@ def parity(golden: Golden, run: Run, precision: Precision) -> Parity:
     else:
         worst, tolerance = min(scores, key=lambda name: scores[name]), SQNR_FLOOR_DB[precision]
         ok = scores[worst] >= tolerance
-    metric = "max_relative_error" if precision == "fp32" else "sqnr_db"
+    metric: Literal["max_relative_error", "sqnr_db"] = "max_relative_error" if precision == "fp32" else "sqnr_db"
     return Parity(
         metric=metric, value=_rounded(scores[worst]), tolerance=tolerance, ok=ok, worst_output=worst, samples=len(pairs)
     )

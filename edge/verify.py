@@ -10,7 +10,7 @@ import msgspec
 from edgekit import artifact as artifacts
 from edgekit.core.errors import ArtifactError, GateFailed, InputError, UsageError
 from edgekit.core.files import sha256_file
-from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Accuracy, Artifact, Parity, Postprocess, Preprocess
 from edgekit.load import open_artifact
 from edgekit.parity import Golden, Run, parity, read_golden
@@ -126,11 +126,11 @@ def _accuracy(
     artifact: Artifact, session: FaceSession, reference: Run | None, labelled: Path, max_drop: float | None, progress: Progress
 ) -> Accuracy:
     manifest = artifact.manifest
-    progress(Event(stage="evaluate artifact"))
-    found = score(session.run, labelled, manifest.preprocess, manifest.postprocess, progress)
+    shown = staged(progress, "evaluate artifact")
+    found = score(session.run, labelled, manifest.preprocess, manifest.postprocess, shown)
     if reference is not None:
-        progress(Event(stage="evaluate source"))
-        return accuracy(score(reference, labelled, manifest.preprocess, manifest.postprocess, progress), found, max_drop)
+        shown = staged(progress, "evaluate source")
+        return accuracy(score(reference, labelled, manifest.preprocess, manifest.postprocess, shown), found, max_drop)
     if manifest.accuracy is not None and manifest.accuracy.samples == found.samples:
         return accuracy(replace(found, value=manifest.accuracy.source), found, max_drop)
     raise UsageError(

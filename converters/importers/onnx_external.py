@@ -52,7 +52,7 @@ def _ensure_safe(tensor: TensorProto, file: Path) -> int:
             f"tensor {tensor.name!r} of {str(file)!r} needs the external data file {location!r}, which is missing", _HINT
         )
     offset, length = _number(entries, "offset", tensor), _number(entries, "length", tensor)
-    needed = math.prod(tensor.dims) * _item_bits(tensor) // 8
+    needed: int = math.prod(tensor.dims) * _item_bits(tensor) // 8
     available = target.stat().st_size - offset
     if available < max(length, needed) or (length and length < needed):
         message = f"tensor {tensor.name!r} needs {needed} bytes of {location!r}, which has {max(0, min(available, length or available))} for it"

@@ -59,10 +59,9 @@ def _does_nothing(graph: Graph, node: Node) -> bool:
 
 
 def _is_ordered(graph: Graph, node: Node) -> bool:
-    permutation = node.attributes.get("perm")
-    moved = (
-        [axis for axis in permutation if graph.shape(node.inputs[0])[axis] > 1] if isinstance(permutation, tuple) else [1, 0]
-    )
+    shape = graph.shape(node.inputs[0])
+    permutation = node.integers("perm", tuple(reversed(range(len(shape)))))
+    moved = [axis for axis in permutation if shape[axis] > 1]
     return moved == sorted(moved)
 
 

@@ -97,19 +97,26 @@ def convert_one(source: SourceModel, device: Device, request: Request, progress:
 
 def _attempt(source: SourceModel, target: Target, request: Request, refused: tuple[str, ...], progress: Progress) -> Artifact:
     """Lower, prove, write; nothing is left behind when a step fails."""
-    path = request.output / folder_name(source.path.stem, target, find(target.device))
+    device = find(target.device)
+    path = request.output / folder_name(source.path.stem, target, device)
     ensure_free(path, replace=request.force)
     built = lower(source, target, request.recipe, progress)
     files = {**built.lowered.files, GOLDEN_FILE: golden_bytes(source.golden)}
-    manifest = describe(source, target, built, files, refused=refused, licence=request.licence)
+    said = (*refused, *_beside_the_accelerator(device, target))
+    manifest = describe(source, target, built, files, notes=said, licence=request.licence)
     proof = prove(source, manifest, files, labelled=request.evaluate, max_drop=request.recipe.max_drop, progress=progress)
     progress(Event(stage=f"write {path.name}"))
     return artifacts.write(path, with_proof(manifest, proof), files, replace=request.force)
 
 
 def folder_name(name: str, target: Target, device: Device) -> str:
-    """`NAME.TARGET.PRECISION`, with the format appended when it is not the device's first."""
-    usual = device.engines[0].format == target.format
-    return ".".join(
-        (name, target.device, target.precision) if usual else (name, target.device, target.precision, target.format)
-    )
+    """`NAME.TARGET.PRECISION`, with `-FORMAT` when the device usually runs that precision in another format."""
+    usual = next(engine.format for engine in device.engines if target.precision in engine.precisions)
+    return f"{name}.{target.device}.{target.precision}" + ("" if usual == target.format else f"-{target.format}")
+
+
+def _beside_the_accelerator(device: Device, target: Target) -> tuple[str, ...]:
+    """A note when the artifact does not run on what the board is bought for."""
+    if target.runtime == device.engines[0].runtime:
+        return ()
+    return (f"runs in {target.runtime}, not in {device.engines[0].runtime}, which is what {device.name} runs best",)

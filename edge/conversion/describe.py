@@ -16,7 +16,7 @@ GOLDEN_FILE = "golden.npz"
 
 
 def describe(
-    source: SourceModel, target: Target, built: Built, files: Mapping[str, bytes], *, refused: tuple[str, ...], licence: str
+    source: SourceModel, target: Target, built: Built, files: Mapping[str, bytes], *, notes: tuple[str, ...], licence: str
 ) -> Manifest:
     """Everything that is known before the proof."""
     origin = source.imported.source
@@ -35,7 +35,7 @@ def describe(
         postprocess=source.postprocess,
         calibration_sha256=calibration.sha256 if calibration else "",
         float_layers=built.lowered.float_layers,
-        notes=(*source.imported.notes, *refused, *(calibration.notes if calibration else ()), *built.lowered.notes),
+        notes=(*source.imported.notes, *notes, *(calibration.notes if calibration else ()), *built.lowered.notes),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from typing import Literal
 
 from edgekit import __version__
 from edgekit.conversion.edgetpu import place_on_edgetpu
@@ -49,8 +50,7 @@ def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progr
     calibration = source.calibrated(graph, progress) if target.precision == "int8" else None
     quantization = assign(graph, calibration, scheme="edgetpu" if edgetpu else "tflite") if calibration else None
     progress(Event(stage=f"lower to {target.format}"))
-    precision = "int8" if target.precision == "int8" else "fp16" if target.precision == "fp16" else "fp32"
-    lowered = tflite.lower(graph, precision=precision, quantization=quantization, edgetpu=edgetpu)
+    lowered = tflite.lower(graph, precision=target.precision, quantization=quantization, edgetpu=edgetpu)
     steps = _steps(source, target, calibration, "flatbuffers")
     if edgetpu:
         lowered, more = place_on_edgetpu(lowered, allow_cpu_ops=recipe.allow_cpu_ops)
@@ -59,7 +59,7 @@ def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progr
 
 
 def _onnx(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
-    dialect = "arm" if target.dialect == "arm" else "x86"
+    dialect: Literal["arm", "x86"] = "arm" if target.dialect == "arm" else "x86"
     calibration = source.calibrated(source.graph, progress) if target.precision == "int8" else None
     quantization = (
         assign(source.graph, calibration, scheme="ort-arm" if dialect == "arm" else "ort-x86") if calibration else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgekit import artifact as artifacts
 from edgekit.conversion.source import SourceModel
-from edgekit.core.progress import Event, Progress
+from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Accuracy, Manifest, Parity
 from edgekit.load import open_artifact
 from edgekit.parity import ensure_parity, parity
@@ -51,6 +51,6 @@ def _accuracy(
     source: SourceModel, manifest: Manifest, session: FaceSession, labelled: Path, max_drop: float | None, progress: Progress
 ) -> Accuracy:
     reference = source.score(labelled, progress)
-    progress(Event(stage=f"evaluate {manifest.target.precision} artifact"))
-    found = score(session.run, labelled, source.preprocess, source.postprocess, progress)
+    shown = staged(progress, f"evaluate {manifest.target.precision} artifact")
+    found = score(session.run, labelled, source.preprocess, source.postprocess, shown)
     return accuracy(reference, found, max_drop)

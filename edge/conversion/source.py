@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from edgekit.converters.quantize.calibrate import calibrate
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.files import sha256_bytes
-from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.parity import Golden, golden_of, synthetic_samples
 from edgekit.runtimes.onnxruntime import execute
@@ -59,8 +59,8 @@ class SourceModel:
     def score(self, labelled: Path, progress: Progress = silent) -> Score:
         """The model's own task metric on labelled data; measured once."""
         if labelled not in self._scores:
-            progress(Event(stage=f"evaluate {self.path.name}"))
-            self._scores[labelled] = score(self.run, labelled, self.preprocess, self.postprocess, progress)
+            shown = staged(progress, f"evaluate {self.path.name}")
+            self._scores[labelled] = score(self.run, labelled, self.preprocess, self.postprocess, shown)
         return self._scores[labelled]
 
     def calibrated(self, graph: Graph, progress: Progress = silent) -> Calibration:
@@ -123,11 +123,12 @@ def picture_input(inputs: Sequence[TensorSpec]) -> Preprocess | None:
     spec = inputs[0]
     if len(inputs) != 1 or len(spec.shape) != 4 or spec.shape[0] != 1 or np.dtype(spec.dtype).kind != "f":
         return None
-    layout = "nchw" if spec.shape[1] in (1, 3) else "nhwc" if spec.shape[3] in (1, 3) else None
-    if layout is None:
+    _, *dims = spec.shape
+    if dims[0] not in (1, 3) and dims[2] not in (1, 3):
         return None
-    channels, height, width = spec.shape[1:] if layout == "nchw" else (spec.shape[3], *spec.shape[1:3])
-    color = "gray" if channels == 1 else "rgb"
+    layout: Literal["nchw", "nhwc"] = "nchw" if dims[0] in (1, 3) else "nhwc"
+    channels, height, width = dims if layout == "nchw" else (dims[2], dims[0], dims[1])
+    color: Literal["gray", "rgb"] = "gray" if channels == 1 else "rgb"
     return Preprocess(input=spec.name, height=height, width=width, layout=layout, color=color, scale=1 / 255)
 
 

@@ -6,7 +6,7 @@ Functions take a `Progress` and call it with an `Event`; who draws it is not the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +23,8 @@ Progress = Callable[[Event], None]
 
 def silent(event: Event) -> None:
     """The default: says nothing."""
+
+
+def staged(progress: Progress, stage: str) -> Progress:
+    """The same progress, with every event under another stage's name."""
+    return lambda event: progress(replace(event, stage=stage))

@@ -35,6 +35,11 @@ def asymmetric(values: Array) -> QuantParams:
     return QuantParams(scale=np.array([scale]), zero_point=np.array([zero_point]), dtype="int8")
 
 
+def spanning(high: float) -> QuantParams:
+    """All of int8 for [0, high]."""
+    return QuantParams(scale=np.array([high / INT8_SPAN], np.float32), zero_point=np.array([-128], np.int32), dtype="int8")
+
+
 def roomy(params: QuantParams, bias: Array | None, input_scale: float) -> QuantParams:
     """Weight scales widened where the bias would not fit an int32 of scale input * weight (channels of near-zero weights)."""
     if bias is None:

@@ -31,7 +31,7 @@ def passes(edgetpu: bool) -> tuple[GraphPass, ...]:
         *(arithmetic.EDGETPU_RULES if edgetpu else ()),
         *matrix.RULES,
         *shapes.RULES,
-        stem.fold_space_to_depth,
+        stem.one_convolution if edgetpu else stem.one_space_to_depth,
     )
     late = (groups.dense_transposed, *((groups.split_groups,) if edgetpu else ()), *padding.RULES, *pools.RULES)
     return (

@@ -10,7 +10,9 @@ from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.arrange import follow, innermost, shared
 from edgekit.converters.lower.tflite.attributes import number, text
 from edgekit.converters.lower.tflite.fuse import activation
+from edgekit.converters.lower.tflite.numbers import spanning
 from edgekit.converters.lower.tflite.ops.table import op
+from edgekit.converters.lower.tflite.program import Tensor
 from edgekit.converters.lower.tflite.site import Site
 
 FLOAT_ONLY = {
@@ -118,8 +120,22 @@ def prelu(site: Site) -> None:
 
 @op("HardSwish", arrange=follow, limits=_float_limits)
 def hard_swish(site: Site) -> None:
-    """x * clip(x + 3, 0, 6) / 6 in one operator."""
-    site.emit("HARD_SWISH", [site.read()], [site.target()])
+    """One operator in float. Its int8 kernel is slow, so there it is x * (clip(x + 3, 0, 6) / 6), whose ranges are known."""
+    x = site.read()
+    if not site.quantization:
+        site.emit("HARD_SWISH", [x], [site.target()])
+        return
+    six, one = (spanning(value) for value in (6.0, 1.0))
+    clipped = replace(x, name=f"{x.name};clipped", params=six)
+    gate = replace(x, name=f"{x.name};gate", params=one)
+    site.emit("ADD", [x, _integer(site, 3.0)], [clipped], fusedActivationFunction="RELU6")
+    site.emit("MUL", [clipped, _integer(site, 1 / 6)], [gate])
+    site.emit("MUL", [x, gate], [site.target()])
+
+
+def _integer(site: Site, value: float) -> Tensor:
+    """A positive constant as 127 with zero point -128, per tensor."""
+    return site.emission.converted_constant(f"{value:.3g}", np.full(1, value, np.float32), spanning(value))
 
 
 @op("Gelu", arrange=follow, limits=_float_limits, int8=False)
