@@ -34,21 +34,27 @@ def focus(bench, order=((0, 0), (1, 0), (0, 1), (1, 1)), pads=(1, 1, 1, 1)):
     return bench.graph({"x": (1, 3, 12, 16)}, nodes, constants)
 
 
-def test_a_focus_stem_becomes_one_convolution_of_stride_2(bench):
-    graph = legal(bench, focus(bench))
+ANY_ORDER = ((1, 1), (0, 0), (0, 1), (1, 0))
+
+
+@pytest.mark.parametrize("order", [((0, 0), (1, 0), (0, 1), (1, 1)), ANY_ORDER])
+def test_a_focus_stem_becomes_one_convolution_of_stride_2_on_the_edge_tpu(bench, order):
+    graph = legal(bench, focus(bench, order), edgetpu=True)
     assert ops(graph) == ["Conv"]
     assert graph.shape(graph.nodes[0].inputs[1]) == (5, 3, 6, 6)
     assert graph.nodes[0].attributes["strides"] == (2, 2)
 
 
-def test_a_focus_stem_may_take_its_pixels_in_any_order(bench):
-    assert ops(legal(bench, focus(bench, order=((1, 1), (0, 0), (0, 1), (1, 0))))) == ["Conv"]
+@pytest.mark.parametrize("order", [((0, 0), (1, 0), (0, 1), (1, 1)), ANY_ORDER])
+def test_a_focus_stem_becomes_one_space_to_depth_on_a_cpu(bench, order):
+    assert ops(legal(bench, focus(bench, order))) == ["SpaceToDepth", "Conv"]
 
 
-def test_a_space_to_depth_stem_becomes_one_convolution(bench):
+def test_a_space_to_depth_stem_becomes_one_convolution_on_the_edge_tpu(bench):
     nodes = [("SpaceToDepth", ["x"], ["c"], {"blocksize": 4}), ("Conv", ["c", "k"], ["y"], {})]
     graph = bench.graph({"x": (2, 3, 8, 12)}, nodes, {"k": normal(5, 48, 1, 1)})
-    assert ops(legal(bench, graph)) == ["Conv"]
+    assert ops(legal(bench, graph, edgetpu=True)) == ["Conv"]
+    assert ops(legal(bench, graph)) == ["SpaceToDepth", "Conv"]
 
 
 def shuffle(bench, *after, channels=6, groups=2, **constants):
@@ -144,6 +150,7 @@ def test_a_graph_in_tflites_own_terms_is_returned_as_it_is(bench):
     assert result.changes == 0 and result.graph is graph
 
 
-def test_legalising_twice_changes_nothing_more(bench):
-    once = legalise(focus(bench, pads=(1, 1, 0, 2)), edgetpu=True).graph
-    assert legalise(once, edgetpu=True).changes == 0
+@pytest.mark.parametrize("edgetpu", [False, True])
+def test_legalising_twice_changes_nothing_more(bench, edgetpu):
+    once = legalise(focus(bench, pads=(1, 1, 0, 2)), edgetpu=edgetpu).graph
+    assert legalise(once, edgetpu=edgetpu).changes == 0
