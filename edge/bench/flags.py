@@ -6,12 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 
+import numpy as np
+
 from edgekit.bench.percentiles import samples_needed
 from edgekit.bench.report import Environment, Flag, Method, Result, Run
 
 TIMER_SHARE = 0.01
 NOISY = 0.2
 DRIFT = 0.05
+DRIFT_ERRORS = 3.0
 SPREAD = 0.05
 WARMED_BY_C = 5.0
 CLOCK_DROP = 0.05
@@ -96,7 +99,7 @@ def noisy(result: Result, environment: Environment, method: Method) -> Iterator[
 
 def drifted(result: Result, environment: Environment, method: Method) -> Iterator[str]:
     """The last third of a run is slower or faster than the first."""
-    worst = max((drift(run) for run in result.runs), key=abs)
+    worst = max((drift(run) for run in result.runs if abs(drift(run)) > DRIFT_ERRORS * drift_error(run)), key=abs, default=0.0)
     if abs(worst) > DRIFT:
         yield f"median latency moved by {worst:+.1%} from the first to the last third of a run: not in a steady state"
 
@@ -182,6 +185,14 @@ def drift(run: Run) -> float:
     third = max(1, len(run.latencies_ns) // 3)
     first = median(run.latencies_ns[:third])
     return median(run.latencies_ns[-third:]) / first - 1 if first else 0.0
+
+
+def drift_error(run: Run) -> float:
+    """The standard error of `drift` if nothing drifts: that of a median is 1.2533 times that of a mean (normal samples)."""
+    third = max(1, len(run.latencies_ns) // 3)
+    first, last = run.latencies_ns[:third], run.latencies_ns[-third:]
+    centre = median(first)
+    return 1.2533 * float(np.std(first) + np.std(last)) / 2 / centre * math.sqrt(2 / third) if centre else 0.0
 
 
 def _known(values: Iterable[float | None]) -> list[float]:

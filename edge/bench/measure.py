@@ -98,7 +98,7 @@ def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment
         engine=answers[0].engine,
         on_target=on_target(artifact.manifest.target, answers[0].engine, conditions),
         input=answers[0].input,
-        summary=summarise(runs),
+        summary=summarise(runs, back_to_back=method.rate_hz is None),
         flags=(),
         runs=runs,
     )

@@ -82,8 +82,8 @@ class Summary(Full, frozen=True, kw_only=True):
     variation: float
     """Standard deviation over mean of the pooled samples."""
     percentiles: tuple[Percentile, ...]
-    throughput_per_s: float
-    """Inferences per second, one after the other: 1 / mean."""
+    throughput_per_s: float | None
+    """Inferences per second, one after the other: 1 / mean; null for a periodic run, whose rate is given, not measured."""
     restart_medians_ms: tuple[float, ...]
     restart_spread: float | None
     """Largest restart median over the smallest, minus one; null for a single restart."""

@@ -12,7 +12,7 @@ from edgekit.bench.percentiles import percentiles, value_rank
 from edgekit.bench.report import Run, Summary
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
+def summarise(runs: Sequence[Run], *, back_to_back: bool = True) -> Summary:
     """Pool the samples of at least one run, each with at least one sample; the spread between the runs stands beside."""
     pooled = pooled_ns(runs)
     medians = tuple(median_ms(run) for run in runs)
@@ -26,7 +26,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         maximum_ms=round(int(pooled.max()) / 1e6, 6),
         variation=round(float(pooled.std()) / mean, 6) if mean else 0.0,
         percentiles=percentiles(pooled),
-        throughput_per_s=round(1e9 / mean, 3) if mean else 0.0,
+        throughput_per_s=round(1e9 / mean, 3) if mean and back_to_back else None,
         restart_medians_ms=medians,
         restart_spread=round(max(medians) / min(medians) - 1, 6) if len(medians) > 1 and min(medians) else None,
         load_ms=round(median(run.load_ms for run in runs), 3),

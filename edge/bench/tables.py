@@ -35,7 +35,7 @@ def _overview_row(result: Result) -> tuple[str, ...]:
     return (
         f"{subject.folder}\n{under}",
         *(_bounded(result, level) for level in (50.0, 90.0, 99.0)),
-        digits(summary.throughput_per_s),
+        NONE if summary.throughput_per_s is None else digits(summary.throughput_per_s),
         accuracy_words(subject.accuracy),
         parity_words(subject.parity),
         size(subject.bytes),

@@ -77,6 +77,11 @@ def test_a_latency_that_rises_during_a_run_is_flagged() -> None:
     assert "median latency moved by +11.7%" in text_of("drifted", result)
 
 
+def test_a_difference_that_few_scattered_samples_show_by_chance_is_no_drift() -> None:
+    scattered = [10.0, 13.0, 9.0, 12.0, 8.0, 14.0, 10.0, 11.0, 12.5, 8.5, 13.5, 9.5, 12.0, 11.0, 13.0, 9.0, 12.0, 14.0]
+    assert "drifted" not in codes(make_result([make_run(scattered)] * 3))
+
+
 def test_restarts_that_disagree_are_flagged() -> None:
     result = make_result([make_run([level] * 30) for level in (1.0, 1.08, 1.02)])
     assert "restart medians differ by 8.0%" in text_of("restart-spread", result)

@@ -91,6 +91,7 @@ def test_a_summary_pools_the_runs_and_keeps_what_differs_between_them() -> None:
     assert (summary.samples, summary.mean_ms, summary.minimum_ms, summary.maximum_ms) == (80, 1.5, 1.0, 2.0)
     assert (summary.restart_medians_ms, summary.restart_spread) == ((1.0, 2.0), 1.0)
     assert summary.throughput_per_s == pytest.approx(666.667)
+    assert summarise([make_run([1.0] * 40)], back_to_back=False).throughput_per_s is None
     assert summary.model_rss_bytes == 50 << 20
 
 
