@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     """Convert every model for every target; 0 when all succeeded, else the exit code of the first failure."""
     from edgekit.console import emit, note, progress_on_stderr
     from edgekit.conversion.batch import convert_all
-    from edgekit.conversion.convert import Request
+    from edgekit.conversion.pipeline import Request
     from edgekit.core.schema import Recipe
 
     recipe = Recipe(

@@ -1,5 +1,9 @@
 """From a model file to verified artifacts: import, clean, calibrate, lower, load, compare, write."""
 
-from edgekit.conversion.convert import Request, convert, convert_one
+from edgekit.core.optional import need
 
-__all__ = ["Request", "convert", "convert_one"]
+need("onnx")  # said in our own sentence, before the modules below import it
+
+from edgekit.conversion.pipeline import convert  # noqa: E402
+
+__all__ = ["convert"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.conversion.convert import Request, convert_one, source_for
+from edgekit.conversion.pipeline import Request, convert_one, source_for
 from edgekit.core.errors import EdgekitError
 from edgekit.core.profiles import find
 from edgekit.core.progress import Progress

@@ -159,7 +159,7 @@ def test_bad_calibration_samples_are_refused(model: Path, samples: list, tmp_pat
 
 def test_constant_calibration_data_is_refused(model: Path, tmp_path: Path) -> None:
     constant = [{"image": np.full((1, 3, 32, 32), 0.5, np.float32)}] * 8
-    with pytest.raises(InputError, match="is 0.5 everywhere"):
+    with pytest.raises(InputError, match="everywhere"):
         convert(model, target="rpi", precision="int8", calibration=constant, output=tmp_path / "out")
 
 
