@@ -11,6 +11,10 @@ import pytest
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model
+from hypothesis import settings
+
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")  # a busy machine is no failure
 
 Nodes = Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]]
 Build = Callable[..., Graph]
@@ -38,8 +42,3 @@ def build() -> Build:
         return from_model(onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True))
 
     return make
-
-
-@pytest.fixture
-def random() -> np.random.Generator:
-    return np.random.default_rng(7)

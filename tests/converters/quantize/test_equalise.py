@@ -1,0 +1,104 @@
+"""Equalising lifts small channels where it pays, and changes no value in float."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from edgekit.converters.graph import Graph
+from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.lower.onnx import with_integers
+from edgekit.converters.quantize.assign import assign
+from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.equalise import equalise
+from edgekit.runtimes.onnxruntime import execute
+
+Build = Callable[..., Graph]
+RANDOM = np.random.default_rng(11)
+FEEDS = [{"x": RANDOM.normal(size=(1, 3, 8, 8)).astype(np.float32)} for _ in range(8)]
+SILU = [("Sigmoid", ["c"], ["g"], {}), ("Mul", ["c", "g"], ["m"], {})]
+UNEVEN = np.array([30, 0.1, 0.1, 0.2, 0.1, 0.1, 0.2, 0.1], np.float32).reshape(8, 1, 1, 1)
+
+
+def network(build: Build, activation: list[object], result: str, *, depthwise: bool, uneven: bool = True) -> Graph:
+    size = UNEVEN if uneven else np.ones_like(UNEVEN)
+    kernel = RANDOM.normal(size=(8, 3, 3, 3)).astype(np.float32) * size
+    reader = RANDOM.normal(size=(8, 1 if depthwise else 8, 1, 1)).astype(np.float32)
+    weights = {
+        "w": kernel,
+        "b": (RANDOM.normal(size=8) * size.reshape(-1)).astype(np.float32),
+        "v": reader / size if depthwise else reader / size.reshape(1, 8, 1, 1),
+    }
+    nodes = [
+        ("Conv", ["x", "w", "b"], ["c"], {"pads": [1, 1, 1, 1]}),
+        *activation,
+        ("Conv", [result, "v"], ["y"], {"group": 8 if depthwise else 1}),
+    ]
+    return build(nodes, inputs={"x": (1, 3, 8, 8)}, outputs=["y"], constants=weights)
+
+
+def outputs(graph: Graph) -> np.ndarray:
+    run = execute(to_bytes(graph))
+    return np.stack([run(feed)["y"] for feed in FEEDS])
+
+
+def integer_error(graph: Graph, reference: np.ndarray) -> float:
+    quantized = with_integers(graph, assign(graph, calibrate(graph, FEEDS, execute), scheme="ort-x86"))
+    return float(np.square(outputs(quantized) - reference).mean())
+
+
+@pytest.mark.parametrize("depthwise", [True, False])
+@pytest.mark.parametrize(
+    ("activation", "result"), [(SILU, "m"), ([("Relu", ["c"], ["r"], {})], "r"), ([], "c")], ids=["silu", "relu", "linear"]
+)
+def test_values_do_not_change_in_float_and_errors_shrink_in_integers(
+    build: Build, activation: list[object], result: str, depthwise: bool
+) -> None:
+    graph = network(build, activation, result, depthwise=depthwise)
+    done = equalise(graph, calibrate(graph, FEEDS, execute))
+    reference = outputs(graph)
+    assert done.changes == 1
+    assert np.allclose(outputs(done.graph), reference, rtol=1e-5, atol=1e-5 * np.abs(reference).max())
+    assert integer_error(done.graph, reference) < integer_error(graph, reference) / 4
+
+
+def test_even_channels_are_left_alone(build: Build) -> None:
+    graph = network(build, SILU, "m", depthwise=True, uneven=False)
+    done = equalise(graph, calibrate(graph, FEEDS, execute))
+    assert done.changes == 0
+    assert done.graph is graph
+
+
+@pytest.mark.parametrize(
+    "activation", [[("Tanh", ["c"], ["t"], {})], [("Clip", ["c", "lo", "hi"], ["t"], {})]], ids=["tanh", "relu6"]
+)
+def test_activations_that_a_factor_does_not_pass_are_left_alone(build: Build, activation: list[object]) -> None:
+    weights = {"w": RANDOM.normal(size=(8, 3, 1, 1)).astype(np.float32) * UNEVEN, "v": np.ones((2, 8, 1, 1), np.float32)}
+    bounds = {"lo": np.float32(0), "hi": np.float32(6)} if activation[0][0] == "Clip" else {}  # type: ignore[index]
+    nodes = [("Conv", ["x", "w"], ["c"], {}), *activation, ("Conv", ["t", "v"], ["y"], {})]
+    graph = build(nodes, inputs={"x": (1, 3, 8, 8)}, outputs=["y"], constants={**weights, **bounds})
+    assert equalise(graph, calibrate(graph, FEEDS, execute)).changes == 0
+
+
+def test_a_tensor_that_something_else_reads_too_is_left_alone(build: Build) -> None:
+    weights = {"w": RANDOM.normal(size=(8, 3, 1, 1)).astype(np.float32) * UNEVEN, "v": np.ones((2, 8, 1, 1), np.float32)}
+    nodes = [
+        ("Conv", ["x", "w"], ["c"], {}),
+        ("Relu", ["c"], ["r"], {}),
+        ("Conv", ["r", "v"], ["y"], {}),
+        ("Neg", ["r"], ["n"], {}),
+    ]
+    graph = build(nodes, inputs={"x": (1, 3, 8, 8)}, outputs=["y", "n"], constants=weights)
+    assert equalise(graph, calibrate(graph, FEEDS, execute)).changes == 0
+
+
+def test_a_kernel_that_two_layers_share_is_scaled_for_the_one_only(build: Build) -> None:
+    weights = {"w": RANDOM.normal(size=(8, 3, 1, 1)).astype(np.float32) * UNEVEN, "v": np.ones((2, 8, 1, 1), np.float32)}
+    nodes = [("Conv", ["x", "w"], ["c"], {}), ("Conv", ["c", "v"], ["y"], {}), ("Conv", ["x", "w"], ["z"], {})]
+    graph = build(nodes, inputs={"x": (1, 3, 8, 8)}, outputs=["y", "z"], constants=weights)
+    done = equalise(graph, calibrate(graph, FEEDS, execute))
+    before, after = execute(to_bytes(graph))(FEEDS[0]), execute(to_bytes(done.graph))(FEEDS[0])
+    assert done.changes == 1
+    assert all(np.allclose(before[name], after[name], rtol=1e-5, atol=1e-4) for name in ("y", "z"))
