@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from hypothesis import settings
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model
-from hypothesis import settings
 
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")  # a busy machine is no failure

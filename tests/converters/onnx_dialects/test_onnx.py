@@ -1,0 +1,201 @@
+"""ONNX for ONNX Runtime: fused where it should be, near the source, same face."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from edgekit.converters.graph import Graph
+from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.lower.onnx import MODEL, lower
+from edgekit.converters.optimise import optimise
+from edgekit.converters.quantize.assign import assign
+from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.core.errors import ConversionError
+from edgekit.runtimes.onnxruntime import execute
+
+Build = Callable[..., Graph]
+Feed = Mapping[str, NDArray[Any]]
+RANDOM = np.random.default_rng(2)
+
+
+def feeds(graph: Graph, count: int = 8, scale: float = 1.0) -> list[Feed]:
+    return [
+        {spec.name: RANDOM.normal(scale=scale, size=spec.shape).astype(np.float32) for spec in graph.inputs}
+        for _ in range(count)
+    ]
+
+
+def quantized(graph: Graph, dialect: Literal["x86", "arm"], data: list[Feed]) -> bytes:
+    quantization = assign(graph, calibrate(graph, data, execute), scheme=f"ort-{dialect}")  # type: ignore[arg-type]
+    return lower(graph, precision="int8", dialect=dialect, quantization=quantization).files[MODEL]
+
+
+def fused_ops(model: bytes, path: Path) -> Counter[str]:
+    """What ONNX Runtime makes of a model, signed integers allowed as they are on Arm."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.optimized_model_filepath = str(path / "optimised.onnx")
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return Counter(node.op_type for node in onnx.load(path / "optimised.onnx").graph.node)
+
+
+def sqnr_db(reference: NDArray[Any], found: NDArray[Any]) -> float:
+    signal, noise = np.square(reference.astype(np.float64)).sum(), np.square(reference.astype(np.float64) - found).sum()
+    return float(10 * np.log10(signal / max(noise, 1e-30)))
+
+
+def kernel(*shape: int) -> NDArray[np.float32]:
+    return (RANDOM.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+
+@pytest.fixture
+def residual(build: Build) -> Graph:
+    """Relu6, depthwise, SiLU, a residual, pooling and a classifier: the parts of most small networks."""
+    nodes = [
+        ("Conv", ["x", "w1", "b1"], ["c1"], {"pads": [1, 1, 1, 1]}),
+        ("Clip", ["c1", "lo", "hi"], ["r1"], {}),
+        ("Conv", ["r1", "w2", "b1"], ["c2"], {"pads": [1, 1, 1, 1], "group": 8}),
+        ("Sigmoid", ["c2"], ["g2"], {}),
+        ("Mul", ["c2", "g2"], ["m2"], {}),
+        ("Conv", ["m2", "w3", "b1"], ["c3"], {}),
+        ("Add", ["r1", "c3"], ["a"], {}),
+        ("Relu", ["a"], ["ra"], {}),
+        ("MaxPool", ["ra"], ["p"], {"kernel_shape": [2, 2], "strides": [2, 2]}),
+        ("GlobalAveragePool", ["p"], ["gap"], {}),
+        ("Flatten", ["gap"], ["f"], {}),
+        ("Gemm", ["f", "fc", "fb"], ["logits"], {"transB": 1}),
+        ("Softmax", ["logits"], ["y"], {"axis": 1}),
+    ]
+    constants = {
+        "w1": kernel(8, 3, 3, 3),
+        "w2": kernel(8, 1, 3, 3),
+        "w3": kernel(8, 8, 1, 1),
+        "b1": RANDOM.normal(size=8).astype(np.float32),
+        "fc": kernel(10, 8) * 4,
+        "fb": RANDOM.normal(size=10).astype(np.float32),
+        "lo": np.float32(0),
+        "hi": np.float32(6),
+    }
+    return build(nodes, inputs={"x": (1, 3, 16, 16)}, outputs=["y"], constants=constants)
+
+
+@pytest.mark.parametrize("dialect", ["x86", "arm"])
+def test_every_heavy_operator_becomes_an_integer_kernel(
+    residual: Graph, dialect: Literal["x86", "arm"], tmp_path: Path
+) -> None:
+    ops = fused_ops(quantized(residual, dialect, feeds(residual)), tmp_path)
+    assert ops["QLinearConv"] == 3
+    assert ops["QGemm"] == 1
+    assert ops["QLinearAdd"] == 1
+    assert not {"Conv", "Gemm", "Clip", "Relu", "Add", "Mul", "Sigmoid"} & set(ops)
+    assert (ops["QuantizeLinear"], ops["DequantizeLinear"]) == (1, 1)
+
+
+@pytest.mark.parametrize("dialect", ["x86", "arm"])
+def test_integers_stay_near_the_source_on_data_not_calibrated_on(residual: Graph, dialect: Literal["x86", "arm"]) -> None:
+    run, reference = execute(quantized(residual, dialect, feeds(residual, 32))), execute(to_bytes(residual))
+    held = feeds(residual)
+    assert sqnr_db(np.stack([reference(f)["y"] for f in held]), np.stack([run(f)["y"] for f in held])) > 25
+
+
+def test_the_face_keeps_names_shapes_and_float32(residual: Graph) -> None:
+    lowered = lower(residual, precision="fp32")
+    model = onnx.load_model_from_string(quantized(residual, "x86", feeds(residual)))
+    onnx.checker.check_model(model, full_check=True)
+    for value, port in ((model.graph.input[0], lowered.inputs[0]), (model.graph.output[0], lowered.outputs[0])):
+        assert port.source == port.engine
+        assert value.name == port.engine.name
+        assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+
+
+def test_the_same_graph_gives_the_same_bytes(residual: Graph) -> None:
+    data = feeds(residual)
+    assert quantized(residual, "x86", data) == quantized(residual, "x86", data)
+
+
+def test_an_output_that_is_also_read_inside_shows_what_the_integers_gave(build: Build) -> None:
+    nodes = [("Conv", ["x", "w"], ["y"], {}), ("Conv", ["y", "w"], ["z"], {})]
+    graph = build(nodes, inputs={"x": (1, 4, 6, 6)}, outputs=["y", "z"], constants={"w": kernel(4, 4, 1, 1)})
+    data = feeds(graph)
+    run, reference = execute(quantized(graph, "x86", data)), execute(to_bytes(graph))
+    for name in ("y", "z"):
+        assert sqnr_db(reference(data[0])[name], run(data[0])[name]) > 25
+    assert np.unique(run(data[0])["y"]).size <= 256
+
+
+def test_an_input_that_is_an_output_of_nothing_else_may_be_read_by_float_and_integer_nodes(
+    build: Build, tmp_path: Path
+) -> None:
+    nodes = [("Conv", ["x", "w"], ["y"], {}), ("Erf", ["x"], ["e"], {})]
+    graph = build(nodes, inputs={"x": (1, 4, 6, 6)}, outputs=["y", "e"], constants={"w": kernel(4, 4, 1, 1)})
+    model = quantized(graph, "x86", feeds(graph))
+    assert fused_ops(model, tmp_path)["QLinearConv"] == 1
+
+
+def test_names_that_look_like_ours_do_not_collide(build: Build) -> None:
+    nodes = [("Conv", ["x", "x/scale"], ["x/quantized"], {}), ("Relu", ["x/quantized"], ["x/dequantized"], {})]
+    graph = build(nodes, inputs={"x": (1, 4, 6, 6)}, outputs=["x/dequantized"], constants={"x/scale": kernel(4, 4, 1, 1)})
+    data = feeds(graph)
+    found = execute(quantized(graph, "x86", data))(data[0])["x/dequantized"]
+    assert sqnr_db(execute(to_bytes(graph))(data[0])["x/dequantized"], found) > 25
+
+
+def test_a_huge_bias_over_tiny_weights_survives(build: Build) -> None:
+    weight = kernel(4, 4, 1, 1)
+    weight[2] *= 1e-8
+    constants = {"w": weight, "b": np.array([0.1, -0.2, 50.0, 0.0], np.float32)}
+    graph = build([("Conv", ["x", "w", "b"], ["y"], {})], inputs={"x": (1, 4, 6, 6)}, outputs=["y"], constants=constants)
+    data = feeds(graph)
+    assert np.allclose(execute(quantized(graph, "x86", data))(data[0])["y"][0, 2], 50.0, atol=0.3)
+
+
+def test_half_weights_halve_the_file_and_run_anywhere(build: Build) -> None:
+    nodes = [("Conv", ["x", "w"], ["y"], {})]
+    graph = build(nodes, inputs={"x": (1, 64, 6, 6)}, outputs=["y"], constants={"w": kernel(64, 64, 3, 3)})
+    half, full = lower(graph, precision="fp16").files[MODEL], lower(graph, precision="fp32").files[MODEL]
+    assert len(half) < 0.52 * len(full)
+    data = feeds(graph, 1)[0]
+    assert sqnr_db(execute(full)(data)["y"], execute(half)(data)["y"]) > 60
+
+
+def test_weights_beyond_half_precision_stay_float32(build: Build) -> None:
+    graph = build(
+        [("Mul", ["x", "k"], ["y"], {})], inputs={"x": (1, 64)}, outputs=["y"], constants={"k": np.full(64, 1e6, np.float32)}
+    )
+    data = {"x": np.ones((1, 64), np.float32)}
+    assert np.array_equal(execute(lower(graph, precision="fp16").files[MODEL])(data)["y"], np.full((1, 64), 1e6, np.float32))
+
+
+def test_int8_without_a_quantization_is_refused(residual: Graph) -> None:
+    with pytest.raises(ConversionError, match="int8 needs a quantization"):
+        lower(residual, precision="int8")
+
+
+def test_mixed_is_not_a_form_of_onnx_for_this_runtime(residual: Graph) -> None:
+    with pytest.raises(ConversionError, match="no mixed form"):
+        lower(residual, precision="mixed")
+
+
+@pytest.mark.parametrize(
+    ("name", "convolutions"),
+    [("fastestdet.onnx", 70), ("yunet_n_640_640.onnx", 59), ("ultraface_version-RFB-320.onnx", 52), ("yolox_nano.onnx", 113)],
+)
+@pytest.mark.parametrize("dialect", ["x86", "arm"])
+def test_all_convolutions_of_real_detectors_are_fused(
+    shared_data: Path, name: str, convolutions: int, dialect: Literal["x86", "arm"], tmp_path: Path
+) -> None:
+    graph = optimise(load(shared_data / "models_onnx" / name).graph)
+    ops = fused_ops(quantized(graph, dialect, feeds(graph, 1)), tmp_path)
+    assert ops["QLinearConv"] == convolutions
+    assert ops["Conv"] == 0

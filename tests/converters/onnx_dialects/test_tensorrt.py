@@ -1,0 +1,266 @@
+"""TensorRT artifacts: pairs where its kernels fuse, types per version, recipe and calibration cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+
+from edgekit.converters.graph import Graph
+from edgekit.converters.graph_onnx import from_model, to_bytes
+from edgekit.converters.lower.base import Lowered
+from edgekit.converters.lower.tensorrt import lower
+from edgekit.converters.lower.tensorrt_build import build_recipe, parse_version, read_cache, trtexec
+from edgekit.converters.quantize.assign import assign
+from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.core.errors import ConversionError, Unsupported
+from edgekit.runtimes.onnxruntime import execute
+
+Build = Callable[..., Graph]
+RANDOM = np.random.default_rng(4)
+PADS = {"pads": [1, 1, 1, 1]}
+PAIR = {"QuantizeLinear", "DequantizeLinear"}
+
+
+def kernel(*shape: int) -> NDArray[np.float32]:
+    return (RANDOM.normal(size=shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+
+
+@pytest.fixture
+def graph(build: Build) -> Graph:
+    """A residual block between two convolutions, resized, with a mean over the picture."""
+    nodes = [
+        ("Conv", ["x", "w1", "b"], ["c1"], PADS),
+        ("Relu", ["c1"], ["r1"], {}),
+        ("Conv", ["r1", "w2", "b"], ["c2"], PADS),
+        ("Relu", ["c2"], ["r2"], {}),
+        ("Conv", ["r2", "w3", "b"], ["c3"], PADS),
+        ("Add", ["r1", "c3"], ["a"], {}),
+        ("Resize", ["a", "", "scales"], ["s"], {"mode": "nearest", "coordinate_transformation_mode": "asymmetric"}),
+        ("GlobalAveragePool", ["s"], ["g"], {}),
+        ("Conv", ["g", "w4"], ["y"], {}),
+        ("ReduceMean", ["s"], ["m"], {"axes": [2, 3], "keepdims": 0}),
+    ]
+    constants = {"w1": kernel(16, 3, 3, 3), "w2": kernel(16, 16, 3, 3), "w3": kernel(16, 16, 3, 3), "w4": kernel(32, 16, 1, 1)}
+    scales = np.array([1, 1, 2, 2], np.float32)
+    return build(
+        nodes,
+        inputs={"x": (1, 3, 16, 16)},
+        outputs=["y", "m"],
+        constants={**constants, "b": RANDOM.normal(size=16).astype(np.float32), "scales": scales},
+    )
+
+
+@pytest.fixture
+def feeds() -> list[dict[str, NDArray[np.float32]]]:
+    return [{"x": RANDOM.normal(size=(1, 3, 16, 16)).astype(np.float32)} for _ in range(16)]
+
+
+@pytest.fixture
+def made(graph: Graph, feeds: list[dict[str, NDArray[np.float32]]]) -> Callable[..., Lowered]:
+    calibration = calibrate(graph, feeds, execute)
+    quantization = assign(graph, calibration, scheme="tensorrt")
+
+    def make(version: str, precision: str = "int8") -> Lowered:
+        wanted = quantization if precision == "int8" else None
+        return lower(graph, precision=precision, version=version, quantization=wanted, calibration=calibration)  # type: ignore[arg-type]
+
+    return make
+
+
+def model(lowered: Lowered) -> onnx.ModelProto:
+    loaded = onnx.load_model_from_string(lowered.files["model.onnx"])
+    onnx.checker.check_model(loaded, full_check=True)
+    return loaded
+
+
+def as_it_stands(data: bytes) -> Callable[[Mapping[str, Any]], dict[str, NDArray[Any]]]:
+    """ONNX Runtime without its own Q/DQ transformations: they quantize float biases, which TensorRT does not."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_outputs()]
+    return lambda feed: dict(zip(names, session.run(None, dict(feed)), strict=True))
+
+
+def dressed(lowered: Lowered) -> Graph:
+    return from_model(onnx.shape_inference.infer_shapes(model(lowered)))
+
+
+def test_all_zero_points_are_zero_and_all_integers_signed(made: Callable[..., Lowered]) -> None:
+    found = dressed(made("10.3"))
+    points = [found.constants[node.inputs[2]] for node in found.nodes if node.op in PAIR]
+    assert points
+    assert all(point.dtype == np.int8 and not point.any() for point in points)
+
+
+def test_weights_are_float_behind_a_per_channel_pair_and_biases_bare(made: Callable[..., Lowered]) -> None:
+    found = dressed(made("10.3"))
+    for node in (node for node in found.nodes if node.op == "Conv"):
+        back = found.producers[node.inputs[1]]
+        forth = found.producers[back.inputs[0]]
+        assert (back.op, forth.op) == ("DequantizeLinear", "QuantizeLinear")
+        assert back.attributes["axis"] == forth.attributes["axis"] == 0
+        assert found.constants[forth.inputs[0]].dtype == np.float32
+        assert all(name in found.constants for name in node.inputs[2:])
+
+
+def test_pairs_stand_before_heavy_nodes_and_never_inside_what_fuses(made: Callable[..., Lowered]) -> None:
+    found = dressed(made("10.3"))
+    for node in (node for node in found.nodes if node.op == "QuantizeLinear" and node.inputs[0] not in found.constants):
+        assert node.inputs[0] in {"x", "r1", "r2", "s", "g"}
+        assert node.attributes.get("axis") is None
+    add = next(node for node in found.nodes if node.op == "Add")
+    behind = [found.producers[name].op for name in add.inputs]
+    assert behind == ["DequantizeLinear", "Conv"]
+
+
+def test_a_tensor_read_twice_has_one_pair(made: Callable[..., Lowered]) -> None:
+    found = dressed(made("10.3"))
+    assert sum(node.op == "QuantizeLinear" for node in found.consumers["r1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "opset"), [("8.0", 13), ("8.2", 13), ("8.5", 17), ("8.6.2", 17), ("10.3", 17), ("10.13", 19), ("11.4", 19)]
+)
+def test_the_operator_set_is_one_that_the_version_reads(made: Callable[..., Lowered], version: str, opset: int) -> None:
+    assert model(made(version)).opset_import[0].version == opset
+
+
+@pytest.mark.parametrize("version", ["8.2", "8.5", "10.3", "10.13"])
+@pytest.mark.parametrize(("precision", "least_db"), [("int8", 22.0), ("fp16", 50.0), ("fp32", 100.0)])
+def test_outputs_stay_near_the_source(
+    graph: Graph,
+    made: Callable[..., Lowered],
+    feeds: list[dict[str, NDArray[np.float32]]],
+    version: str,
+    precision: str,
+    least_db: float,
+) -> None:
+    reference, run = execute(to_bytes(graph)), as_it_stands(made(version, precision).files["model.onnx"])
+    for name in ("y", "m"):
+        truth = np.stack([reference(feed)[name] for feed in feeds]).astype(np.float64)
+        noise = np.stack([run(feed)[name] for feed in feeds]) - truth
+        assert 10 * np.log10(np.square(truth).sum() / max(np.square(noise).sum(), 1e-30)) > least_db
+
+
+@pytest.mark.parametrize("precision", ["int8", "fp16"])
+def test_under_strong_typing_the_file_is_half_precision_between_a_float32_face(
+    made: Callable[..., Lowered], precision: str
+) -> None:
+    found = model(made("10.13", precision))
+    kinds = {
+        tensor.data_type for tensor in found.graph.initializer if len(tensor.dims) == 4 or "scale" in tensor.name.split("/")
+    }
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert {value.type.tensor_type.elem_type for value in (*found.graph.input, *found.graph.output)} == {onnx.TensorProto.FLOAT}
+    assert [value.name for value in (*found.graph.input, *found.graph.output)] == ["x", "y", "m"]
+
+
+def test_a_resize_keeps_its_float32_scales_in_half_precision(made: Callable[..., Lowered]) -> None:
+    found = from_model(model(made("10.13", "fp16")))
+    resize = next(node for node in found.nodes if node.op == "Resize")
+    assert found.constants[resize.inputs[2]].dtype == np.float32
+
+
+def test_fp32_stays_float32_even_under_strong_typing(made: Callable[..., Lowered]) -> None:
+    assert all(tensor.data_type != onnx.TensorProto.FLOAT16 for tensor in model(made("10.13", "fp32")).graph.initializer)
+
+
+def test_the_recipe_is_data_and_the_same_for_the_same_wish(made: Callable[..., Lowered]) -> None:
+    lowered = made("10.3")
+    recipe = json.loads(lowered.files["build.json"])
+    assert lowered.roles["build.json"] == "recipe"
+    assert recipe["typing"] == "weak"
+    assert recipe["flags"] == ["FP16", "INT8"]
+    assert lowered.files["build.json"] == made("10.3").files["build.json"]
+    assert any("only the board" in note for note in lowered.notes)
+
+
+@pytest.mark.parametrize(
+    ("precision", "version", "types", "memory"),
+    [
+        ("int8", "8.2", ["--fp16", "--int8"], "--workspace=1024"),
+        ("int8", "10.3", ["--fp16", "--int8"], "--memPoolSize=workspace:1024"),
+        ("fp16", "10.3", ["--fp16"], "--memPoolSize=workspace:1024"),
+        ("fp32", "10.3", [], "--memPoolSize=workspace:1024"),
+        ("int8", "10.12", ["--stronglyTyped"], "--memPoolSize=workspace:1024"),
+        ("int8", "11.4.1", ["--stronglyTyped"], "--memPoolSize=workspace:1024"),
+    ],
+)
+def test_the_command_line_says_the_same_as_the_flags(precision: str, version: str, types: list[str], memory: str) -> None:
+    recipe = build_recipe(precision, version)  # type: ignore[arg-type]
+    command = trtexec(parse_version(version), recipe.typing, recipe.flags)
+    assert recipe.trtexec == command
+    assert list(command) == [
+        "trtexec",
+        "--onnx=model.onnx",
+        "--saveEngine=model.engine",
+        *types,
+        memory,
+        "--timingCacheFile=timing.cache",
+    ]
+
+
+@pytest.mark.parametrize("version", ["7.1", "", "ten", "10"])
+def test_versions_that_do_not_read_pairs_are_refused(version: str) -> None:
+    with pytest.raises(Unsupported, match=r"not 8\.0 or newer"):
+        parse_version(version)
+
+
+@pytest.mark.parametrize(("version", "header"), [("8.5.2", "TRT-8502"), ("8.2", "TRT-8200"), ("10.3", "TRT-100300")])
+def test_the_calibration_cache_holds_the_symmetric_scale_of_every_activation(
+    made: Callable[..., Lowered], version: str, header: str
+) -> None:
+    lowered = made(version)
+    data = lowered.files["calibration.cache"]
+    assert lowered.roles["calibration.cache"] == "calibration-cache"
+    assert data.decode().splitlines()[0] == f"{header}-EntropyCalibration2"
+    scales = read_cache(data)
+    assert set(scales) == {"x", "c1", "r1", "c2", "r2", "c3", "a", "s", "g", "y", "m"}
+    assert all(0 < scale < 1 for scale in scales.values())
+
+
+def test_under_strong_typing_there_is_no_cache_for_nothing_would_read_it(made: Callable[..., Lowered]) -> None:
+    assert "calibration.cache" not in made("10.13").files
+
+
+def test_layers_left_in_half_precision_are_named(build: Build) -> None:
+    weights = {"w": kernel(16, 16, 3, 3), "v": kernel(5, 16, 1, 3)}
+    graph = build(
+        [("Conv", ["x", "w"], ["c"], {}), ("Conv", ["c", "v"], ["y"], {})],
+        inputs={"x": (1, 16, 8, 8)},
+        outputs=["y"],
+        constants=weights,
+    )
+    data = [{"x": RANDOM.normal(size=(1, 16, 8, 8)).astype(np.float32)} for _ in range(8)]
+    quantization = assign(graph, calibrate(graph, data, execute), scheme="tensorrt")
+    lowered = lower(graph, precision="int8", version="10.3", quantization=quantization)
+    assert lowered.float_layers == ("y_node",)
+
+
+def test_a_graph_with_nothing_worth_int8_says_so(build: Build) -> None:
+    graph = build([("Gemm", ["x", "w"], ["y"], {})], inputs={"x": (1, 8)}, outputs=["y"], constants={"w": kernel(8, 4)})
+    data = [{"x": RANDOM.normal(size=(1, 8)).astype(np.float32)} for _ in range(8)]
+    quantization = assign(graph, calibrate(graph, data, execute), scheme="tensorrt")
+    lowered = lower(graph, precision="int8", version="10.3", quantization=quantization)
+    assert any("half precision throughout" in note for note in lowered.notes)
+
+
+def test_an_operator_newer_than_the_parser_is_named(build: Build) -> None:
+    constants = {"k": np.ones(8, np.float32)}
+    graph = build([("LayerNormalization", ["x", "k"], ["y"], {})], inputs={"x": (1, 4, 8)}, outputs=["y"], constants=constants)
+    with pytest.raises(Unsupported, match="op LayerNormalization at 'y_node' does not exist in operator set 13"):
+        lower(graph, precision="fp32", version="8.2")
+
+
+def test_int8_without_a_quantization_is_refused(graph: Graph) -> None:
+    with pytest.raises(ConversionError, match="int8 needs a quantization"):
+        lower(graph, precision="int8", version="10.3")
