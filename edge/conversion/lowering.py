@@ -10,13 +10,14 @@ from typing import Literal
 from edgekit import __version__
 from edgekit.conversion.edgetpu import place_on_edgetpu
 from edgekit.conversion.source import SourceModel
+from edgekit.converters.graph import Graph
 from edgekit.converters.lower import onnx as onnx_format
 from edgekit.converters.lower import tensorrt, tflite
 from edgekit.converters.lower.base import Lowered
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.core.errors import Unsupported
-from edgekit.core.progress import Event, Progress
+from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Recipe, Step, Target
 
 RUNTIMES = {
@@ -46,7 +47,7 @@ def lower(source: SourceModel, target: Target, recipe: Recipe, progress: Progres
 
 def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
     edgetpu = target.format == "edgetpu"
-    graph = tflite.legalise(source.graph, edgetpu=edgetpu).graph
+    graph = tflite.legalise(_start(source, target, progress), edgetpu=edgetpu).graph
     calibration = source.calibrated(graph, progress) if target.precision == "int8" else None
     quantization = assign(graph, calibration, scheme="edgetpu" if edgetpu else "tflite") if calibration else None
     progress(Event(stage=f"lower to {target.format}"))
@@ -60,23 +61,28 @@ def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progr
 
 def _onnx(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
     dialect: Literal["arm", "x86"] = "arm" if target.dialect == "arm" else "x86"
-    calibration = source.calibrated(source.graph, progress) if target.precision == "int8" else None
-    quantization = (
-        assign(source.graph, calibration, scheme="ort-arm" if dialect == "arm" else "ort-x86") if calibration else None
-    )
+    graph = _start(source, target, progress)
+    calibration = source.calibrated(graph, progress) if target.precision == "int8" else None
+    quantization = assign(graph, calibration, scheme="ort-arm" if dialect == "arm" else "ort-x86") if calibration else None
     progress(Event(stage="lower to onnx"))
-    lowered = onnx_format.lower(source.graph, precision=target.precision, dialect=dialect, quantization=quantization)
+    lowered = onnx_format.lower(graph, precision=target.precision, dialect=dialect, quantization=quantization)
     return Built(lowered=lowered, steps=_steps(source, target, calibration, "onnx"), calibration=calibration)
 
 
 def _tensorrt(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
-    calibration = source.calibrated(source.graph, progress) if target.precision == "int8" else None
-    quantization = assign(source.graph, calibration, scheme="tensorrt") if calibration else None
+    graph = _start(source, target, progress)
+    calibration = source.calibrated(graph, progress) if target.precision == "int8" else None
+    quantization = assign(graph, calibration, scheme="tensorrt") if calibration else None
     progress(Event(stage="lower to tensorrt"))
     lowered = tensorrt.lower(
-        source.graph, precision=target.precision, version=target.version, quantization=quantization, calibration=calibration
+        graph, precision=target.precision, version=target.version, quantization=quantization, calibration=calibration
     )
     return Built(lowered=lowered, steps=_steps(source, target, calibration, "onnx"), calibration=calibration)
+
+
+def _start(source: SourceModel, target: Target, progress: Progress) -> Graph:
+    """The graph a lowering starts from."""
+    return source.equalised(staged(progress, "equalise")) if target.precision == "int8" else source.graph
 
 
 def _steps(source: SourceModel, target: Target, calibration: Calibration | None, writer: str) -> tuple[Step, ...]:

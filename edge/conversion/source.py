@@ -18,6 +18,7 @@ from edgekit.converters.importers.base import Imported
 from edgekit.converters.optimise import optimise
 from edgekit.converters.quantize.calibrate import calibrate
 from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.equalise import equalise
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent, staged
@@ -69,6 +70,10 @@ class SourceModel:
         if key not in self._calibrations:
             self._calibrations[key] = calibrate(graph, self.samples or (), execute, progress=progress)
         return self._calibrations[key]
+
+    def equalised(self, progress: Progress = silent) -> Graph:
+        """The cleaned graph with its channels brought to like size: what every integer dialect starts from."""
+        return equalise(self.graph, self.calibrated(self.graph, progress)).graph
 
 
 def open_source(
