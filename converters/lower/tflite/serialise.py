@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.converters.graph import Array
 from edgekit.converters.lower.tflite.program import Operator, Program, Tensor
 from edgekit.converters.lower.tflite.versions import version
 from edgekit.converters.quantize.parameters import QuantParams
@@ -82,7 +83,7 @@ OPTIONS = {
 def serialise(program: Program, *, description: str, metadata: Mapping[str, str]) -> bytes:
     """The .tflite bytes of a program; the same program always gives the same bytes."""
     flatbuffers, schema = need("flatbuffers"), need("ai_edge_litert.schema_py_generated")
-    builder = flatbuffers.Builder(1 << 20)
+    builder = _sharing(flatbuffers.Builder)(1 << 20)
     builder.Finish(_model(schema, program, description, metadata).Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
@@ -111,6 +112,23 @@ def _model(schema: ModuleType, program: Program, description: str, metadata: Map
     model.signatureDefs = [_signature(schema, program, index)]
     model.metadata = [_metadata(schema, key, 1 + len(constants) + position) for position, key in enumerate(metadata)]
     return model
+
+
+def _sharing(base: Any) -> Any:
+    """A builder that writes equal vectors of numbers once: shapes, and above all the zero points of per-channel weights."""
+
+    class Sharing(base):  # type: ignore[misc]
+        def __init__(self, size: int) -> None:
+            super().__init__(size)
+            self._written: dict[tuple[str, bytes], int] = {}
+
+        def CreateNumpyVector(self, values: Array) -> int:  # noqa: N802 - called by the generated code
+            key = (values.dtype.str, values.tobytes())
+            if key not in self._written:
+                self._written[key] = super().CreateNumpyVector(values)
+            return self._written[key]
+
+    return Sharing
 
 
 class _AlignedBuffer:
