@@ -12,13 +12,12 @@ from edgekit.converters.lower.tflite.plan import Plan, plan
 from edgekit.converters.lower.tflite.program import Program, Tensor
 from edgekit.converters.lower.tflite.serialise import serialise
 from edgekit.converters.lower.tflite.site import Site
+from edgekit.converters.lower.tflite.versions import oldest_runtime
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Port, Precision, TensorSpec
 
 FILE = "model.tflite"
-OLDEST_RUNTIME = "2.5.0"
-GROUPED_RUNTIME = "2.9.0"
 
 
 def lower(graph: Graph, *, precision: Precision, quantization: Quantization | None, edgetpu: bool) -> Lowered:
@@ -29,8 +28,9 @@ def lower(graph: Graph, *, precision: Precision, quantization: Quantization | No
     """
     program, layouts = emit(graph, precision=precision, quantization=quantization)
     description = "edgekit: int8 for the Edge TPU" if edgetpu else f"edgekit: {precision}"
-    runtime = GROUPED_RUNTIME if _has_grouped(program) else OLDEST_RUNTIME
-    data = serialise(program, description=description, metadata={"min_runtime_version": runtime.ljust(16, "\0")})
+    data = serialise(
+        program, description=description, metadata={"min_runtime_version": oldest_runtime(program).ljust(16, "\0")}
+    )
     sources = {spec.name: spec for spec in (*graph.inputs, *graph.outputs)}
     return Lowered(
         files={FILE: data},
@@ -104,10 +104,3 @@ def _float_layers(graph: Graph, quantization: Quantization | None) -> tuple[str,
     if quantization is None:
         return ()
     return tuple(node.name for node in graph.nodes if node.name in quantization.float_nodes or not TABLE[node.op].int8)
-
-
-def _has_grouped(program: Program) -> bool:
-    return any(
-        operator.name == "CONV_2D" and operator.inputs[1].shape[3] != operator.inputs[0].shape[3]  # type: ignore[union-attr]
-        for operator in program.operators
-    )

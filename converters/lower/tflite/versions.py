@@ -1,6 +1,6 @@
 """The lowest version of each operator that expresses what is used, so that the oldest runtime can load the file.
 
-Source: tensorflow/lite/tools/versioning/op_version.cc and runtime_version.cc. Everything here but a grouped CONV_2D (6)
+Source: tensorflow/lite/tools/versioning/op_version.cc and runtime_version.cc. Everything here but what `NEWER` lists
 needs a runtime of 2.5 or older, which is what the frozen Edge TPU compiler knows.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgekit.converters.lower.tflite.program import Operator, Tensor
+from edgekit.converters.lower.tflite.program import Operator, Program, Tensor
 
 INT8_TWO = frozenset(
     {
@@ -27,6 +27,16 @@ def version(operator: Operator) -> int:
     special = SPECIAL.get(operator.name)
     base = 2 if _is_int8(operator) and operator.name in INT8_TWO else 1
     return max(base, special(operator)) if special else base
+
+
+BASE_RUNTIME = "2.5.0"
+NEWER = {("CONV_2D", 6): "2.9.0", ("GELU", 1): "2.9.0"}
+
+
+def oldest_runtime(program: Program) -> str:
+    """The oldest TensorFlow Lite release that knows every operator of a program."""
+    needed = (NEWER.get((operator.name, version(operator)), BASE_RUNTIME) for operator in program.operators)
+    return max((BASE_RUNTIME, *needed), key=lambda text: tuple(int(part) for part in text.split(".")))
 
 
 def _first(operator: Operator) -> Tensor:

@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edgekit.converters.lower.tflite import legalise, lower
+from edgekit.converters.lower.tflite.versions import oldest_runtime
 from edgekit.core.errors import Unsupported
 
 RNG = np.random.default_rng(13)
@@ -89,6 +90,12 @@ def test_a_grouped_convolution_needs_version_6_and_the_edge_tpu_never_gets_one(b
     grouped = bench.graph({"x": (1, 4, 5, 5)}, [("Conv", ["x", "k"], ["y"], {"group": 2})], {"k": normal(6, 2, 3, 3)})
     assert versions(lowered(bench, grouped).files["model.tflite"])["CONV_2D"] == 6
     assert versions(lowered(bench, grouped, edgetpu=True).files["model.tflite"])["CONV_2D"] == 1
+
+
+def test_the_file_names_the_oldest_runtime_that_knows_its_operators(bench, graph):
+    grouped = bench.graph({"x": (1, 4, 5, 5)}, [("Conv", ["x", "k"], ["y"], {"group": 2})], {"k": normal(6, 2, 3, 3)})
+    assert oldest_runtime(bench.program(graph)) == "2.5.0"
+    assert oldest_runtime(bench.program(grouped)) == "2.9.0"
 
 
 def test_two_outputs_that_are_the_same_data_are_two_tensors(bench):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.lower.tflite.geometry import Window, flat, group_count, window
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Scribe
-from edgekit.converters.lower.tflite.legal.views import View, views
+from edgekit.converters.lower.tflite.legal.views import MOVES, View, views
 
 Phases = NDArray[np.int64]
 """One row per channel of the moved tensor: the root's channel, row offset and column offset."""
@@ -74,9 +74,15 @@ def _stem(graph: Graph, node: Node) -> Stem | None:
 
 
 def _view(graph: Graph, name: str) -> View | None:
-    """The view that a tensor is, worked out only for what stands behind the movements that end here."""
+    """The view that a tensor is; worked out only where a movement ends, since it runs every movement of the graph."""
+    return views(graph).get(name) if _is_moved(graph, name) else None
+
+
+def _is_moved(graph: Graph, name: str) -> bool:
     maker = graph.producers.get(name)
-    return views(graph).get(name) if maker and maker.op in ("Concat", "SpaceToDepth", "Reshape") else None
+    if maker is None or maker.op not in ("Concat", "SpaceToDepth", "Reshape"):
+        return False
+    return maker.op != "Concat" or all(part in graph.producers and graph.producers[part].op in MOVES for part in maker.inputs)
 
 
 def phases(index: NDArray[np.int32], root: tuple[int, ...], step: int) -> Phases | None:

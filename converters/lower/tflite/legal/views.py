@@ -15,6 +15,7 @@ from edgekit.converters.lower.tflite.attributes import constant, ints, number, s
 ELEMENT_LIMIT = 1 << 24
 """Larger roots are not followed: their index tensors would not fit a small machine."""
 RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+MOVES = RESHAPES | {"Transpose", "Slice", "Split", "Gather", "SpaceToDepth", "DepthToSpace"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,8 +45,7 @@ def _moved_inputs(node: Node) -> tuple[str, ...]:
     """The inputs whose elements a movement moves; none for other operators."""
     if node.op == "Concat":
         return node.inputs
-    known = RESHAPES | {"Transpose", "Slice", "Split", "Gather", "SpaceToDepth", "DepthToSpace"}
-    return node.inputs[:1] if node.op in known else ()
+    return node.inputs[:1] if node.op in MOVES else ()
 
 
 def _root(graph: Graph, name: str) -> View | None:
