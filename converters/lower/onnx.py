@@ -11,8 +11,8 @@ import numpy as np
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import element_type, to_bytes
 from edgekit.converters.lower.base import Lowered
-from edgekit.converters.quantize.qdq import dress, dressing_of
 from edgekit.converters.quantize.parameters import Quantization
+from edgekit.converters.quantize.qdq import dress, dressing_of
 from edgekit.converters.quantize.roles import absorbed_by, is_float
 from edgekit.core.errors import ConversionError
 from edgekit.core.schema import Port, Precision

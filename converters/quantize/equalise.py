@@ -21,7 +21,7 @@ from edgekit.core.schema import TensorSpec
 
 LARGEST = 64.0
 """Beyond it, int8 weights of the reading layer would fade in turn."""
-APART = 8.0
+APART = 4.0
 """How far the median channel must lie below the largest: nearer ones are served as well by per-channel weights alone."""
 HOMOGENEOUS = frozenset({"Relu", "LeakyRelu"})
 
