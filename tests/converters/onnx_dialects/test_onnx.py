@@ -199,3 +199,43 @@ def test_all_convolutions_of_real_detectors_are_fused(
     ops = fused_ops(quantized(graph, dialect, feeds(graph, 1)), tmp_path)
     assert ops["QLinearConv"] == convolutions
     assert ops["Conv"] == 0
+
+
+def test_attention_embeddings_and_upsampling_come_through_with_integers(build: Build) -> None:
+    nodes = [
+        ("Gather", ["table", "ids"], ["e"], {}),
+        ("Add", ["x", "e"], ["t"], {}),
+        ("LayerNormalization", ["t", "ones"], ["n"], {}),
+        ("MatMul", ["n", "wq"], ["q"], {}),
+        ("Transpose", ["n"], ["nt"], {"perm": [0, 2, 1]}),
+        ("MatMul", ["q", "nt"], ["scores"], {}),
+        ("Softmax", ["scores"], ["p"], {"axis": -1}),
+        ("MatMul", ["p", "n"], ["v"], {}),
+        ("Erf", ["v"], ["g"], {}),
+        ("Unsqueeze", ["g", "one"], ["u"], {}),
+        ("ConvTranspose", ["u", "up"], ["c"], {"strides": [2, 2]}),
+        ("PRelu", ["c", "slope"], ["y"], {}),
+    ]
+    constants = {
+        "table": kernel(9, 16),
+        "ids": np.array([[1, 4, 2, 8]]),
+        "ones": np.ones(16, np.float32),
+        "wq": kernel(16, 16),
+        "one": np.array([1]),
+        "up": kernel(1, 2, 2, 2),
+        "slope": np.full((2, 1, 1), 0.1, np.float32),
+    }
+    graph = build(nodes, inputs={"x": (1, 4, 16)}, outputs=["y"], constants=constants)
+    data = feeds(graph)
+    for dialect in ("x86", "arm"):
+        run = execute(quantized(graph, dialect, data))  # type: ignore[arg-type]
+        assert sqnr_db(execute(to_bytes(graph))(data[0])["y"], run(data[0])["y"]) > 15
+
+
+def test_sound_of_one_dimension_is_quantized_like_pictures(build: Build, tmp_path: Path) -> None:
+    nodes = [("Conv", ["x", "w"], ["c"], {}), ("Relu", ["c"], ["r"], {}), ("GlobalAveragePool", ["r"], ["y"], {})]
+    graph = build(nodes, inputs={"x": (1, 4, 32)}, outputs=["y"], constants={"w": kernel(8, 4, 5)})
+    data = feeds(graph)
+    model = quantized(graph, "x86", data)
+    assert fused_ops(model, tmp_path)["QLinearConv"] == 1
+    assert sqnr_db(execute(to_bytes(graph))(data[0])["y"], execute(model)(data[0])["y"]) > 25
