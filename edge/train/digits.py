@@ -116,7 +116,7 @@ def _finish(
         "data": {path.name: sha256_file(path) for path in (*pair.files, *(test.files if test else ()))},
         "versions": _versions(),
         "machine": {"cpu": _cpu(), "seconds": round(sum(epoch.seconds for epoch in trainer.history), 1)},
-        "history": msgspec.to_builtins(trainer.history),
+        "history": [msgspec.to_builtins(epoch) for epoch in trainer.history],
     }
     write_atomically(out / "curves.png", pictures.curves(trainer.history, trainer.best_epoch))
     write_atomically(out / MODEL, data)
