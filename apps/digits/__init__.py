@@ -14,7 +14,7 @@ from edgekit.apps.digits.annotate import UNSURE_BELOW, annotated
 from edgekit.apps.digits.normalise import SIDE
 from edgekit.apps.digits.reader import Classify, Floats, Reading, read_digits
 from edgekit.core.errors import EdgekitError, InputError, NotFound, UsageError
-from edgekit.load import load
+from edgekit.loading import load
 from edgekit.models.digits import artifacts, model_path
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.images import read_image, write_png

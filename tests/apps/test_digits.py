@@ -231,3 +231,16 @@ def test_without_a_packaged_artifact_the_hint_is_the_command_that_makes_one(monk
     with pytest.raises(NotFound, match="no digit artifact") as caught:
         digits.open_session(None, "auto")
     assert f"edgekit convert {model_path()} --target cpu" in caught.value.hint
+
+
+def test_an_artifact_of_the_network_reads_the_page_from_end_to_end(tmp_path: Path) -> None:
+    import edgekit
+
+    artifact = edgekit.convert(model_path(), target="cpu", precision="fp32", output=tmp_path)
+    options = RunOptions(image=number_picture(), artifact=artifact.path, output=tmp_path / "read.png")
+    answer = digits.run(options)
+    assert answer.result["number"] == NUMBER
+    assert set(answer.result["digits"][0]) == {"digit", "score", "top3", "box"}
+    assert answer.result["latency_ms"] > 0
+    assert answer.text.startswith(NUMBER)
+    assert read_image(tmp_path / "read.png").shape == read_image(number_picture()).shape

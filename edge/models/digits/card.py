@@ -30,9 +30,9 @@ are multiples of eight and every op exists in full int8 on the Edge TPU, in Tens
 
 Trained on MNIST (LeCun, Cortes, Burges), published under CC BY-SA 3.0: {train_samples:,} of its 60,000 training digits for the
 weights, {validation_samples:,} for choosing the epoch (number {kept_epoch} of {epochs} was kept). The test figures are on
-`{test_file}`, taken once, at the end of the run. One thing of the recipe was decided with test figures in view: noise was added to
-the training pictures because a network trained without it read 30 % of the noisy test digits. No MNIST picture ships with edgekit;
-the samples beside this card are drawn by `draw.py`. Files used, by sha256:
+`{test_file}`, taken once, at the end of the run. One thing of the recipe was decided with test figures in
+view: noise was added to the training pictures because a network trained without it read 30 % of the noisy test digits. No MNIST
+picture ships with edgekit; the samples beside this card are drawn by `draw.py`. Files used, by sha256:
 
 {files}
 
@@ -55,8 +55,8 @@ Every pair that was mixed up in the test, most frequent first (see also `confusi
 ## Limits
 
 It answers one of ten digits whatever it is shown: letters, two digits at once or a smudge get a digit too, usually with a low
-score. It expects the normalisation above; `edgekit run digits` does it. MNIST's writers were American: a 1 with a long
-upstroke or a 9 with a curled tail is read less well. Scores are softened by label smoothing: a certain answer is about 0.95.
+score. It expects the normalisation above; `edgekit run digits` does it. MNIST's writers were American: a 1 with a long upstroke
+is often read as 7, a 9 with a curled tail less well. Scores are softened by label smoothing: a certain answer is about 0.95.
 
 ## How to make it again
 
