@@ -11,7 +11,7 @@ from edgekit.apps.base import Answer, RunOptions
 from edgekit.apps.drawing import draw
 from edgekit.core.errors import ArtifactError, Unsupported, UsageError
 from edgekit.core.schema import Manifest, Postprocess, Preprocess
-from edgekit.load import load
+from edgekit.loading import load
 from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect

@@ -13,30 +13,16 @@ from typing import Any
 
 import msgspec
 
-from edgekit.bench.report import Report
+from edgekit.benchmark.report import Report
 from edgekit.cli import build_parser
 from edgekit.core.profiles import devices as all_devices
-from edgekit.core.schema import Device, Manifest
+from edgekit.core.schema import Device, Manifest, Parity
 from edgekit.demo.flow import flow
+from edgekit.demo.result import agreement
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 
-FOLDERS = {
-    "edge/core": "edgekit.core",
-    "edge": "edgekit",
-    "edge/conversion": "edgekit.conversion",
-    "edge/bench": "edgekit.bench",
-    "edge/tasks": "edgekit.tasks",
-    "edge/train": "edgekit.train",
-    "edge/models": "edgekit.models",
-    "edge/demo": "edgekit.demo",
-    "edge/commands": "edgekit.commands",
-    "converters": "edgekit.converters",
-    "runtimes": "edgekit.runtimes",
-    "apps": "edgekit.apps",
-    "hardware_profiles": "edgekit.hardware_profiles",
-}
 EXTRAS = {
     "images": "reading pictures (Pillow)",
     "onnx": "running artifacts in ONNX Runtime",
@@ -62,16 +48,18 @@ def targets() -> str:
 
 def extras() -> str:
     """Every extra, what it is for and what it brings."""
-    settings = ConfigParser()
-    settings.read(ROOT / "setup.cfg", encoding="utf-8")
-    wanted = settings["options.extras_require"]
+    wanted = _settings()["options.extras_require"]
     rows = ((f"`edgekit[{name}]`", EXTRAS[name], _packages(wanted[name])) for name in wanted)
     return _table(("install", "for", "brings"), rows)
 
 
 def folders() -> str:
     """The folders of the code, each with the first sentence of its package."""
-    return _table(("folder", "what lives there"), ((f"`{folder}/`", _first_line(name)) for folder, name in FOLDERS.items()))
+    settings = _settings()["options"]
+    mapped = dict(re.findall(r"(\S+) = (\S+)", settings["package_dir"]))
+    names = [name for name in settings["packages"].split() if name.count(".") == 1]
+    rows = ((f"`{mapped.get(name) or name.replace('edgekit.', 'edge/')}/`", _first_line(name)) for name in names)
+    return _table(("folder", "what lives there"), rows)
 
 
 def devices() -> str:
@@ -83,7 +71,7 @@ def devices() -> str:
 def models() -> str:
     """The four real models on every target: what was written, how near it is, what it cost."""
     spine = _result("spine")
-    header = ("model", "target", "file", "agrees with the source", "accuracy, source → artifact", "size", "converted in")
+    header = ("model", "target", "file", "agrees with the source", "AP50, source → artifact", "size", "converted in")
     rows = [_model_row(row) for row in spine["artifacts"]]
     return f"{_table(header, rows)}\n\n{_conditions(spine['conditions'])}"
 
@@ -122,6 +110,12 @@ def manifest_fields() -> str:
 def _schema(noun: type[Any], title: str) -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(noun)}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _settings() -> ConfigParser:
+    settings = ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    return settings
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -177,9 +171,9 @@ def _device_row(device: Device) -> tuple[str, ...]:
 
 
 def _model_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    parity, accuracy = row["parity"], row["accuracy"]
-    near = f"{parity['value']:.1f} dB" if parity["metric"] == "sqnr_db" else f"{parity['value']:.1e} relative"
-    scores = f"{accuracy['metric']} {accuracy['source']:.3f} → {accuracy['artifact']:.3f}" if accuracy else "no labels here"
+    accuracy = row["accuracy"]
+    scores = f"{accuracy['source']:.3f} → {accuracy['artifact']:.3f}" if accuracy else "no labels"
+    near = agreement(msgspec.convert(row["parity"], Parity))
     file = f"{row['precision']} {row['format']}"
     return (row["model"], row["target"], file, near, scores, _megabytes(row["bytes"]), f"{row['seconds']:.1f} s")
 

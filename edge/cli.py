@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from importlib import import_module
 from pkgutil import iter_modules
@@ -20,12 +23,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 ok, 1 expected error, 2 usage, 3 the hardware said no, 4 a gate failed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(arguments)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=_log_level(args.verbose), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         return int(args.run(args))
     except EdgekitError as error:
         if args.verbose > 1:
             raise
+        if args.json:
+            print(json.dumps({"error": error.message, "hint": error.hint}, ensure_ascii=False))
         print(_sentence(error), file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
@@ -54,6 +61,11 @@ def build_parser() -> argparse.ArgumentParser:
 def command_names() -> tuple[str, ...]:
     """Names of all subcommands, in alphabetical order."""
     return tuple(sorted(info.name for info in iter_modules(commands.__path__) if not info.name.startswith("_")))
+
+
+def _interrupt(signum: int, frame: object) -> None:
+    """Being asked to end is an interruption too: whatever is half-written is cleared away."""
+    raise KeyboardInterrupt
 
 
 def _log_level(verbose: int) -> int:

@@ -12,7 +12,7 @@ from edgekit.core.errors import ArtifactError, GateFailed, InputError, UsageErro
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Accuracy, Artifact, Parity, Postprocess, Preprocess
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.parity import Golden, Run, parity, read_golden
 from edgekit.runtimes.face import FaceSession
 from edgekit.runtimes.onnxruntime import execute

@@ -60,7 +60,9 @@ class _OnnxRuntime:
     def load(self, artifact: Artifact, *, threads: int = 0) -> OnnxSession:
         """Open the artifact's model file. `ArtifactError` when it is not a model, `DeviceError` when it does not load."""
         path = model_file(artifact)
-        return OnnxSession(_open(path, _options(threads, "all", dialect=artifact.manifest.target.dialect), path))
+        target = artifact.manifest.target
+        options = _options(threads, "all", dialect=target.dialect, as_written=target.format == "tensorrt")
+        return OnnxSession(_open(path, options, path))
 
 
 def execute(
@@ -74,7 +76,7 @@ def execute(
     return OnnxSession(_open(source, _options(threads, optimisation), what)).run
 
 
-def _options(threads: int, optimisation: Optimisation, *, dialect: str = "") -> Any:
+def _options(threads: int, optimisation: Optimisation, *, dialect: str = "", as_written: bool = False) -> Any:
     ort = need("onnxruntime")
     options = ort.SessionOptions()
     options.log_severity_level = SILENT
@@ -87,6 +89,9 @@ def _options(threads: int, optimisation: Optimisation, *, dialect: str = "") -> 
     if dialect == "arm":
         # Signed Q/DQ is fused into integer kernels by default only on Arm; elsewhere half of it would run in float.
         options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if as_written:
+        # Q/DQ in TensorRT's form: fusing it the CPU's way computes another model, with half precision even a wrong one.
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
 
 

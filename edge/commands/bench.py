@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit import console
 
 if TYPE_CHECKING:
-    from edgekit.bench.report import Report
+    from edgekit.benchmark.report import Report
 
 HELP = "measure the latency and memory of artifacts, with bounds and conditions"
 FORMS = (".html", ".json", ".md")
@@ -37,9 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, write the reports, print the overview."""
-    from edgekit.bench import DURATION_S, RESTARTS, bench
-    from edgekit.bench.report import as_json, write
-    from edgekit.bench.text import terminal
+    from edgekit.benchmark import DURATION_S, RESTARTS, bench
+    from edgekit.benchmark.report import as_json, write
+    from edgekit.benchmark.text import terminal
 
     _check_forms(args.output)
     report = bench(
@@ -69,8 +69,8 @@ def _check_forms(files: list[Path]) -> None:
 
 def _rendered(report: Report, file: Path) -> str:
     """The report in the form that the file's name asks for."""
-    from edgekit.bench.page import page
-    from edgekit.bench.report import encode
-    from edgekit.bench.text import markdown
+    from edgekit.benchmark.page import page
+    from edgekit.benchmark.report import encode
+    from edgekit.benchmark.text import markdown
 
     return {".html": page, ".md": markdown, ".json": encode}[file.suffix.lower()](report)

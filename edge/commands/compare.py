@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit import console
 
 if TYPE_CHECKING:
-    from edgekit.bench.compare import Comparison
+    from edgekit.benchmark.compare import Comparison
 
 HELP = "compare benchmark reports: ratios with intervals, and a gate"
 
@@ -27,8 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Compare every report with the first, print, then let the gate speak."""
-    from edgekit.bench.compare import compare
-    from edgekit.bench.report import read
+    from edgekit.benchmark.compare import compare
+    from edgekit.benchmark.report import read
     from edgekit.core.errors import GateFailed
 
     base = read(args.base)
@@ -37,11 +37,9 @@ def run(args: argparse.Namespace) -> int:
     slower = [pair for one in found.values() for pair in one.pairs if pair.over_limit]
     if slower:
         names = ", ".join(f"{pair.other} by {pair.ratio - 1:.1%}" for pair in slower)
-        raise GateFailed(
-            f"slower than the limit of {args.fail_above * 100:.4g}%: {names}",
-            "did the model, the engine or the machine change?",
-        )
-    return 0
+        console.note(f"error: slower than the limit of {args.fail_above * 100:.4g}%: {names}")
+        console.note("  try: did the model, the engine or the machine change?")
+    return GateFailed.exit_code if slower else 0
 
 
 def _share(text: str) -> float:

@@ -40,7 +40,7 @@ def _text(found: Demo) -> str:
 
 
 def _line(made: Made) -> str:
-    parity = made.parity
-    agrees = f"{parity.value:.1f} dB signal to error" if parity.metric == "sqnr_db" else f"{parity.value:.1e} relative error"
+    from edgekit.demo.result import agreement
+
     speed = f"{made.timing.median_ms:.3f} ms here" if made.timing else "not timed"
-    return f"{made.target:<7} {made.precision:<5} {made.format:<9} {made.bytes / 1000:>6.0f} kB  {agrees:<24} {speed}"
+    return f"{made.target:<7} {made.precision:<5} {made.format:<9} {made.bytes / 1000:>6.0f} kB  {agreement(made.parity):<24} {speed}"

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from edgekit.verify import Verdict
 
 HELP = "check an artifact's hashes, its parity with the source model, and its accuracy"
-GATE_FAILED = 4
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     emit(args, msgspec.to_builtins(verdict), as_text(verdict))
     if not verdict.ok:
         note(f"error: {verdict.path!r} does not hold\n  try: convert the model again, or copy the artifact again")
-    return 0 if verdict.ok else GATE_FAILED
+    return 0 if verdict.ok else GateFailed.exit_code
 
 
 def as_text(verdict: Verdict) -> str:

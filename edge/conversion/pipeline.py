@@ -13,7 +13,7 @@ from edgekit.conversion.lowering import lower
 from edgekit.conversion.proof import prove
 from edgekit.conversion.source import SourceModel, open_source
 from edgekit.core.errors import GateFailed
-from edgekit.core.files import ensure_free
+from edgekit.core.files import ensure_free, ensure_writable
 from edgekit.core.profiles import find
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device, Recipe, Target
@@ -100,6 +100,7 @@ def _attempt(source: SourceModel, target: Target, request: Request, refused: tup
     device = find(target.device)
     path = request.output / folder_name(source.path.stem, target, device)
     ensure_free(path, replace=request.force)
+    ensure_writable(request.output)
     built = lower(source, target, request.recipe, progress)
     files = {**built.lowered.files, GOLDEN_FILE: golden_bytes(source.golden)}
     said = (*refused, *_beside_the_accelerator(device, target))

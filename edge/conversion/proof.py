@@ -11,7 +11,7 @@ from edgekit import artifact as artifacts
 from edgekit.conversion.source import SourceModel
 from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Accuracy, Manifest, Parity
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.parity import ensure_parity, parity
 from edgekit.runtimes.face import FaceSession
 from edgekit.verify import accuracy, ensure_accuracy, score

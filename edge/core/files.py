@@ -50,6 +50,14 @@ def ensure_free(path: Path, *, replace: bool) -> None:
         raise InputError(f"{str(path)!r} exists already", "choose another -o, or pass --force to replace it")
 
 
+def ensure_writable(folder: Path) -> None:
+    """Make `folder` and raise `EdgekitError` unless files can be made in it: better before an hour's work than after."""
+    with said_plainly(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+
+
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `path` that becomes `path` when the block ends well, and vanishes when it does not.

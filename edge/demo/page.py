@@ -11,7 +11,7 @@ import msgspec
 from edgekit import pages
 from edgekit.core.schema import Parity
 from edgekit.demo.flow import flow
-from edgekit.demo.result import Demo, Made, Picture
+from edgekit.demo.result import Demo, Made, Picture, agreement
 from edgekit.pages import Html, Section, paragraph, tag
 from edgekit.tasks.images import read_image
 
@@ -91,9 +91,8 @@ def _row(made: Made, source_bytes: int) -> tuple[str, ...]:
 
 
 def _parity(found: Parity) -> Html:
-    if found.metric == "sqnr_db":
-        return pages.join([f"{found.value:.1f} dB", tag("small", f"signal to error; needed {found.tolerance:g}")])
-    return pages.join([f"{found.value:.1e}", tag("small", f"relative error; allowed {found.tolerance:.0e}")])
+    limit = f"at least {found.tolerance:g} dB" if found.metric == "sqnr_db" else f"at most {found.tolerance:.0e}"
+    return pages.join([agreement(found), tag("small", f"needed: {limit}")])
 
 
 def _latency(made: Made) -> Html:

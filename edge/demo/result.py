@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgekit.core.schema import Parity, Precision, Value
+from edgekit.parity import EXACT_DB
 
 
 class Timing(Value, frozen=True, kw_only=True, omit_defaults=False):
@@ -70,3 +71,10 @@ class Demo(Value, frozen=True, kw_only=True, omit_defaults=False):
     picture: Picture | None
     failed: tuple[Failure, ...]
     seconds: float
+
+
+def agreement(parity: Parity) -> str:
+    """A parity in a few words."""
+    if parity.metric == "max_relative_error":
+        return f"{parity.value:.1e} relative error"
+    return "the same" if parity.value >= EXACT_DB else f"{parity.value:.1f} dB signal to error"

@@ -14,7 +14,7 @@ import edgekit
 from edgekit.apps.base import RunOptions
 from edgekit.apps.digits import run as run_digits
 from edgekit.artifact import read
-from edgekit.bench.report import Report, Result
+from edgekit.benchmark.report import Report, Result
 from edgekit.core.errors import EdgekitError, GateFailed
 from edgekit.core.files import write_atomically
 from edgekit.core.profiles import find

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edgekit.bench.report import (
+from edgekit.benchmark.report import (
     REPORT_VERSION,
     Engine,
     Environment,
@@ -16,7 +16,7 @@ from edgekit.bench.report import (
     Subject,
     Warmup,
 )
-from edgekit.bench.summarise import summarise
+from edgekit.benchmark.summarise import summarise
 from edgekit.core.schema import Parity
 
 

@@ -13,7 +13,7 @@ from tiny import IN_SCALE, OUT_SCALE, answer, tiny_artifact
 
 from edgekit.core.errors import DeviceError
 from edgekit.core.schema import Artifact
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.runtimes import registry
 from edgekit.runtimes.base import Runtime, Session, takes
 

@@ -12,7 +12,7 @@ import pytest
 from edgekit import artifact as artifacts
 from edgekit.conversion import convert
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, NotFound, Unsupported
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.runtimes.onnxruntime import execute
 from tests.conversion.conftest import classifier
 

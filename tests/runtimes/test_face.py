@@ -16,7 +16,7 @@ from tiny import IN_SCALE, IN_ZERO, NHWC, OUT_SCALE, OUT_ZERO, SOURCE_IN, SOURCE
 from edgekit.converters.quantize.parameters import QuantParams, dequantize, quantize
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.schema import Artifact, Port, TensorSpec
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.runtimes._ports import into_engine, out_of_engine
 from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession

@@ -16,7 +16,7 @@ from tiny import SOURCE_IN, SOURCE_OUT, artifact, tiny_onnx
 from edgekit.converters.lower.tensorrt_build import build_recipe, recipe_bytes
 from edgekit.core.errors import ArtifactError, DeviceError, Unsupported
 from edgekit.core.schema import Artifact
-from edgekit.load import open_artifact
+from edgekit.loading import open_artifact
 from edgekit.runtimes import tensorrt
 from edgekit.runtimes.tensorrt import BuildPlan, Recipe, cache_folder, engine_name, parse_version, plan_build, read_recipe
 

@@ -1,0 +1,51 @@
+"""Benchmarks: latency with bounds, memory and conditions, taken in fresh processes.
+
+`edgekit.bench("digits.rpi5.int8")` measures and returns a `Report`; nothing heavy is imported before that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from edgekit.benchmark.report import Report
+
+DURATION_S = 2.0
+RESTARTS = 3
+
+
+def bench(
+    paths: str | Path | Sequence[str | Path],
+    *,
+    scenario: str = "single-stream",
+    duration_s: float = DURATION_S,
+    rate_hz: float | None = None,
+    runtime: str = "auto",
+    threads: int = 0,
+    restarts: int = RESTARTS,
+    progress: Progress = silent,
+) -> Report:
+    """Measure one artifact folder or several.
+
+    Each is loaded and run in `restarts` fresh processes, taken in turns; in each the timed region lasts `duration_s` after a
+    warm-up of at most a second, longer while there are too few samples for a p90. `scenario` is "single-stream" (one
+    inference after the other) or "periodic" (one every 1 / `rate_hz` seconds, as a camera gives frames). `threads` 0 uses
+    every core. Raises `Unsupported` for a scenario that is not measured yet, and whatever loading the artifact raises.
+    """
+    from edgekit.benchmark.measure import measure
+
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    return measure(
+        [Path(path) for path in several],
+        scenario=scenario,
+        duration_s=duration_s,
+        rate_hz=rate_hz,
+        runtime=runtime,
+        threads=threads,
+        restarts=restarts,
+        progress=progress,
+    )

@@ -1,0 +1,49 @@
+"""Measure in a fresh process on this machine. Another `Launch` (over SSH, say) is another function of the same form."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from edgekit.benchmark.order import PATIENCE, Done, Order, decode_answer, encode
+from edgekit.core import errors
+from edgekit.core.errors import DeviceError, EdgekitError
+from edgekit.core.process import run
+
+_LOAD_TIMEOUT_S = 600.0
+
+
+def argv(python: str = sys.executable) -> list[str]:
+    """The program that measures."""
+    return [python, "-m", "edgekit.benchmark.worker"]
+
+
+def timeout_s(order: Order) -> float:
+    """How long a run may take before it is given up: loading, the first runs, and the patient loops."""
+    return _LOAD_TIMEOUT_S + order.warmup_limit_s + 2 * PATIENCE * order.duration_s
+
+
+def here(order: Order) -> Done:
+    """Run the order in a child process.
+
+    Raises the child's own `EdgekitError`, and `DeviceError` when it did not live to say one.
+    """
+    try:
+        # Not from the current folder: `python -m` would import whatever modules lie there before the real ones.
+        said = run(argv(), timeout_s=timeout_s(order), stdin=encode(order), cwd=Path(sys.prefix)).stdout
+        answer = decode_answer(said)
+    except EdgekitError as exc:
+        raise DeviceError(f"the process that measured {order.artifact!r} failed: {exc.message}", "edgekit doctor") from exc
+    except msgspec.DecodeError as exc:
+        raise DeviceError(f"the process that measured {order.artifact!r} gave no answer: {exc}", "edgekit doctor") from exc
+    if isinstance(answer, Done):
+        return answer
+    raise error_named(answer.error)(answer.message, answer.hint)
+
+
+def error_named(name: str) -> type[EdgekitError]:
+    """The class in `edgekit.core.errors` of that name, `EdgekitError` for any other."""
+    found = getattr(errors, name, EdgekitError)
+    return found if isinstance(found, type) and issubclass(found, EdgekitError) else EdgekitError

@@ -1,0 +1,121 @@
+"""Measure artifacts: several fresh processes each, taken in turns so that a machine that drifts is unfair to none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+import msgspec
+
+from edgekit.artifact import read
+from edgekit.benchmark import launch
+from edgekit.benchmark.environment import environment
+from edgekit.benchmark.flags import flags_of
+from edgekit.benchmark.on_target import on_target
+from edgekit.benchmark.order import Done, Launch, Order
+from edgekit.benchmark.percentiles import CONFIDENCE, samples_needed
+from edgekit.benchmark.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
+from edgekit.benchmark.scenarios import TIMED, checked_scenario, rate_for
+from edgekit.benchmark.summarise import summarise
+from edgekit.core.errors import UsageError
+from edgekit.core.progress import Event, Progress, silent
+from edgekit.core.schema import Artifact
+
+WARMUP_LIMIT_S = 1.0
+
+
+def measure(
+    paths: Sequence[Path],
+    *,
+    scenario: str,
+    duration_s: float,
+    rate_hz: float | None,
+    runtime: str,
+    threads: int,
+    restarts: int,
+    progress: Progress = silent,
+    launch: Launch = launch.here,
+) -> Report:
+    """Measure every artifact and report. See `edgekit.benchmark.bench`, which is its face."""
+    _check(paths, duration_s, restarts, threads)
+    method = _method(scenario, duration_s, restarts, rate_hz)
+    artifacts = [read(path) for path in paths]
+    conditions = environment()
+    done: list[list[Done]] = [[] for _ in artifacts]
+    turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
+    for count, (artifact, answers) in enumerate(turns):
+        progress(Event(stage="measure", done=count, total=len(turns)))
+        answers.append(launch(_order(artifact, method, runtime, threads)))
+    progress(Event(stage="measure", done=len(turns), total=len(turns)))
+    results = [_result(artifact, answers, conditions, method) for artifact, answers in zip(artifacts, done, strict=True)]
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))
+
+
+def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int) -> None:
+    if not paths:
+        raise UsageError("there is nothing to measure", "edgekit bench ARTIFACT")
+    if not (math.isfinite(duration_s) and duration_s > 0):
+        raise UsageError(f"the duration must be a positive number of seconds, got {duration_s:g}")
+    if restarts < 1:
+        raise UsageError(f"restarts must be 1 or more, got {restarts}")
+    if threads < 0:
+        raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
+
+
+def _method(scenario: str, duration_s: float, restarts: int, rate_hz: float | None) -> Method:
+    known = checked_scenario(scenario)
+    return Method(
+        scenario=known,
+        duration_s=duration_s,
+        restarts=restarts,
+        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s),
+        rate_hz=rate_for(known, rate_hz),
+        confidence=CONFIDENCE,
+        timed=TIMED,
+    )
+
+
+def _order(artifact: Artifact, method: Method, runtime: str, threads: int) -> Order:
+    return Order(
+        artifact=str(artifact.path.resolve()),
+        runtime=runtime,
+        threads=threads,
+        scenario=method.scenario,
+        rate_hz=method.rate_hz,
+        duration_s=method.duration_s,
+        warmup_limit_s=method.warmup_limit_s,
+        minimum_samples=math.ceil(samples_needed(90.0) / method.restarts),
+    )
+
+
+def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment, method: Method) -> Result:
+    runs = tuple(answer.run for answer in answers)
+    result = Result(
+        subject=_subject(artifact),
+        engine=answers[0].engine,
+        on_target=on_target(artifact.manifest.target, answers[0].engine, conditions),
+        input=answers[0].input,
+        summary=summarise(runs, back_to_back=method.rate_hz is None),
+        flags=(),
+        runs=runs,
+    )
+    return msgspec.structs.replace(result, flags=flags_of(result, conditions, method))
+
+
+def _subject(artifact: Artifact) -> Subject:
+    manifest = artifact.manifest
+    return Subject(
+        name=manifest.name,
+        folder=artifact.path.name,
+        sha256=artifact.sha256,
+        device=manifest.target.device,
+        target_runtime=manifest.target.runtime,
+        precision=manifest.target.precision,
+        format=manifest.target.format,
+        bytes=sum(file.bytes for file in manifest.files if file.role == "model"),
+        parity=manifest.parity,
+        accuracy=manifest.accuracy,
+    )

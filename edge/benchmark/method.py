@@ -1,0 +1,49 @@
+"""The method in one paragraph, generated from what was done."""
+
+from __future__ import annotations
+
+from edgekit.benchmark.percentiles import LEVELS, samples_needed
+from edgekit.benchmark.report import Environment, Method
+from edgekit.benchmark.words import size
+
+_SCENARIOS = {
+    "single-stream": "One inference after the other, each begun when the one before has ended.",
+    "periodic": "One inference every {period:g} ms ({rate:g} per second) with the process asleep in between, as a camera gives frames.",
+}
+
+
+def scenario_sentence(method: Method) -> str:
+    """What happens between two inferences."""
+    rate = method.rate_hz or 1.0
+    return _SCENARIOS[method.scenario].format(period=round(1000 / rate, 3), rate=rate)
+
+
+def method_paragraphs(method: Method) -> tuple[str, ...]:
+    """How the numbers came about."""
+    counts = ", ".join(f"p{level:g}: {samples_needed(level, method.confidence)}" for level in LEVELS)
+    processes = "one fresh process" if method.restarts == 1 else f"{method.restarts} fresh processes, artifacts in turns"
+    return (
+        f"{scenario_sentence(method)} Each artifact was measured in {processes}: load, first inference, warm-up until the medians "
+        f"of successive stretches agree within 2 % (at most {method.warmup_limit_s:g} s), then {method.duration_s:g} s timed, longer "
+        f"while a p90 lacks samples. The timer holds {method.timed}. Sensors are read between inferences, at most once a second.",
+        f"Percentiles are order statistics (nearest rank) of the samples of all processes together. Their bounds are exact binomial "
+        f"bounds that assume nothing about the distribution; each holds with {method.confidence:.0%} confidence for independent "
+        f"samples. A percentile is left out below the count at which its bound exists with one sample to spare ({counts}). The bounds "
+        f"say nothing of other days, other boards or other settings: restarts differ by more, and the spread between them is given.",
+    )
+
+
+def conditions(environment: Environment) -> tuple[tuple[str, str], ...]:
+    """The machine and the software, as names and values."""
+    usable = "" if environment.usable_cores == environment.cores else f" ({environment.usable_cores} usable)"
+    clock = f", up to {environment.maximum_mhz:.0f} MHz" if environment.maximum_mhz else ""
+    return (
+        ("Machine", environment.machine + (" (virtual)" if environment.virtual else "")),
+        ("Processor", f"{environment.cpu}{clock}"),
+        ("Cores", f"{environment.cores}{usable}, {environment.isa}"),
+        ("Memory", size(environment.memory_bytes)),
+        ("Governor", environment.governor or "unknown"),
+        ("Load before", "unknown" if environment.load_average is None else f"{environment.load_average:.2f}"),
+        ("System", f"{environment.os}, kernel {environment.kernel}"),
+        ("Software", f"edgekit {environment.edgekit}, Python {environment.python}"),
+    )

@@ -1,0 +1,71 @@
+"""What the machine says about itself while it works: resident memory, temperature, clock. Unknown is None.
+
+A sensor may vanish or answer nonsense while it is being read; that is unknown, not an error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from edgekit.benchmark.report import Reading
+
+ROOT = Path("/")
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+def reader(root: Path = ROOT) -> Callable[[float], Reading]:
+    """A function that reads all sensors once; it takes the seconds since the timed region began."""
+    zones = sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
+    clocks = sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
+
+    def sense(at_s: float) -> Reading:
+        return Reading(
+            at_s=round(at_s, 3),
+            rss_bytes=resident_bytes(root),
+            temperature_c=hottest_c(zones),
+            clock_mhz=fastest_mhz(clocks),
+        )
+
+    return sense
+
+
+def resident_bytes(root: Path = ROOT) -> int | None:
+    """This process's resident memory now."""
+    words = (read_text(root / "proc/self/statm") or "").split()
+    return int(words[1]) * _PAGE if len(words) > 1 and words[1].isdigit() else None
+
+
+def peak_resident_bytes(root: Path = ROOT) -> int | None:
+    """The most memory this process ever had resident (VmHWM: unlike ru_maxrss it does not inherit the parent's)."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", read_text(root / "proc/self/status") or "", re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
+
+
+def hottest_c(zones: Iterable[Path]) -> float | None:
+    """The highest plausible temperature of the thermal zones, degrees Celsius."""
+    readings = [value / 1000 for zone in zones if (value := read_number(zone)) is not None]
+    return max((value for value in readings if -40 < value < 150), default=None)
+
+
+def fastest_mhz(clocks: Iterable[Path]) -> float | None:
+    """The highest clock that any core runs at now."""
+    return max((value / 1000 for clock in clocks if (value := read_number(clock))), default=None)
+
+
+def read_number(path: Path) -> float | None:
+    """The number in a small file, or None when there is none."""
+    try:
+        return float((read_text(path) or "").strip())
+    except ValueError:
+        return None
+
+
+def read_text(path: Path) -> str | None:
+    """The text of a small file, or None when it cannot be read."""
+    try:
+        return path.read_text("utf-8", errors="replace").strip("\0\n ")
+    except OSError:
+        return None

@@ -1,0 +1,47 @@
+"""The runs of one artifact taken together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.benchmark.percentiles import percentiles, value_rank
+from edgekit.benchmark.report import Run, Summary
+
+
+def summarise(runs: Sequence[Run], *, back_to_back: bool = True) -> Summary:
+    """Pool the samples of at least one run, each with at least one sample; the spread between the runs stands beside."""
+    pooled = pooled_ns(runs)
+    medians = tuple(median_ms(run) for run in runs)
+    peaks = [run.peak_rss_bytes for run in runs if run.peak_rss_bytes is not None]
+    grown = [run.peak_rss_bytes - run.start_rss_bytes for run in runs if run.peak_rss_bytes and run.start_rss_bytes]
+    mean = float(pooled.mean())
+    return Summary(
+        samples=int(pooled.size),
+        mean_ms=round(mean / 1e6, 6),
+        minimum_ms=round(int(pooled.min()) / 1e6, 6),
+        maximum_ms=round(int(pooled.max()) / 1e6, 6),
+        variation=round(float(pooled.std()) / mean, 6) if mean else 0.0,
+        percentiles=percentiles(pooled),
+        throughput_per_s=round(1e9 / mean, 3) if mean and back_to_back else None,
+        restart_medians_ms=medians,
+        restart_spread=round(max(medians) / min(medians) - 1, 6) if len(medians) > 1 and min(medians) else None,
+        load_ms=round(median(run.load_ms for run in runs), 3),
+        first_ms=round(median(run.first_ms for run in runs), 3),
+        peak_rss_bytes=max(peaks, default=None),
+        model_rss_bytes=max(grown, default=None),
+    )
+
+
+def pooled_ns(runs: Sequence[Run]) -> NDArray[np.int64]:
+    """Every latency of every run, in order, nanoseconds."""
+    return np.concatenate([np.asarray(run.latencies_ns, np.int64) for run in runs])
+
+
+def median_ms(*runs: Run) -> float:
+    """The median latency of the runs together, a measured value as every percentile is."""
+    ordered = np.sort(pooled_ns(runs))
+    return round(int(ordered[value_rank(ordered.size, 50.0) - 1]) / 1e6, 6)

@@ -1,0 +1,93 @@
+"""The tables of a report as rows of text, the same for the terminal, Markdown and HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgekit.benchmark.flags import drift
+from edgekit.benchmark.percentiles import samples_needed
+from edgekit.benchmark.report import Report, Result
+from edgekit.benchmark.summarise import median_ms
+from edgekit.benchmark.words import (
+    NONE,
+    accuracy_words,
+    digits,
+    engine_words,
+    parity_words,
+    percentile_of,
+    place_words,
+    size,
+)
+
+OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Memory")
+RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
+PERCENTILES = ("Percentile", "ms", "at least", "at most")
+
+
+def overview(report: Report) -> list[tuple[str, ...]]:
+    """One row per artifact; the second line of the first cell says what ran it, and where when that is not its target."""
+    return [_overview_row(result) for result in report.results]
+
+
+def _overview_row(result: Result) -> tuple[str, ...]:
+    summary, subject = result.summary, result.subject
+    under = "; ".join(part for part in (place_words(result), engine_words(result)) if part)
+    return (
+        f"{subject.folder}\n{under}",
+        *(_bounded(result, level) for level in (50.0, 90.0, 99.0)),
+        NONE if summary.throughput_per_s is None else digits(summary.throughput_per_s),
+        accuracy_words(subject.accuracy),
+        parity_words(subject.parity),
+        size(subject.bytes),
+        size(summary.peak_rss_bytes),
+    )
+
+
+def _bounded(result: Result, level: float) -> str:
+    """The percentile, and under it the bound that it stays below, or how many samples it would need."""
+    found = percentile_of(result, level)
+    if found is None:
+        return f"{NONE}\nneeds {samples_needed(level)}"
+    return f"{digits(found.value_ms)}\n≤ {digits(found.upper_ms)}"
+
+
+def percentiles(result: Result) -> list[tuple[str, ...]]:
+    """Every percentile with both bounds."""
+    return [
+        (f"p{found.level:g}", digits(found.value_ms), digits(found.lower_ms), digits(found.upper_ms))
+        for found in result.summary.percentiles
+    ]
+
+
+def restarts(result: Result) -> list[tuple[str, ...]]:
+    """One row per process."""
+    return [
+        (
+            str(number),
+            digits(run.load_ms),
+            digits(run.first_ms),
+            f"{run.warmup.runs} in {run.warmup.seconds:.2f} s" + ("" if run.warmup.steady else ", unsettled"),
+            f"{len(run.latencies_ns):,}",
+            digits(median_ms(run)),
+            f"{drift(run):+.1%}",
+            size(run.peak_rss_bytes),
+        )
+        for number, run in enumerate(result.runs, 1)
+    ]
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table for the terminal: words flush left, numbers flush right; second lines of cells in a line of their own."""
+    lines = [list(header)]
+    for row in rows:
+        cells = [cell.split("\n") for cell in row]
+        lines += [[cell[depth] if depth < len(cell) else "" for cell in cells] for depth in range(max(map(len, cells)))]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    return "\n".join("  ".join(_placed(line, widths)).rstrip() for line in lines)
+
+
+def _placed(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [
+        cell.rjust(width) if column else cell.ljust(width)
+        for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ]
