@@ -149,3 +149,10 @@ def test_a_channel_of_zero_weights_with_a_bias_keeps_its_bias(bench):
     weights[1] = 1e-12
     graph = bench.graph({"x": (1, 4, 6, 6)}, [("Conv", ["x", "k", "b"], ["y"], {})], {"k": weights, "b": bias})
     assert bench.sqnr(graph) > 30
+
+
+def test_a_clamp_that_stands_alone_is_a_sum_with_zero_in_integers_and_itself_in_float(bench):
+    graph = bench.graph({"x": (1, 4, 6, 6)}, [("Relu", ["x"], ["y"], {})])
+    assert names(bench.program(graph)) == ["RELU"]
+    program, _ = emitted(bench, graph)
+    assert [(operator.name, operator.options["fusedActivationFunction"]) for operator in program.operators] == [("ADD", "RELU")]

@@ -82,22 +82,17 @@ def _clamp_limits(graph: Graph, node: Node) -> str | None:
 
 @op("Relu", "Clip", arrange=follow, limits=_clamp_limits)
 def clamp(site: Site) -> None:
-    """A clamp that could not join the operator before it."""
+    """A clamp that could not join the operator before it.
+
+    In integers it joins the sum with zero: unlike RELU's own int8 kernels, ADD's are fast, and there is one for every clamp.
+    """
     kind = activation(site.graph, site.node) or "RELU"
-    if kind == "RELU_N1_TO_1" and site.quantization:
-        _between_minus_one_and_one(site)
+    x = site.read()
+    if x.params is None:
+        site.emit(kind, [x], [site.target()])
     else:
-        site.emit(kind, [site.read()], [site.target()])
-
-
-def _between_minus_one_and_one(site: Site) -> None:
-    """RELU_N1_TO_1 has no int8 kernel of its own."""
-    target = site.target()
-    one = site.emission.converted_constant("one", np.ones(1, np.float32), target.params)
-    minus_one = site.emission.converted_constant("minus_one", -np.ones(1, np.float32), target.params)
-    floored = replace(target, name=f"{target.name};floored")
-    site.emit("MAXIMUM", [site.read(like=target.params), minus_one], [floored])
-    site.emit("MINIMUM", [floored, one], [target])
+        zero = site.emission.converted_constant("zero", np.zeros(1, np.float32), x.params)
+        site.emit("ADD", [x, zero], [site.target()], fusedActivationFunction=kind)
 
 
 @op("LeakyRelu", arrange=follow, limits=_float_limits)
