@@ -89,10 +89,22 @@ def _options(threads: int, optimisation: Optimisation, *, dialect: str = "", as_
     if dialect == "arm":
         # Signed Q/DQ is fused into integer kernels by default only on Arm; elsewhere half of it would run in float.
         options.add_session_config_entry("session.qdqisint8allowed", "1")
+    if dialect == "x86" and sums_saturate():
+        # uint8 x int8 products are summed in 16 bits there and clamped; this makes ONNX Runtime use the slower, exact kernels.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     if as_written:
         # Q/DQ in TensorRT's form: fusing it the CPU's way computes another model, with half precision even a wrong one.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     return options
+
+
+def sums_saturate(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether this x86 CPU has no VNNI or AMX, so that uint8 x int8 sums saturate; assumed where it cannot be read."""
+    try:
+        flags = set(cpuinfo.read_text(errors="replace").split())
+    except OSError:
+        return True
+    return not flags & {"avx_vnni", "avx512_vnni", "amx_int8"}
 
 
 def _open(model: str | bytes, options: Any, what: str) -> Any:

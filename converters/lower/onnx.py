@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -22,16 +20,10 @@ HALF_MAX = float(np.finfo(np.float16).max)
 SMALL = 32
 """Constants with fewer values stay float32: scales and bounds weigh nothing and matter much."""
 
-NOTES: Mapping[str, str] = {
-    "fp16": "weights are stored in half precision and computed with in float32, for ONNX Runtime's CPU kernels are float32",
-    "arm": "integers are int8; elsewhere than on Arm set the session option session.qdqisint8allowed=1 to have them fused",
-    "x86": "integers are uint8 with int8 weights; on x86 without VNNI set the session option session.x64quantprecision=1",
-}
+HALF_NOTE = "weights are stored in half precision and computed with in float32, for ONNX Runtime's CPU kernels are float32"
 
 
-def lower(
-    graph: Graph, *, precision: Precision, dialect: Literal["x86", "arm"] = "x86", quantization: Quantization | None = None
-) -> Lowered:
+def lower(graph: Graph, *, precision: Precision, quantization: Quantization | None = None) -> Lowered:
     """The ONNX file of `graph` at a precision; inputs and outputs keep their names, shapes and float32.
 
     "int8" needs the `Quantization` of scheme "ort-x86" or "ort-arm". Raises `ConversionError` without one, or when the
@@ -40,15 +32,13 @@ def lower(
     if precision == "fp32":
         return _lowered(graph, graph)
     if precision == "fp16":
-        return _lowered(graph, with_half_weights(graph), notes=(NOTES["fp16"],))
+        return _lowered(graph, with_half_weights(graph), notes=(HALF_NOTE,))
     if precision != "int8" or quantization is None:
         reason = (
             "int8 needs a quantization" if precision == "int8" else f"there is no {precision} form of ONNX for ONNX Runtime"
         )
         raise ConversionError(reason, "choose fp32, fp16 or int8 with calibration data")
-    return _lowered(
-        graph, with_integers(graph, quantization), float_layers=_float_layers(graph, quantization), notes=(NOTES[dialect],)
-    )
+    return _lowered(graph, with_integers(graph, quantization), float_layers=_float_layers(graph, quantization))
 
 
 def with_integers(graph: Graph, quantization: Quantization) -> Graph:

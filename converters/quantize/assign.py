@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -80,6 +81,9 @@ def _fits(graph: Graph, node: Node, dialect: Dialect) -> bool:
         return False
     if node.op not in dialect.operators or not any(is_float(graph, name) for name in node.inputs):
         return False
+    if node.op == "Softmax" and dialect.one_row_softmax:
+        shape = graph.shape(node.inputs[0])
+        return math.prod(shape) == shape[node.integer("axis", -1)]
     if node.op == "MatMul":
         return not dialect.heavy_inputs_only or bool(weight_name(graph, node))
     if node.op in HEAVY:

@@ -25,18 +25,22 @@ ORT_INT8 = frozenset(
 class Dialect:
     """One way to put integers into a graph.
 
-    `operators` may compute on integers; `heavy_inputs_only` quantizes nothing but what multiply-accumulate operators read.
+    `operators` may compute on integers; `heavy_inputs_only` quantizes nothing but what multiply-accumulate operators read;
+    `one_row_softmax` leaves a Softmax of several rows in float, since the Edge TPU has none.
     """
 
     activations: Scheme
     operators: frozenset[str]
     per_channel: frozenset[str]
     heavy_inputs_only: bool = False
+    one_row_softmax: bool = False
 
 
 DIALECTS: Mapping[SchemeName, Dialect] = {
     "tflite": Dialect(activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY),
-    "edgetpu": Dialect(activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY - {"Gemm", "MatMul"}),
+    "edgetpu": Dialect(
+        activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY - {"Gemm", "MatMul"}, one_row_softmax=True
+    ),
     "ort-x86": Dialect(activations=Scheme(dtype="uint8"), operators=ORT_INT8, per_channel=HEAVY),
     "ort-arm": Dialect(activations=Scheme(dtype="int8"), operators=ORT_INT8, per_channel=HEAVY),
     "tensorrt": Dialect(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Literal
 
 from edgekit import __version__
 from edgekit.conversion.edgetpu import place_on_edgetpu
@@ -60,12 +59,13 @@ def _tflite(source: SourceModel, target: Target, recipe: Recipe, progress: Progr
 
 
 def _onnx(source: SourceModel, target: Target, recipe: Recipe, progress: Progress) -> Built:
-    dialect: Literal["arm", "x86"] = "arm" if target.dialect == "arm" else "x86"
     graph = _start(source, target, progress)
     calibration = source.calibrated(graph, progress) if target.precision == "int8" else None
-    quantization = assign(graph, calibration, scheme="ort-arm" if dialect == "arm" else "ort-x86") if calibration else None
+    quantization = (
+        assign(graph, calibration, scheme="ort-arm" if target.dialect == "arm" else "ort-x86") if calibration else None
+    )
     progress(Event(stage="lower to onnx"))
-    lowered = onnx_format.lower(graph, precision=target.precision, dialect=dialect, quantization=quantization)
+    lowered = onnx_format.lower(graph, precision=target.precision, quantization=quantization)
     return Built(lowered=lowered, steps=_steps(source, target, calibration, "onnx"), calibration=calibration)
 
 

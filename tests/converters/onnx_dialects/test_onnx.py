@@ -37,7 +37,7 @@ def feeds(graph: Graph, count: int = 8, scale: float = 1.0) -> list[Feed]:
 
 def quantized(graph: Graph, dialect: Literal["x86", "arm"], data: list[Feed]) -> bytes:
     quantization = assign(graph, calibrate(graph, data, execute), scheme=f"ort-{dialect}")  # type: ignore[arg-type]
-    return lower(graph, precision="int8", dialect=dialect, quantization=quantization).files[MODEL]
+    return lower(graph, precision="int8", quantization=quantization).files[MODEL]
 
 
 def fused_ops(model: bytes, path: Path) -> Counter[str]:
