@@ -2,11 +2,12 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-pythons lint format types contracts docs docs-check wheel-check check bench train FORCE
+.PHONY: help setup demo test test-slow test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
 
 PY := .venv/bin/python
 STAMP := build/.installed
 PYTEST := $(PY) -m pytest -q --dist loadfile -n 2
+DIGITS := edge/models/digits
 PACKAGED := edge apps converters runtimes hardware_profiles
 
 help: ## this list
@@ -58,6 +59,10 @@ bench: $(STAMP) ## measure edgekit itself; writes benchmarks/results/*.json
 train: $(STAMP) ## train the shipped digit network again (PyTorch, an hour); DATA=folder of MNIST idx files
 	@$(PY) -m pip install --progress-bar off -e '.[dev,train]'
 	@$(PY) -m edgekit train digits $(if $(DATA),--data $(DATA))
+
+artifacts: $(STAMP) ## the shipped digit artifacts again, from the shipped network
+	@$(PY) -m edgekit convert $(DIGITS)/digits.onnx -t rpi --precision int8 --calibration $(DIGITS)/samples -o $(DIGITS)/artifacts --force
+	@$(PY) -m edgekit convert $(DIGITS)/digits.onnx -t cpu --precision fp32 -o $(DIGITS)/artifacts --force
 
 # The package is installed as links to these folders ([editable_wheel] in setup.cfg), so it is installed again when a file
 # comes or goes, when the settings change, when build/ (where the links are) is cleaned, and when the checkout is moved.
