@@ -56,9 +56,11 @@ def test_a_mistake_is_one_sentence_and_one_thing_to_try() -> None:
     assert done.stderr == "error: no device named 'pi55'\n  try: did you mean 'rpi5'?\n"
 
 
-def test_with_json_a_mistake_still_leaves_stdout_to_results() -> None:
+def test_with_json_a_mistake_is_an_object_too() -> None:
     done = _edgekit("devices", "pi55", "--json")
-    assert (done.returncode, done.stdout) == (1, "")
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"error": "no device named 'pi55'", "hint": "did you mean 'rpi5'?"}
+    assert done.stderr.startswith("error: no device named 'pi55'")
 
 
 def test_with_json_stdout_is_one_object() -> None:
