@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from configparser import ConfigParser
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,17 @@ def manifest_fields() -> str:
 
 def _schema(noun: type[Any], title: str) -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(noun)}
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(_dedented(schema), indent=2, ensure_ascii=False) + "\n"
+
+
+def _dedented(value: Any) -> Any:
+    """Descriptions without the indentation of docstrings, which Python keeps before 3.13 and drops since."""
+    if isinstance(value, dict):
+        return {
+            key: cleandoc(one) if key == "description" and isinstance(one, str) else _dedented(one)
+            for key, one in value.items()
+        }
+    return [_dedented(one) for one in value] if isinstance(value, list) else value
 
 
 def _settings() -> ConfigParser:

@@ -3,8 +3,8 @@
     python docs/generate.py [--check] [FILE...]
 
 Between `<!-- generated: NAME -->` and `<!-- end -->` stands what the function NAME in `blocks.py` returns. In a block fenced as
-```console every `$ edgekit ...` is run, and what stands under it is its standard output, or its error. Numbers with a
-decimal point are measurements: they are written anew, but a difference in them alone is not a difference.
+```console every `$ edgekit ...` is run, and what stands under it is its standard output, or its error. There, numbers with a
+decimal point are measurements: they are written anew with the rest, but a difference in them alone is no difference.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from blocks import BLOCKS, FILES
-from console import Sandbox, in_consoles
+from console import FENCE, Sandbox, in_consoles
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = re.compile(r"(<!-- generated: (?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -67,8 +67,8 @@ def _is_stale(path: Path, *, write: bool) -> bool:
 
 
 def comparable(text: str) -> str:
-    """The text without measured values, and without the spaces that align them."""
-    return re.sub(r"(?<=\S)[ ]{2,}|-{3,}", " ", MEASURED.sub("N ", text))
+    """The text, its console blocks without measured values and without the spaces that align them."""
+    return FENCE.sub(lambda match: re.sub(r"(?<=\S)[ ]{2,}", " ", MEASURED.sub("N ", match["body"])), text)
 
 
 if __name__ == "__main__":
