@@ -21,8 +21,10 @@ from edgekit.core.schema import TensorSpec
 
 LARGEST = 64.0
 """Beyond it, int8 weights of the reading layer would fade in turn."""
-APART = 4.0
+APART = 3.0
 """How far the median channel must lie below the largest: nearer ones are served as well by per-channel weights alone."""
+SATURATED = 8.0
+"""Below minus this a SiLU has nothing left to say (x * sigmoid(x) > -0.003), so a range may be cut there."""
 HOMOGENEOUS = frozenset({"Relu", "LeakyRelu"})
 
 
@@ -97,13 +99,21 @@ def _activation(graph: Graph, name: str) -> tuple[str, Node | None] | None:
 
 def _factors(calibration: Calibration, site: _Site) -> NDArray[np.float64] | None:
     """Powers of two that lift each channel towards the largest, or None where that gains too little."""
-    reach = calibration.histogram(site.result).channels
+    reach = _reach(calibration, site)
     if reach is None or reach.size < 2 or reach.max() <= 0:
         return None
     room = reach.max() / np.maximum(reach, reach.max() / LARGEST)
     if np.median(room) < APART:
         return None
     return np.asarray(2.0 ** np.floor(np.log2(room)))
+
+
+def _reach(calibration: Calibration, site: _Site) -> NDArray[np.float64] | None:
+    """How far each channel goes behind the activation; behind a SiLU at least as far as what it reads of the channel."""
+    after, before = (calibration.histogram(name).channels for name in (site.result, site.maker.output))
+    if after is None or before is None or site.gate is None:
+        return after
+    return np.asarray(np.maximum(after, np.minimum(before, SATURATED)))
 
 
 def _along_outputs(value: Array, factors: NDArray[np.float64]) -> Array:
