@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,6 +23,8 @@ Run = Callable[[Feed], Feed]
 
 FLOAT_TOLERANCE = 1e-4
 """fp32: largest error relative to the output's largest magnitude. Two correct float engines differ by 1e-6 to 1e-5."""
+ROUNDING_ALLOWANCE = 2.0
+"""A model that amplifies rounding may differ so many times as much as its own engine differs from itself unoptimised."""
 SQNR_FLOOR_DB: Mapping[str, float] = {"fp16": 30.0, "int8": 6.0, "mixed": 6.0}
 """Quantized: signal to quantization noise of the worst output. Below 6 dB the error is half the signal: not the same model."""
 GOLDEN_SAMPLES = 2
@@ -76,6 +79,13 @@ def parity(golden: Golden, run: Run, precision: Precision) -> Parity:
     return Parity(
         metric=metric, value=_rounded(scores[worst]), tolerance=tolerance, ok=ok, worst_output=worst, samples=len(pairs)
     )
+
+
+def judged(found: Parity, tolerance: float) -> Parity:
+    """The same measurement judged by another tolerance."""
+    relative = found.metric == "max_relative_error"
+    ok = found.value <= tolerance if relative else found.value >= tolerance
+    return msgspec.structs.replace(found, tolerance=tolerance, ok=ok)
 
 
 def ensure_parity(precision: str, found: Parity) -> None:

@@ -13,7 +13,7 @@ from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Accuracy, Artifact, Parity, Postprocess, Preprocess
 from edgekit.loading import open_artifact
-from edgekit.parity import Golden, Run, parity, read_golden
+from edgekit.parity import Golden, Run, judged, parity, read_golden
 from edgekit.runtimes.face import FaceSession
 from edgekit.runtimes.onnxruntime import execute
 from edgekit.tasks.datasets import open_dataset
@@ -62,7 +62,7 @@ def verify(
     reference = execute(against) if against is not None else None
     with open_artifact(artifact, runtime=runtime) as session:
         progress(Event(stage="parity"))
-        found = parity(_golden(artifact, reference), session.run, artifact.manifest.target.precision)
+        found = _parity(artifact, reference, session)
         measured = _accuracy(artifact, session, reference, labelled, max_drop, progress) if labelled is not None else None
         return Verdict(
             path=str(path),
@@ -109,6 +109,13 @@ def ensure_accuracy(measured: Accuracy) -> None:
         f"a drop of {100 * measured.drop:.2f} points, more than the {100 * measured.max_drop:.2f} allowed"
     )
     raise GateFailed(message, "--precision auto tries the next precision; more calibration data often helps")
+
+
+def _parity(artifact: Artifact, reference: Run | None, session: FaceSession) -> Parity:
+    """Parity now, judged by the tolerance that the conversion was held to."""
+    found = parity(_golden(artifact, reference), session.run, artifact.manifest.target.precision)
+    recorded = artifact.manifest.parity
+    return judged(found, recorded.tolerance) if recorded is not None and recorded.metric == found.metric else found
 
 
 def _golden(artifact: Artifact, reference: Run | None) -> Golden:

@@ -10,9 +10,9 @@ from pathlib import Path
 from edgekit import artifact as artifacts
 from edgekit.conversion.source import SourceModel
 from edgekit.core.progress import Event, Progress, staged
-from edgekit.core.schema import Accuracy, Manifest, Parity
+from edgekit.core.schema import Accuracy, Manifest, Parity, Precision
 from edgekit.loading import open_artifact
-from edgekit.parity import ensure_parity, parity
+from edgekit.parity import ROUNDING_ALLOWANCE, ensure_parity, judged, parity
 from edgekit.runtimes.face import FaceSession
 from edgekit.verify import accuracy, ensure_accuracy, score
 
@@ -39,12 +39,19 @@ def prove(
         staged = artifacts.write(Path(scratch) / "staged", manifest, files)
         with open_artifact(staged, runtime=manifest.runtimes[-1]) as session:
             progress(Event(stage=f"compare with {source.path.name}"))
-            found = parity(source.golden, session.run, manifest.target.precision)
+            found = _parity(source, session, manifest.target.precision)
             ensure_parity(manifest.target.precision, found)
             measured = _accuracy(source, manifest, session, labelled, max_drop, progress) if labelled else None
     if measured is not None:
         ensure_accuracy(measured)
     return Proof(parity=found, accuracy=measured)
+
+
+def _parity(source: SourceModel, session: FaceSession, precision: Precision) -> Parity:
+    found = parity(source.golden, session.run, precision)
+    if found.ok or precision != "fp32":
+        return found
+    return judged(found, max(found.tolerance, ROUNDING_ALLOWANCE * source.rounding))
 
 
 def _accuracy(

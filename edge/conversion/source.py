@@ -23,7 +23,7 @@ from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.parity import Golden, golden_of, synthetic_samples
+from edgekit.parity import Golden, golden_of, parity, synthetic_samples
 from edgekit.runtimes.onnxruntime import execute
 from edgekit.tasks.calibration import calibration_samples
 from edgekit.tasks.evaluate import Score
@@ -56,6 +56,11 @@ class SourceModel:
         """Samples with the model's own answers: calibration samples, or seeded ones when there are none."""
         samples = self.samples if self.samples is not None else synthetic_samples(self.graph.inputs, self.preprocess)
         return golden_of(self.run, samples)
+
+    @cached_property
+    def rounding(self) -> float:
+        """How far the model's own engine is from itself with its optimisations off: what the order of sums is worth."""
+        return parity(self.golden, execute(self.path, optimisation="none"), "fp32").value
 
     def score(self, labelled: Path, progress: Progress = silent) -> Score:
         """The model's own task metric on labelled data; measured once."""

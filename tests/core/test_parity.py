@@ -13,7 +13,17 @@ from hypothesis.extra import numpy as hnp
 
 from edgekit.core.errors import ArtifactError, GateFailed
 from edgekit.core.schema import Preprocess, TensorSpec
-from edgekit.parity import EXACT_DB, Golden, ensure_parity, golden_bytes, golden_of, parity, read_golden, synthetic_samples
+from edgekit.parity import (
+    EXACT_DB,
+    Golden,
+    ensure_parity,
+    golden_bytes,
+    golden_of,
+    judged,
+    parity,
+    read_golden,
+    synthetic_samples,
+)
 
 SPEC = TensorSpec(name="x", shape=(1, 3, 8, 8), dtype="float32")
 
@@ -126,3 +136,12 @@ def test_synthetic_integers_are_zeros_and_ones() -> None:
     values = synthetic_samples((TensorSpec(name="ids", shape=(1, 9), dtype="int64"),))[0]["ids"]
     assert values.dtype == np.int64
     assert set(values.ravel()) <= {0, 1}
+
+
+def test_the_same_measurement_can_be_judged_by_another_tolerance() -> None:
+    found = parity(golden(), lambda f: {"a": f["x"] * 2, "b": (f["x"] + 1) * 1.05}, "fp32")
+    assert not found.ok
+    assert judged(found, 0.1).ok
+    assert judged(found, 0.1).tolerance == 0.1
+    quantized = parity(golden(), lambda f: {"a": f["x"] * 2.02, "b": f["x"] + 1}, "int8")
+    assert not judged(quantized, 60.0).ok
