@@ -48,7 +48,7 @@ def rows_of(model: str, output: Path) -> Iterator[dict[str, Any]]:
 
 def converted(model: str, output: Path, *options: str) -> list[dict[str, Any]]:
     """What `edgekit convert --json` says of each target. Operators that an Edge TPU leaves to the CPU are accepted."""
-    arguments = (str(source(model)), "--target", TARGETS, *calibration(), "--allow-cpu-ops", *options, "-o", str(output))
+    arguments = (str(source(model)), "--target", TARGETS, *calibration(), *options, "-o", str(output))
     found = json.loads(edgekit("convert", *arguments, "--json").stdout)
     for failure in found["failed"]:
         raise SystemExit(f"{model} for {failure['target']}: {failure['error']}")

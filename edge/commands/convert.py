@@ -51,6 +51,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--allow-cpu-ops", action="store_true", help="accept ops that the Edge TPU leaves to the CPU")
     parser.add_argument("--licence", default="", help="licence of the model, recorded in the manifest")
     parser.add_argument("--force", action="store_true", help="replace an artifact that exists")
+    _configure_preprocessing(parser)
+
+
+def _configure_preprocessing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("preprocessing, recorded in the manifest: (pixel * scale - mean) / std")
     group.add_argument("--mean", type=numbers, help="one number or one per channel: 123.7,116.3,103.5")
     group.add_argument("--std", type=numbers, help="one number or one per channel")
