@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.commands._arguments import add_input_shape, numbers, percentage
 from edgekit.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,14 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-drop", metavar="N%", type=percentage, help="largest accepted loss of accuracy, in points (1%% = 0.01)"
     )
-    parser.add_argument(
-        "--input-shape",
-        metavar="NAME=1x3xHxW",
-        action="append",
-        default=[],
-        type=named_shape,
-        help="static shape of a dynamic input",
-    )
+    add_input_shape(parser)
     parser.add_argument("--allow-cpu-ops", action="store_true", help="accept ops that the Edge TPU leaves to the CPU")
     parser.add_argument("--licence", default="", help="licence of the model, recorded in the manifest")
     parser.add_argument("--force", action="store_true", help="replace an artifact that exists")
@@ -111,34 +105,6 @@ def known(word: str, words: tuple[str, ...], option: str) -> Any:
             f"{option} {word!r} is not one of {', '.join(words)}", did_you_mean(word, words, f"{option} {words[0]}")
         )
     return word
-
-
-def percentage(text: str) -> float:
-    """`1%` and `0.01` are the same share."""
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share such as 1% or 0.01") from None
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not between 0% and 100%")
-    return value
-
-
-def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """`images=1x3x416x416` -> ("images", (1, 3, 416, 416))."""
-    name, equals, shape = text.rpartition("=")
-    sizes = shape.replace(",", "x").split("x")
-    if not equals or not name or not all(size.isdecimal() and int(size) > 0 for size in sizes):
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME=1x3x416x416")
-    return name, tuple(int(size) for size in sizes)
-
-
-def numbers(text: str) -> tuple[float, ...]:
-    """`1,2,3` -> (1.0, 2.0, 3.0)."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number, or numbers with commas") from None
 
 
 def as_json(batch: Batch) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.commands.convert import named_shape
+from edgekit.commands._arguments import add_input_shape
 
 if TYPE_CHECKING:
     from edgekit.core.schema import TensorSpec
@@ -20,14 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options, as CLI.md promises them."""
     parser.add_argument("path", metavar="FILE|ARTIFACT", type=Path, help="an .onnx or .tflite file, or an artifact folder")
     parser.add_argument("--target", "-t", metavar="T", help="judge the model for this board (coral: what maps, what does not)")
-    parser.add_argument(
-        "--input-shape",
-        metavar="NAME=1x3xHxW",
-        action="append",
-        default=[],
-        type=named_shape,
-        help="static shape of a dynamic input",
-    )
+    add_input_shape(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.commands.convert import percentage
+from edgekit.commands._arguments import percentage
 
 if TYPE_CHECKING:
     from edgekit.verify import Verdict

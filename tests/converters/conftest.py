@@ -1,4 +1,4 @@
-"""Small graphs, data and an executor for the quantization tests."""
+"""Small graphs, made in the test that needs them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from hypothesis import settings
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model
-
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")  # a busy machine is no failure
 
 Nodes = Sequence[tuple[str, Sequence[str], Sequence[str], Mapping[str, Any]]]
 Build = Callable[..., Graph]
