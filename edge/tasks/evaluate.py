@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -23,6 +23,7 @@ from edgekit.tasks.samples import Dataset, Sample
 
 Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[Arrays], Arrays]
+Answer = tuple[Sample, Arrays, Placement]
 
 SCORE_FLOOR = 0.01
 STAGE = "evaluate"
@@ -54,9 +55,20 @@ def evaluate(
         )
     ids = match_labels(dataset.labels, postprocess.labels)
     notes = dataset.notes + _left_out(dataset.labels, ids)
-    if postprocess.task == "classification":
-        return _top1(run, dataset, preprocess, postprocess, ids, notes, progress)
-    return _ap50(run, dataset, preprocess, postprocess, ids, notes, progress)
+    exam = _Exam(dataset=dataset, preprocess=preprocess, postprocess=postprocess, ids=ids, notes=notes)
+    answers = _answers(run, dataset, preprocess, progress)
+    return _top1(exam, answers) if postprocess.task == "classification" else _ap50(exam, answers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exam:
+    """What is asked and how it is marked; `ids` has the model's class for each label of the data, or None."""
+
+    dataset: Dataset
+    preprocess: Preprocess
+    postprocess: Postprocess
+    ids: Sequence[int | None]
+    notes: tuple[str, ...]
 
 
 def match_labels(data: Sequence[str], model: Sequence[str]) -> tuple[int | None, ...]:
@@ -97,58 +109,37 @@ def _left_out(labels: Sequence[str], ids: Sequence[int | None]) -> tuple[str, ..
     return (f"left out: {len(unknown)} classes that the model does not know ({_few(unknown)})",) if unknown else ()
 
 
-def _top1(
-    run: Run,
-    dataset: Dataset,
-    preprocess: Preprocess,
-    postprocess: Postprocess,
-    ids: Sequence[int | None],
-    notes: tuple[str, ...],
-    progress: Progress,
-) -> Score:
+def _top1(exam: _Exam, answers: Iterable[Answer]) -> Score:
     predicted, truth = [], []
-    for sample, outputs, _ in _answers(run, dataset, preprocess, progress):
-        wanted = ids[sample.class_ids[0]]
+    for sample, outputs, _ in answers:
+        wanted = exam.ids[sample.class_ids[0]]
         if wanted is not None:
-            predicted.append(int(classify(outputs, postprocess, preprocess).argmax()))
+            predicted.append(int(classify(outputs, exam.postprocess, exam.preprocess).argmax()))
             truth.append(wanted)
     hits = {label: [p == t for p, t in zip(predicted, truth, strict=True) if t == label] for label in sorted(set(truth))}
     return Score(
         metric="top1",
         value=top1(predicted, truth),
         samples=len(truth),
-        by_label={postprocess.labels[label]: float(np.mean(right)) for label, right in hits.items()},
-        notes=notes,
+        by_label={exam.postprocess.labels[label]: float(np.mean(right)) for label, right in hits.items()},
+        notes=exam.notes,
     )
 
 
-def _ap50(
-    run: Run,
-    dataset: Dataset,
-    preprocess: Preprocess,
-    postprocess: Postprocess,
-    ids: Sequence[int | None],
-    notes: tuple[str, ...],
-    progress: Progress,
-) -> Score:
-    parameters = {**postprocess.parameters, EVERY_CLASS: 1.0}
-    sensitive = msgspec.structs.replace(postprocess, score_threshold=SCORE_FLOOR, parameters=parameters)
-    answers = _answers(run, dataset, preprocess, progress)
-    precision = average_precision50(
-        _judged(sample, outputs, sensitive, preprocess, placement, ids) for sample, outputs, placement in answers
-    )
+def _ap50(exam: _Exam, answers: Iterable[Answer]) -> Score:
+    parameters = {**exam.postprocess.parameters, EVERY_CLASS: 1.0}
+    sensitive = msgspec.structs.replace(exam.postprocess, score_threshold=SCORE_FLOOR, parameters=parameters)
+    precision = average_precision50(_judged(replace(exam, postprocess=sensitive), *answer) for answer in answers)
     return Score(
         metric="ap50",
         value=precision.mean,
-        samples=len(dataset),
-        by_label={postprocess.labels[class_id]: value for class_id, value in precision.by_class.items()},
-        notes=notes,
+        samples=len(exam.dataset),
+        by_label={exam.postprocess.labels[class_id]: value for class_id, value in precision.by_class.items()},
+        notes=exam.notes,
     )
 
 
-def _answers(
-    run: Run, dataset: Dataset, preprocess: Preprocess, progress: Progress
-) -> Iterator[tuple[Sample, Arrays, Placement]]:
+def _answers(run: Run, dataset: Dataset, preprocess: Preprocess, progress: Progress) -> Iterator[Answer]:
     total = len(dataset)
     progress(Event(stage=STAGE, total=total))
     for done, sample in enumerate(dataset, start=1):
@@ -157,25 +148,18 @@ def _answers(
         progress(Event(stage=STAGE, done=done, total=total))
 
 
-def _judged(
-    sample: Sample,
-    outputs: Arrays,
-    postprocess: Postprocess,
-    preprocess: Preprocess,
-    placement: Placement,
-    ids: Sequence[int | None],
-) -> Judged:
+def _judged(exam: _Exam, sample: Sample, outputs: Arrays, placement: Placement) -> Judged:
     """The detections beside the true boxes of classes the model knows, both with the model's class ids."""
     if sample.boxes is None or sample.crowd is None:
         raise InputError(f"sample {sample.name!r} has no boxes", "detection needs labelled boxes")
-    found = detect(outputs, postprocess, preprocess, placement)
-    known = _known(sample.class_ids, ids)
+    found = detect(outputs, exam.postprocess, exam.preprocess, placement)
+    known = _known(sample.class_ids, exam.ids)
     return Judged(
         boxes=found.boxes,
         scores=found.scores,
         class_ids=found.class_ids,
         true_boxes=sample.boxes[known],
-        true_class_ids=np.array([ids[index] for index in sample.class_ids[known]], dtype=np.int64),
+        true_class_ids=np.array([exam.ids[index] for index in sample.class_ids[known]], dtype=np.int64),
         true_crowd=sample.crowd[known],
     )
 
