@@ -34,6 +34,11 @@ def _answered(command: str, shown: str, output_of: Callable[[str], str | None]) 
     return f"$ {command}\n" + (shown if output is None else output)
 
 
+def is_artifact(path: Path) -> bool:
+    """Whether a reader who followed the README has converted something into the checkout."""
+    return (path / "manifest.json").is_file()
+
+
 class Sandbox:
     """A temporary folder with links to what the checkout holds. Commands of one document run in it one after the other."""
 
@@ -43,7 +48,7 @@ class Sandbox:
 
     def __enter__(self) -> Sandbox:
         for path in self._root.iterdir():
-            if path.name not in LEFT_OUT:
+            if path.name not in LEFT_OUT and not is_artifact(path):
                 (Path(self._temporary.name) / path.name).symlink_to(path)
         return self
 

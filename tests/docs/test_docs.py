@@ -124,3 +124,17 @@ def test_the_changelog_fragments_are_named_by_kind() -> None:
     kinds = ("added-", "changed-", "fixed-", "removed-")
     wrong = [path.name for path in (ROOT / "changelog").iterdir() if not path.name.startswith(kinds) or path.suffix != ".md"]
     assert wrong == []
+
+
+def test_a_reader_who_followed_the_readme_may_still_run_the_checks(tmp_path: Path) -> None:
+    """What they converted into their checkout is not there when the documents' commands are run again."""
+    (tmp_path / "digits.rpi5.int8").mkdir()
+    (tmp_path / "digits.rpi5.int8" / "manifest.json").write_text("{}")
+    (tmp_path / "edge").mkdir()
+    script = (
+        f"import sys; sys.path.insert(0, {str(ROOT / 'docs')!r}); import console, pathlib\n"
+        f"with console.Sandbox(pathlib.Path({str(tmp_path)!r})) as box:\n"
+        "    print(sorted(path.name for path in pathlib.Path(box._temporary.name).iterdir()))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['edge']"
