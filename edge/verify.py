@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from edgekit import artifact as artifacts
-from edgekit.core.errors import ArtifactError, GateFailed, UsageError
+from edgekit.core.errors import ArtifactError, GateFailed, InputError, UsageError
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Accuracy, Artifact, Parity
 from edgekit.loading import open_artifact
 from edgekit.parity import Golden, Run, judged, parity, read_golden
 from edgekit.runtimes.face import FaceSession
+from edgekit.signing.minisign import PublicKey
+from edgekit.signing.sign import Signed, ensure_signed
 from edgekit.tasks.datasets import Dataset, open_dataset
 from edgekit.tasks.evaluate import Examinee, Score, evaluate, labelled_by
 
 
+class SignatureCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether a trusted key vouches for the artifact; if so, `signed` says which key and release, else `reason` why not."""
+
+    ok: bool
+    signed: Signed | None = None
+    reason: str = ""
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What was checked, in the words of the command line's JSON contract. `signature` is None: no artifact is signed yet."""
+    """What was checked, in the words of the command line's JSON contract. `signature` is None when no key was given to check it."""
 
     path: str
     hash_ok: bool
-    signature: None
+    signature: SignatureCheck | None
     parity: Parity | None
     accuracy: Accuracy | None
     runtime: str
@@ -33,7 +44,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ok(self) -> bool:
         """Whether every check that was made holds."""
-        return self.hash_ok and all(check is None or check.ok for check in (self.parity, self.accuracy))
+        return self.hash_ok and all(check is None or check.ok for check in (self.signature, self.parity, self.accuracy))
 
 
 def verify(
@@ -43,11 +54,13 @@ def verify(
     labelled: Path | None = None,
     max_drop: float | None = None,
     runtime: str = "auto",
+    keys: Sequence[PublicKey] = (),
     progress: Progress = silent,
 ) -> Verdict:
-    """Check hashes, then parity on the recorded samples (or on `against`, the source model), then accuracy on `labelled`.
+    """Check hashes, then the signature when there are `keys` to trust, then parity on the recorded samples (or on `against`, the
+    source model), then accuracy on `labelled`.
 
-    A payload that does not have its hash ends the check: nothing of it is loaded. Raises `EdgekitError`s for what cannot be
+    A payload that does not have its hash, or that none of `keys` vouches for, ends the check: nothing of it is loaded. Raises `EdgekitError`s for what cannot be
     checked at all (no artifact, no runtime, damaged samples).
     """
     try:
@@ -58,6 +71,9 @@ def verify(
         return Verdict(
             path=str(path), hash_ok=False, signature=None, parity=None, accuracy=None, runtime="", notes=(damage.message,)
         )
+    signature = _signature(artifact, keys) if keys else None
+    if signature is not None and not signature.ok:
+        return Verdict(path=str(path), hash_ok=True, signature=signature, parity=None, accuracy=None, runtime="")
     if max_drop is not None and labelled is None:
         raise UsageError("a largest drop was given, but no data to measure it on", "add --evaluate DATA")
     reference = _reference(against) if against is not None else None
@@ -68,12 +84,19 @@ def verify(
         return Verdict(
             path=str(path),
             hash_ok=True,
-            signature=None,
+            signature=signature,
             parity=found,
             accuracy=measured,
             runtime=session.runtime,
             notes=_notes(artifact, against, session.runtime),
         )
+
+
+def _signature(artifact: Artifact, keys: Sequence[PublicKey]) -> SignatureCheck:
+    try:
+        return SignatureCheck(ok=True, signed=ensure_signed(artifact, keys))
+    except (GateFailed, InputError) as refusal:
+        return SignatureCheck(ok=False, reason=refusal.message)
 
 
 def _reference(model: Path) -> Run:

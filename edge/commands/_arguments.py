@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -81,3 +83,34 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, or numbers with commas") from None
+
+
+def add_password(parser: argparse._ActionsContainer) -> None:
+    """`--password-file FILE`, for those who cannot type."""
+    text = "first line of this file is the password (default: asked for)"
+    parser.add_argument("--password-file", metavar="FILE", type=Path, help=text)
+
+
+def password_of(args: argparse.Namespace, prompt: str, *, twice: bool = False) -> str:
+    """The password in `--password-file`, or what the person types. Raises `UsageError` where nobody can be asked."""
+    from getpass import getpass
+
+    from edgekit.core.errors import InputError, NotFound, UsageError
+
+    if args.password_file is not None:
+        if not args.password_file.is_file():
+            raise NotFound(f"no password file at {str(args.password_file)!r}")
+        typed = args.password_file.read_text(encoding="utf-8").splitlines()[:1]
+        if not typed or not typed[0]:
+            raise InputError(f"{str(args.password_file)!r} holds no password in its first line")
+        return str(typed[0])
+    if not sys.stdin.isatty():
+        raise UsageError(
+            "a password is needed and there is no terminal to ask on", "--password-file FILE, or --no-password for a new key"
+        )
+    password = getpass(prompt)
+    if not password or (twice and getpass("The same again: ") != password):
+        raise InputError(
+            "the passwords differ" if password else "an empty password hides nothing", "--no-password leaves it out"
+        )
+    return password

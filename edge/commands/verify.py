@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgekit.commands._arguments import percentage
 
 if TYPE_CHECKING:
-    from edgekit.verify import Verdict
+    from edgekit.verify import SignatureCheck, Verdict
 
 HELP = "check an artifact's hashes, its parity with the source model, and its accuracy"
 
@@ -23,7 +23,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--evaluate", metavar="DATA", type=Path, help="data to judge on: pictures, COCO JSON, idx, CSV, .npz")
     parser.add_argument("--max-drop", metavar="N%", type=percentage, help="largest accepted loss of accuracy, in points")
     parser.add_argument("--runtime", default="auto", help="runtime to check in (default: the artifact's first that works here)")
-    parser.add_argument("--key", metavar="PUB", type=Path, help="public key the artifact must be signed with")
+    parser.add_argument(
+        "--key",
+        metavar="PUB",
+        type=Path,
+        action="append",
+        default=[],
+        help="a public key, or a folder of them: one of these must have signed the artifact",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,16 +39,16 @@ def run(args: argparse.Namespace) -> int:
 
     from edgekit.console import emit, note, progress_on_stderr
     from edgekit.core.errors import GateFailed
+    from edgekit.signing.sign import public_keys
     from edgekit.verify import verify
 
-    if args.key is not None:
-        raise GateFailed(f"{str(args.artifact)!r} is not signed, so {str(args.key)!r} cannot vouch for it", "leave out --key")
     verdict = verify(
         args.artifact,
         against=args.against,
         labelled=args.evaluate,
         max_drop=args.max_drop,
         runtime=args.runtime,
+        keys=public_keys(args.key) if args.key else (),
         progress=progress_on_stderr(),
     )
     emit(args, msgspec.to_builtins(verdict), as_text(verdict))
@@ -53,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
 def as_text(verdict: Verdict) -> str:
     """One line per check."""
     lines = [f"hashes    {'ok' if verdict.hash_ok else 'DAMAGED'}"]
+    if verdict.signature is not None:
+        lines.append(f"signature {_vouched(verdict.signature)}")
     if verdict.parity is not None:
         p = verdict.parity
         lines.append(
@@ -65,3 +74,9 @@ def as_text(verdict: Verdict) -> str:
         )
     lines += [f"note: {text}" for text in verdict.notes]
     return "\n".join(lines)
+
+
+def _vouched(check: SignatureCheck) -> str:
+    if check.signed is None:
+        return f"REFUSED  {check.reason}"
+    return f"ok  key {check.signed.key_id}, release {check.signed.release} of {check.signed.name}"

@@ -29,6 +29,7 @@ EXTRAS = {
     "matplotlib": "train",
     "tensorrt": "",
     "joblib": "sweep",
+    "cryptography": "sign",
 }
 
 
