@@ -30,6 +30,7 @@ EXTRAS = {
     "litert": "running artifacts in LiteRT",
     "convert": "converting; this needs neither TensorFlow nor PyTorch",
     "sweep": "many models, targets and precisions at once (joblib)",
+    "sign": "signing artifacts and checking who signed them (cryptography)",
     "sklearn": "fitted scikit-learn models as sources (skl2onnx)",
     "torch": "PyTorch programs as sources (.pt2, TorchScript)",
     "keras": "Keras and TensorFlow models as sources (.keras, .h5, SavedModel)",
