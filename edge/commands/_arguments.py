@@ -95,15 +95,10 @@ def password_of(args: argparse.Namespace, prompt: str, *, twice: bool = False) -
     """The password in `--password-file`, or what the person types. Raises `UsageError` where nobody can be asked."""
     from getpass import getpass
 
-    from edgekit.core.errors import InputError, NotFound, UsageError
+    from edgekit.core.errors import InputError, UsageError
 
     if args.password_file is not None:
-        if not args.password_file.is_file():
-            raise NotFound(f"no password file at {str(args.password_file)!r}")
-        typed = args.password_file.read_text(encoding="utf-8").splitlines()[:1]
-        if not typed or not typed[0]:
-            raise InputError(f"{str(args.password_file)!r} holds no password in its first line")
-        return str(typed[0])
+        return password_in(args.password_file)
     if not sys.stdin.isatty():
         raise UsageError(
             "a password is needed and there is no terminal to ask on", "--password-file FILE, or --no-password for a new key"
@@ -114,3 +109,15 @@ def password_of(args: argparse.Namespace, prompt: str, *, twice: bool = False) -
             "the passwords differ" if password else "an empty password hides nothing", "--no-password leaves it out"
         )
     return password
+
+
+def password_in(file: Path) -> str:
+    """The first line of a password file. Raises `NotFound` and `InputError`."""
+    from edgekit.core.errors import InputError, NotFound
+
+    if not file.is_file():
+        raise NotFound(f"no password file at {str(file)!r}")
+    typed = file.read_text(encoding="utf-8").splitlines()[:1]
+    if not typed or not typed[0]:
+        raise InputError(f"{str(file)!r} holds no password in its first line")
+    return typed[0]

@@ -30,6 +30,7 @@ EXTRAS = {
     "tensorrt": "",
     "joblib": "sweep",
     "cryptography": "sign",
+    "zstandard": "flash",
 }
 
 
