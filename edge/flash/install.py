@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.artifact import read
-from edgekit.core.errors import InputError, NotFound
 from edgekit.core.schema import Artifact
+from edgekit.flash import wheelhouse as wheelhouses
 
 FOLDER = "edgekit"
 """Of the boot partition: everything of ours lies in it."""
@@ -34,14 +34,9 @@ class Install:
         return sum(path.stat().st_size for path in files) + (1 << 20)
 
 
-def install_of(app: str, artifact: Path, wheelhouse: Path, arguments: Sequence[str] = ()) -> Install:
-    """The parts, looked at. Raises `NotFound` for a folder without wheels, `InputError` for one without edgekit's or pip's."""
-    wheels = tuple(sorted(wheelhouse.glob("*.whl"))) if wheelhouse.is_dir() else ()
-    if not wheels:
-        raise NotFound(f"no wheels in {str(wheelhouse)!r}", "edgekit wheelhouse --target BOARD -o DIR")
-    for needed in ("edgekit", "pip"):
-        if not any(wheel.name.startswith(f"{needed}-") for wheel in wheels):
-            raise InputError(f"the wheels in {str(wheelhouse)!r} lack {needed}", "edgekit wheelhouse --target BOARD -o DIR")
+def install_of(app: str, artifact: Path, folder: Path, arguments: Sequence[str] = ()) -> Install:
+    """The parts, their hashes checked. Raises what `wheelhouse.read` and `artifact.read` do."""
+    wheels = tuple(folder / wheel.name for wheel in wheelhouses.read(folder).wheels)
     return Install(app=app, artifact=read(artifact), wheels=wheels, arguments=tuple(arguments))
 
 

@@ -14,12 +14,14 @@ import sys
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 from cards import BOOT_FILES, card_image
 
 from edgekit.cli import main
 from edgekit.core import profiles
 from edgekit.core.errors import DeviceError, InputError
+from edgekit.core.files import sha256_file
 from edgekit.core.progress import silent
 from edgekit.flash import fat
 from edgekit.flash.flash import Plan, appended, checked, customise, flash, steps
@@ -28,6 +30,7 @@ from edgekit.flash.install import install_of
 from edgekit.flash.partitions import boot_partition
 from edgekit.flash.settings import Settings, wifi
 from edgekit.flash.target import Medium, new_file
+from edgekit.flash.wheelhouse import MANIFEST, Wheel, Wheelhouse
 from edgekit.flash.write import HEAD_BYTES, Expected, write
 from edgekit.models import digits
 
@@ -194,7 +197,18 @@ def wheelhouse(folder: Path) -> Path:
     made.mkdir()
     (made / "edgekit-0.1.0-py3-none-any.whl").write_bytes(b"edgekit's wheel")
     (made / "pip-26.0-py3-none-any.whl").write_bytes(b"pip's wheel")
+    _describe(made)
     return made
+
+
+def _describe(folder: Path) -> None:
+    """Write the wheelhouse's manifest for the wheels that are there."""
+    files = sorted(folder.glob("*.whl"))
+    wheels = tuple(Wheel(name=one.name, sha256=sha256_file(one), bytes=one.stat().st_size) for one in files)
+    described = Wheelhouse(
+        device="rpi5", system="trixie", python="3.13", machine="aarch64", requirements=("edgekit",), wheels=wheels
+    )
+    (folder / MANIFEST).write_bytes(msgspec.json.encode(described))
 
 
 @needs_mtools
@@ -232,6 +246,7 @@ def test_an_image_for_another_board_is_refused_by_its_device_tree(image: Path, t
 def test_an_app_that_does_not_fit_is_said_with_both_numbers(image: Path, tmp_path: Path) -> None:
     folder = wheelhouse(tmp_path)
     (folder / "onnxruntime-1-cp311-none-any.whl").write_bytes(os.urandom(40 << 20))
+    _describe(folder)
     plan = Plan(
         image=look_at(image),
         output=tmp_path / "card.img",
