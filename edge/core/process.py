@@ -7,20 +7,22 @@ import shlex
 import shutil
 import signal
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from edgekit.core.errors import EdgekitError, MissingDependency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a program said before it ended with exit status 0."""
+    """What a program said before it ended; `status` is its exit status, 0 unless others were allowed."""
 
     stdout: str
     stderr: str
+    status: int = 0
 
 
 def which(program: str) -> Path | None:
@@ -29,14 +31,22 @@ def which(program: str) -> Path | None:
     return Path(found) if found else None
 
 
-def run(argv: Sequence[str], *, timeout_s: float, cwd: Path | None = None, stdin: str | None = None) -> Finished:
-    """Run `argv` to its end, with `stdin` as its whole input (nothing when not given).
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+    stdin_file: tuple[Path, int] | None = None,
+    exits: Sequence[int] = (0,),
+) -> Finished:
+    """Run `argv` to its end, with `stdin` as its whole input, or a file from an offset on (nothing when neither is given).
 
-    Raises `MissingDependency` when the program is absent, `EdgekitError` when it cannot be started, fails or overruns. A program
+    Ending with one of `exits` is no failure. Raises `MissingDependency` when the program is absent, `EdgekitError` when it cannot be started, fails or overruns. A program
     that overruns, or that this process is interrupted in, is ended together with whatever it started.
     """
     line = shlex.join(argv)
-    with _started(argv, cwd, stdin is not None) as program:
+    with _input(stdin, stdin_file) as given, _started(argv, cwd, given) as program:
         try:
             stdout, stderr = program.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired as exc:
@@ -45,17 +55,27 @@ def run(argv: Sequence[str], *, timeout_s: float, cwd: Path | None = None, stdin
         except BaseException:
             _end(program)
             raise
-    if program.returncode != 0:
+    if program.returncode not in exits:
         last = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()[-1]
         raise EdgekitError(f"{argv[0]} {ending(program.returncode)}: {last}", f"run it by hand: {line}")
-    return Finished(stdout=stdout, stderr=stderr)
+    return Finished(stdout=stdout, stderr=stderr, status=program.returncode)
 
 
-def _started(argv: Sequence[str], cwd: Path | None, has_input: bool) -> subprocess.Popen[str]:
+@contextmanager
+def _input(stdin: str | None, file: tuple[Path, int] | None) -> Iterator[int | IO[bytes]]:
+    """What the program reads from. A file is its own: this process copies nothing of it."""
+    if file is None:
+        yield subprocess.DEVNULL if stdin is None else subprocess.PIPE
+        return
+    with file[0].open("rb", buffering=0) as source:
+        source.seek(file[1])
+        yield source
+
+
+def _started(argv: Sequence[str], cwd: Path | None, stdin: int | IO[bytes]) -> subprocess.Popen[str]:
     """The program, running in a session of its own, so that it can be ended with its children."""
     if cwd is not None and not cwd.is_dir():
         raise EdgekitError(f"{argv[0]} cannot run in {str(cwd)!r}: there is no such folder")
-    stdin = subprocess.PIPE if has_input else subprocess.DEVNULL
     try:
         return subprocess.Popen(
             argv,

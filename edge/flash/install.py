@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.artifact import read
 from edgekit.core.schema import Artifact
+from edgekit.deploy.layout import ROOT, encoded, name_of
+from edgekit.deploy.nouns import Release
+from edgekit.deploy.service import UNIT
+from edgekit.deploy.units import units
 from edgekit.flash import wheelhouse as wheelhouses
 
 FOLDER = "edgekit"
 """Of the boot partition: everything of ours lies in it."""
 SCRIPT = f"{FOLDER}/install.sh"
-HOME = "/opt/edgekit"
-SERVICE = "edgekit-app.service"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,92 +47,60 @@ def files(install: Install) -> dict[str, Path | bytes]:
     copied: dict[str, Path | bytes] = {f"{FOLDER}/wheels/{wheel.name}": wheel for wheel in install.wheels}
     for file in artifact.path.iterdir():
         if file.is_file() and not file.is_symlink():
-            copied[f"{FOLDER}/artifact/{file.name}"] = file
+            copied[f"{FOLDER}/release/artifact/{file.name}"] = file
+    copied[f"{FOLDER}/release/release.json"] = encoded(release_of(install))
+    copied |= {f"{FOLDER}/units/{name}": text.encode() for name, text in units().items()}
     copied[SCRIPT] = script(install).encode()
-    copied[f"{FOLDER}/{SERVICE}"] = service(install.app, install.arguments).encode()
     return copied
+
+
+def release_of(install: Install) -> Release:
+    """The release that the board begins with: the same thing that `edgekit deploy` would make."""
+    return Release(app=install.app, artifact=install.artifact.sha256, arguments=install.arguments)
 
 
 def script(install: Install) -> str:
     """The POSIX script that installs everything; it may run any number of times, and after a power cut begins again."""
-    release = f"{HOME}/releases/{install.artifact.sha256[:16]}"
+    name = name_of(release_of(install))
     return f"""#!/bin/sh
-# Installs edgekit from this folder, without a network. Run as root: {SCRIPT} FOLDER_OF_THIS_SCRIPT
+# Installs edgekit from this folder, without a network. Run as root: {SCRIPT} [FOLDER_OF_THIS_SCRIPT]
 set -eu
 here="${{1:-$(dirname "$0")}}"
-home={HOME}
-release={shlex.quote(release)}
-id edgekit >/dev/null 2>&1 || useradd --system --home-dir "$home" --shell /usr/sbin/nologin --groups video,render,dialout,plugdev edgekit 2>/dev/null || useradd --system --home-dir "$home" --shell /usr/sbin/nologin edgekit
-mkdir -p "$home/releases" "$home/state"
-chown edgekit: "$home/state"
+home={ROOT}
+release="$home/releases/{name}"
+half="$home/releases/.{name}.partial"
+if ! id edgekit >/dev/null 2>&1; then
+    useradd --system --home-dir /var/lib/edgekit --shell /usr/sbin/nologin edgekit
+fi
+for group in video render dialout plugdev gpio; do
+    if getent group "$group" >/dev/null; then usermod --append --groups "$group" edgekit; fi
+done
+mkdir -p "$home/releases"
 if [ ! -e "$home/venv/.done" ]; then
     rm -rf "$home/venv"
     python3 -m venv --without-pip --system-site-packages "$home/venv"
-    PYTHONPATH=$(echo "$here"/wheels/pip-*.whl) "$home/venv/bin/python" -m pip install --no-index \\
-        --find-links "$here/wheels" "$here"/wheels/*.whl
+    PYTHONPATH=$(echo "$here"/wheels/pip-*.whl) "$home/venv/bin/python" -m pip install --no-index "$here"/wheels/*.whl
     "$home/venv/bin/python" -c 'import edgekit'
     sync
     touch "$home/venv/.done"
 fi
-if [ ! -e "$release" ]; then
-    rm -rf "$release.new"
-    cp -r "$here/artifact" "$release.new"
-    "$home/venv/bin/edgekit" verify "$release.new"
+if [ ! -e "$release/release.json" ]; then
+    rm -rf "$release" "$half"
+    cp -r "$here/release" "$half"
+    "$home/venv/bin/edgekit" verify "$half/artifact"
     sync
-    mv -T "$release.new" "$release"
+    mv -T "$half" "$release"
 fi
-ln -sfn "$release" "$home/current.new"
-mv -T "$home/current.new" "$home/current"
-cp "$here/{SERVICE}" /etc/systemd/system/{SERVICE}
+if [ ! -e "$home/current" ]; then
+    ln -sfn "$release" "$home/.current.new"
+    mv -T "$home/.current.new" "$home/current"
+fi
+for unit in {" ".join(units())}; do
+    cp "$here/units/$unit" "/etc/systemd/system/$unit"
+done
 systemctl daemon-reload
-systemctl enable {SERVICE}
-systemctl start --no-block {SERVICE} || true
+systemctl enable {" ".join(units())}
+systemctl start --no-block {UNIT}
 sync
 echo "edgekit: {install.app} is installed and starts with the board"
 """
-
-
-def service(app: str, arguments: Sequence[str] = ()) -> str:
-    """The systemd unit of an app: started with the board, kept alive, kept from everything it has no business with."""
-    command = [f"{HOME}/venv/bin/edgekit", "run", app, "--artifact", f"{HOME}/current", *arguments]
-    return f"""[Unit]
-Description=edgekit {app}
-After=network.target time-sync.target
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart={" ".join(_unit_word(word) for word in command)}
-User=edgekit
-StateDirectory=edgekit
-Environment=HOME=/var/lib/edgekit PYTHONUNBUFFERED=1
-WorkingDirectory=/var/lib/edgekit
-Restart=always
-RestartSec=2
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-CapabilityBoundingSet=
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=multi-user.target
-"""
-
-
-def _unit_word(word: str) -> str:
-    """A word of an ExecStart line: systemd's own quoting, its `%` and `$` doubled (systemd.service(5), "Command lines")."""
-    doubled = word.replace("%", "%%").replace("$", "$$")
-    plain = doubled and all(sign.isalnum() or sign in "@%$+=:,./-_" for sign in doubled)
-    escaped = doubled.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return doubled if plain else f'"{escaped}"'

@@ -171,7 +171,9 @@ def test_settings_and_app_are_in_the_boot_partition_and_the_rest_is_untouched(
     done = flash(plan)
     card = tmp_path / "card.img"
     boot = boot_partition(card)
-    assert {"edgekit/install.sh", "edgekit/edgekit-app.service", "edgekit/artifact/manifest.json"} <= set(done.added)
+    assert {"edgekit/install.sh", "edgekit/units/edgekit-app.service", "edgekit/release/artifact/manifest.json"} <= set(
+        done.added
+    )
     wheel = fat.read_file(card, boot, "edgekit/wheels/edgekit-0.1.0-py3-none-any.whl")
     assert wheel == b"edgekit's wheel"
     assert fat.read_file(card, boot, "config.txt") == BOOT_FILES["config.txt"]

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from edgekit.core.errors import InputError, NotFound, Unsupported
 from edgekit.flash import firstboot
-from edgekit.flash.install import service
 from edgekit.flash.settings import Settings, Wifi, checked, password_hash, wifi
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDLq2Xm1n1o3o0b0y0a6b0d0c0e0f0g0h0i0j0k0l0m0 ada@desk"
@@ -203,22 +202,3 @@ def test_a_step_that_fails_is_logged_and_the_others_are_done(tmp_path: Path) -> 
     assert "ok      install the app" in log and (tmp_path / "installed").exists()
     assert not (boot / "firstrun.sh").exists()
     assert (boot / "cmdline.txt").read_text() == "root=1 rootwait\n"
-
-
-# The service
-
-
-def test_the_service_is_hardened_and_quotes_its_arguments() -> None:
-    text = service("camera", ("--source", "rtsp://cam/1?a=%20 b", '--title="x" $HOME'))
-    line = next(line for line in text.splitlines() if line.startswith("ExecStart="))
-    assert '"rtsp://cam/1?a=%%20 b"' in line and '$$HOME"' in line
-    for wanted in ("NoNewPrivileges=yes", "ProtectSystem=strict", "Restart=always", "User=edgekit", "CapabilityBoundingSet="):
-        assert wanted in text
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
-def test_systemd_finds_nothing_wrong_with_the_service(tmp_path: Path) -> None:
-    unit = tmp_path / "edgekit-app.service"
-    unit.write_text(service("camera").replace("/opt/edgekit/venv/bin/edgekit", "/bin/true"))
-    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0 and "edgekit-app" not in done.stderr, done.stderr

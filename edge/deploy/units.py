@@ -1,0 +1,67 @@
+"""The two systemd units of a board: the app, and what settles a switch that a power cut interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.deploy.layout import ROOT
+from edgekit.deploy.service import UNIT
+
+SETTLE = "edgekit-settle.service"
+
+
+def units(root: Path = ROOT) -> dict[str, str]:
+    """Both units by their file names."""
+    return {UNIT: _app(root), SETTLE: _settle(root)}
+
+
+def _app(root: Path) -> str:
+    """Started with the board, kept alive, kept from everything it has no business with; the release says what it is."""
+    return f"""[Unit]
+Description=edgekit app
+After=network.target time-sync.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={root}/venv/bin/python -m edgekit.deploy.start {root}
+User=edgekit
+StateDirectory=edgekit
+Environment=HOME=/var/lib/edgekit PYTHONUNBUFFERED=1
+WorkingDirectory=/var/lib/edgekit
+Restart=always
+RestartSec=2
+NoNewPrivileges=yes
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictSUIDSGID=yes
+RestrictRealtime=yes
+RestrictNamespaces=yes
+LockPersonality=yes
+RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
+CapabilityBoundingSet=
+SystemCallArchitectures=native
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _settle(root: Path) -> str:
+    """Once after each start of the board: a release that was being judged when the power went is judged now."""
+    return f"""[Unit]
+Description=edgekit: settle an interrupted switch
+After={UNIT}
+
+[Service]
+Type=oneshot
+ExecStart={root}/venv/bin/python -m edgekit.deploy.board settle --root {root}
+
+[Install]
+WantedBy=multi-user.target
+"""
