@@ -160,6 +160,10 @@ svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, -ap
 .chart .line { fill: none; stroke-width: 1.75; stroke-linejoin: round; } .chart .rule-text { fill: var(--second); font-weight: 600; }
 .chart .s0 { fill: var(--mark); stroke: var(--mark); } .chart .s1 { fill: var(--second); stroke: var(--second); }
 .chart .s2 { fill: var(--third); stroke: var(--third); } .chart .line.s0, .chart .line.s1, .chart .line.s2 { fill: none; }
+.chart .part { stroke: var(--paper); stroke-width: 1; } .chart .p0 { fill: var(--third); } .chart .p1 { fill: var(--mark-soft); }
+.chart .p2 { fill: var(--mark); } .chart .p3 { fill: var(--mark-soft); } .chart .p4 { fill: var(--second); }
+.chart .inside { fill: var(--paper); font-weight: 600; font-size: 11px; } .chart .aside { stroke-dasharray: 5 4; stroke-width: 1.25; }
+.chart .aside-text { fill: var(--soft); font-size: 11px; }
 .chart circle.s0, .chart circle.s1, .chart circle.s2 { stroke: none; fill-opacity: 0.5; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }
 @media (max-width: 44rem) { main { padding: 1.5rem 1rem 3rem; } dl { columns: 1; } }

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact, Port, TensorSpec
-from edgekit.runtimes._ports import Door, into_engine, into_memory, out_of_engine, out_of_memory
+from edgekit.runtimes._ports import Array, Door, into_engine, into_memory, out_of_engine, out_of_memory
 from edgekit.runtimes.base import Arrays, InPlace, Session
 
 UNKNOWN = -1
@@ -24,6 +24,7 @@ UNKNOWN = -1
 
 
 Layout = Literal["source", "engine"]
+T = TypeVar("T")
 
 
 class FaceSession:
@@ -74,6 +75,24 @@ class FaceSession:
         write = {door.engine_name: door.writer(feed[name]) for name, door in self._doors.items()}
         return dict(zip(self._names, lender.run_in_place(write, self._results), strict=True))
 
+    def run_in_steps(self, feed: Arrays, now: Callable[[], int]) -> tuple[Arrays, tuple[int, int, int]]:
+        """As `run`, and what passed on `now` while the inputs went in, the engine worked, and the outputs came out."""
+        into, out = _Stopwatch(now), _Stopwatch(now)
+        begin = now()
+        found = self._watched(feed, into, out)
+        return found, (into.total, now() - begin - into.total - out.total, out.total)
+
+    def _watched(self, feed: Arrays, into: _Stopwatch, out: _Stopwatch) -> Arrays:
+        """Every conversion under its watch."""
+        if self._session is None:
+            raise UsageError(f"the session of {self.artifact.path.name!r} is closed", "open another: edgekit.load(path)")
+        results = [(engine, out.around(convert)) for engine, convert in self._results]
+        if self._lender is not None:
+            write = {door.engine_name: into.around(door.writer(feed[name])) for name, door in self._doors.items()}
+            return dict(zip(self._names, self._lender.run_in_place(write, results), strict=True))
+        answers = self._session.run({door.engine_name: into.around(door)(feed[name]) for name, door in self._doors.items()})
+        return dict(zip(self._names, (convert(answers[engine]) for engine, convert in results), strict=True))
+
     def close(self) -> None:
         """Release the engine; closing again does nothing."""
         session, self._session, self._lender = self._session, None, None
@@ -101,6 +120,25 @@ _FACES: Mapping[Layout, Callable[[Port], Port]] = {"source": lambda port: port, 
 def _door(port: Port) -> Door:
     """Float meaning and the source model's layout."""
     return Door(port.source, port.engine.name, into_engine(port), into_memory(port))
+
+
+class _Stopwatch:
+    """Adds up what conversions take."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.total = 0
+
+    def around(self, convert: Callable[[Array], T]) -> Callable[[Array], T]:
+        """The same function, timed."""
+
+        def timed(array: Array) -> T:
+            begin = self._now()
+            made = convert(array)
+            self.total += self._now() - begin
+            return made
+
+        return timed
 
 
 def _raw_door(port: Port) -> Door:

@@ -44,12 +44,13 @@ def measure(
     threads: int,
     restarts: int,
     bound_ms: float | None = None,
+    warmup_s: float | None = None,
     progress: Progress = silent,
     launch: Launch = launch.here,
 ) -> Report:
     """Measure every artifact and report. See `edgekit.benchmark.bench`, which is its face."""
-    _check(paths, duration_s, restarts, threads)
-    method = _method(scenario, duration_s, restarts, rate_hz, bound_ms)
+    _check(paths, duration_s, restarts, threads, warmup_s)
+    method = _method(scenario, duration_s, restarts, rate_hz, bound_ms, warmup_s)
     artifacts = [read(path) for path in paths]
     done: list[list[Done]] = [[] for _ in artifacts]
     turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
@@ -63,25 +64,34 @@ def measure(
     return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))
 
 
-def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int) -> None:
+def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int, warmup_s: float | None) -> None:
     if not paths:
         raise UsageError("there is nothing to measure", "edgekit bench ARTIFACT")
     if not (math.isfinite(duration_s) and duration_s > 0):
         raise UsageError(f"the duration must be a positive number of seconds, got {duration_s:g}")
+    if warmup_s is not None and not (math.isfinite(warmup_s) and warmup_s > 0):
+        raise UsageError(f"the warm-up must be a positive number of seconds, got {warmup_s:g}")
     if restarts < 1:
         raise UsageError(f"restarts must be 1 or more, got {restarts}")
     if threads < 0:
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
 
 
-def _method(scenario: str, duration_s: float, restarts: int, rate_hz: float | None, bound_ms: float | None) -> Method:
+def _method(
+    scenario: str,
+    duration_s: float,
+    restarts: int,
+    rate_hz: float | None,
+    bound_ms: float | None,
+    warmup_s: float | None,
+) -> Method:
     known = checked_scenario(scenario)
     rate = rate_for(known, rate_hz)
     return Method(
         scenario=known,
         duration_s=duration_s,
         restarts=restarts,
-        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s),
+        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s) if warmup_s is None else warmup_s,
         rate_hz=rate,
         confidence=CONFIDENCE,
         timed=timed_words(known),
