@@ -30,6 +30,7 @@ def bench(
     threads: int = 0,
     restarts: int = RESTARTS,
     on: str = "",
+    python: str = "python3",
     progress: Progress = silent,
 ) -> Report:
     """Measure one artifact folder or several.
@@ -40,7 +41,7 @@ def bench(
     inference after the other), "periodic" (one every 1 / `rate_hz` seconds, as a camera gives frames), "multi-stream" (queries
     of eight, back to back), "offline" (as many per second as all cores can), or "server" (requests at random times: `rate_hz`
     per second, or the highest rate at which p99 stays below `bound_ms`). `threads` 0 uses every core. `on` is a board as ssh names
-    it (user@host), where edgekit must be installed; the artifact is copied there. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
+    it (user@host), where `python` must have edgekit; the artifact is copied there. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
     """
     from edgekit.benchmark.launch import here
     from edgekit.benchmark.measure import measure
@@ -58,5 +59,5 @@ def bench(
         threads=threads,
         restarts=restarts,
         progress=progress,
-        launch=board(on) if on else here,
+        launch=board(on, python) if on else here,
     )

@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--restarts", type=int, metavar="N", help="fresh processes per artifact (3)")
     parser.add_argument("--on", default="", metavar="USER@HOST", help="measure on this board over ssh; edgekit must be there")
+    parser.add_argument("--python", default="python3", metavar="PATH", help="the board's Python that has edgekit (python3)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (every core)")
     parser.add_argument("--runtime", default="auto", metavar="NAME", help="engine to use (the artifact's own)")
     parser.add_argument(
@@ -63,6 +64,7 @@ def run(args: argparse.Namespace) -> int:
         threads=args.threads,
         restarts=RESTARTS if args.restarts is None else args.restarts,
         on=args.on,
+        python=args.python,
         progress=console.progress_on_stderr(),
     )
     for file in args.output:
