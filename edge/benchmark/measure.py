@@ -16,6 +16,7 @@ from edgekit.benchmark.flags import flags_of
 from edgekit.benchmark.on_target import on_target
 from edgekit.benchmark.order import Done, Launch, Order
 from edgekit.benchmark.percentiles import CONFIDENCE
+from edgekit.benchmark.plausible import doubts, measured
 from edgekit.benchmark.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
 from edgekit.benchmark.scenarios import (
     BACK_TO_BACK,
@@ -60,6 +61,7 @@ def measure(
     progress(Event(stage="measure", done=len(turns), total=len(turns)))
     conditions = done[0][0].environment or environment()
     results = [_result(artifact, answers, conditions, method) for artifact, answers in zip(artifacts, done, strict=True)]
+    results = _doubted(artifacts, results, conditions, method)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))
 
@@ -128,6 +130,14 @@ def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment
         runs=runs,
     )
     return msgspec.structs.replace(result, flags=flags_of(result, conditions, method))
+
+
+def _doubted(artifacts: Sequence[Artifact], results: Sequence[Result], conditions: Environment, method: Method) -> list[Result]:
+    """The results, each with a flag for every reason not to believe it."""
+    rows = [measured(artifact, result) for artifact, result in zip(artifacts, results, strict=True)]
+    return [
+        msgspec.structs.replace(row.result, flags=(*doubts(row, rows, conditions, method), *row.result.flags)) for row in rows
+    ]
 
 
 def _subject(artifact: Artifact) -> Subject:
