@@ -40,8 +40,14 @@ def _overview(report: Report) -> Html:
     loud = [pages.notice(text, kind="warning") for text in _off_target(report)]
     large = [_tiles(report.results[0])] if len(report.results) == 1 else [plots.comparison(report.results)]
     rows = [[_cell(text) for text in row] for row in tables.overview(report)]
-    parts = [*plots.stage_bars(report.results), *_energy(report)]
+    parts = [*_stages(report), *_energy(report)]
     return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows), *_flags(shared(report.results)), *parts])
+
+
+def _stages(report: Report) -> list[Html]:
+    """Where the time of an answer goes, as shares and in milliseconds."""
+    bars = plots.stage_bars(report.results)
+    return [pages.tag("h3", "Stages"), *bars, pages.table(tables.STAGES, tables.stages(report.results))] if bars else []
 
 
 def _energy(report: Report) -> list[Html]:

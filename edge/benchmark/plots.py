@@ -73,17 +73,19 @@ STAGES = {"pre": "prepare", "into": "to engine", "infer": "infer", "out": "from 
 
 def stage_bars(results: Sequence[Result]) -> list[Html]:
     """Where the time of an answer goes, one bar per artifact; nothing for a report without stages."""
-    rows = [
-        Stack(label=result.subject.folder, parts=parts, text=duration(sum(ms for _, ms in parts)))
-        for result in results
-        if (parts := stage_parts(result))
-    ]
+    rows = [_shares(result.subject.folder, parts) for result in results if (parts := stage_parts(result))]
     if not rows:
         return []
     pictures = {found.picture for result in results if (found := result.runs[0].stages) is not None} - {None}
     frame = "".join(f" The picture that is prepared has {width} x {height} pixels." for width, height in filter(None, pictures))
-    caption = f"Where the time of an answer goes: medians of stages timed one by one, apart from the latencies above.{frame}"
-    return [figure(stacks(rows, "ms", "stages of an answer"), caption)]
+    caption = f"Where the time of an answer goes: shares of the medians of its stages, timed one by one, apart from the latencies above.{frame}"
+    return [figure(stacks(rows, "%", "stages of an answer"), caption)]
+
+
+def _shares(label: str, parts: Sequence[tuple[str, float]]) -> Stack:
+    """Shares, since artifacts may differ a thousandfold; the whole stands at the end."""
+    whole = sum(ms for _, ms in parts) or 1.0
+    return Stack(label=label, parts=tuple((name, 100 * ms / whole) for name, ms in parts), text=duration(whole))
 
 
 def stage_parts(result: Result) -> tuple[tuple[str, float], ...]:
