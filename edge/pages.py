@@ -170,5 +170,5 @@ footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line);
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #ccc; --wash: #f4f4f4; --mark: #0b6bcb; --mark-soft: #9cc4ee;
   --second: #c2571a; --third: #2f8f5b; --fourth: #7a5bb5; --warn: #5c3200; --warn-wash: #fff4e0; --warn-line: #c58a1b; }
   body { font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; } main { max-width: none; padding: 0; }
-  h2 { break-after: avoid; } .tile, tr { break-inside: avoid; } .scroll { overflow: visible; } @page { margin: 16mm; } }
+  h2, h3 { break-after: avoid; } .tile, tr { break-inside: avoid; } .scroll { overflow: visible; } @page { margin: 16mm; } }
 """
