@@ -1,13 +1,15 @@
 """Whether a latency can be what it is said to be: asked of the data sheet, of this machine's calibration, and of its neighbours.
 
 Published tables hold runs that no reader could have seen to be wrong: a phone-sized board faster than a data centre's card, a
-model whose time does not depend on its size, a delegate that was never used.
+model whose time does not depend on its size, a delegate that was never used. What a model does is read by the converters'
+readers, which boards that only run artifacts need not have: they are imported where they are used, and nothing is said without.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edgekit.benchmark.report import Environment, Flag, Method, Result
 from edgekit.benchmark.summarise import median_ms
@@ -15,11 +17,9 @@ from edgekit.benchmark.words import digits
 from edgekit.core.errors import EdgekitError, MissingDependency, NotFound, Unsupported
 from edgekit.core.profiles import find
 from edgekit.core.schema import Artifact
-from edgekit.prediction import LatencyProfile, Work, predict, stored
-from edgekit.prediction.fit import terms
-from edgekit.prediction.lookup import works_of
-from edgekit.prediction.plausible import MARGIN, does_less
-from edgekit.roofline import roof
+
+if TYPE_CHECKING:
+    from edgekit.prediction import LatencyProfile, Work
 
 FACTOR = 3.0
 """Calibrations are off by a tenth or two; three times is another delegate, another clock, or another model."""
@@ -42,6 +42,8 @@ class Measured:
 def measured(artifact: Artifact, result: Result) -> Measured:
     """The result with the operators of its model file, where a reader for that format is here and the engine computes at all."""
     try:
+        from edgekit.prediction.lookup import works_of
+
         works = () if result.engine.runtime == "dryrun" else works_of(artifact.file("model"))[0]
     except (MissingDependency, Unsupported):
         works = ()
@@ -58,6 +60,8 @@ def doubts(one: Measured, others: Sequence[Measured], environment: Environment, 
 
 def _impossible(one: Measured) -> Iterator[str]:
     """Faster than the board's own data sheet allows."""
+    from edgekit.roofline import roof
+
     result = one.result
     if not result.on_target:
         return
@@ -76,6 +80,8 @@ def _impossible(one: Measured) -> Iterator[str]:
 
 def _unlike_its_calibration(one: Measured, environment: Environment) -> Iterator[str]:
     """Far from what 'edgekit calibrate' found out about this engine on this processor."""
+    from edgekit.prediction import predict
+
     for profile in _profiles():
         told = predict(one.works, profile) if _fits(profile, one.result, environment) else None
         if told is None or told.low_ms <= one.ms <= told.high_ms:
@@ -88,6 +94,8 @@ def _unlike_its_calibration(one: Measured, environment: Environment) -> Iterator
 
 def _profiles() -> tuple[LatencyProfile, ...]:
     """What the user calibrated; a damaged file is for 'edgekit inspect' to complain about, not for a benchmark to end with."""
+    from edgekit.prediction import stored
+
     try:
         return stored()
     except EdgekitError:
@@ -106,6 +114,9 @@ def _fits(profile: LatencyProfile, result: Result, environment: Environment) -> 
 
 def _out_of_order(one: Measured, others: Sequence[Measured]) -> Iterator[str]:
     """Slower than a model that does more of everything, in the same engine and precision."""
+    from edgekit.prediction.fit import terms
+    from edgekit.prediction.plausible import MARGIN, does_less
+
     mine = terms(one.works)
     for other in others:
         alike = other.works and _set_up(other.result) == _set_up(one.result)
