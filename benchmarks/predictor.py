@@ -3,7 +3,8 @@
     python benchmarks/predictor.py FILE.csv.gz
 
 The file has the columns device, power_mode, model, precision, runtime, runtime_version, batch, metric, value, unit and
-source_ref. A configuration is one set-up of one submission. Suspect configurations are named and left out by two rules that
+source_ref (batch is not read). Lines that say something else, or nothing, are counted. A configuration is one set-up of one
+submission. Suspect configurations are named and left out by two rules that
 know nothing of the predictor:
 
 - disorder: of the pairs of models in which one does no more of anything, 5 % or more are the wrong way round;
@@ -14,10 +15,12 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 import re
 import sys
+import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -70,17 +73,29 @@ class Measured:
 Setups = Mapping[Setup, tuple[Measured, ...]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a file holds: measurements, models nobody knows the operators of, and lines that cannot be read."""
+
+    setups: Setups
+    unknown: frozenset[str]
+    damaged: int
+
+
 def main(arguments: list[str]) -> int:
     """Read, judge, predict, print."""
     if len(arguments) != 1:
         print(__doc__, file=sys.stderr)
         return 2
     try:
-        setups, unknown = read(Path(arguments[0]))
-    except (OSError, UnicodeDecodeError, EOFError, csv.Error, InputError) as error:
+        found = read(Path(arguments[0]))
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error, csv.Error, InputError) as error:
         print(f"error: {arguments[0]}: {error}", file=sys.stderr)
         return 1
-    print(f"{len(setups)} set-ups; models without known operators: {', '.join(sorted(unknown)) or 'none'}")
+    setups = found.setups
+    print(f"{len(setups)} set-ups; models without known operators: {', '.join(sorted(found.unknown)) or 'none'}")
+    if found.damaged:
+        print(f"left out: {found.damaged} lines whose value is no positive number of milliseconds")
     judged = {setup: suspicion(setup, setups) for setup in setups}
     for setup, reason in judged.items():
         if reason:
@@ -89,39 +104,55 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def read(path: Path) -> tuple[Setups, set[str]]:
-    """Latencies by set-up (models measured twice count once, by their median), and the models that are not known."""
-    found: dict[Setup, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
+def read(path: Path) -> Found:
+    """Latencies by set-up; models measured twice in one count once, by their median."""
+    values: dict[Setup, dict[tuple[str, str], list[float]]] = defaultdict(lambda: defaultdict(list))
     networks: dict[tuple[str, str], Network] = {}
     unknown: set[str] = set()
+    damaged = 0
+    for line in lines(path):
+        ms, made = milliseconds(line["value"]), network(line["model"] or "")
+        if made is None:
+            unknown.add(line["model"] or "a model without a name")
+        elif ms is None:
+            damaged += 1
+        else:
+            networks[made.family, made.variant] = made
+            values[setup_of(line)][made.family, made.variant].append(ms)
+    rows = {key: terms(made.works) for key, made in networks.items()}
+    setups = {
+        setup: tuple(Measured(network=networks[key], row=rows[key], ms=median(each)) for key, each in sorted(models.items()))
+        for setup, models in values.items()
+    }
+    return Found(setups=setups, unknown=frozenset(unknown), damaged=damaged)
+
+
+def lines(path: Path) -> Iterator[Mapping[str, str | None]]:
+    """The lines that tell a mean latency in milliseconds."""
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if missing := COLUMNS - set(reader.fieldnames or ()):
             raise InputError(f"there is no column {', '.join(sorted(missing))}")
-        for line in reader:
-            if line["metric"] != METRIC or line["unit"] != "ms":
-                continue
-            made = network(line["model"])
-            if made is None:
-                unknown.add(line["model"])
-                continue
-            networks[made.family, made.variant] = made
-            found[setup_of(line)][made.family, made.variant].append(float(line["value"]))
-    rows = {key: terms(made.works) for key, made in networks.items()}
-    return {
-        setup: tuple(Measured(network=networks[key], row=rows[key], ms=median(values)) for key, values in models.items())
-        for setup, models in found.items()
-    }, unknown
+        yield from (line for line in reader if (line["metric"], line["unit"]) == (METRIC, "ms"))
 
 
-def setup_of(line: Mapping[str, str]) -> Setup:
+def milliseconds(said: str | None) -> float | None:
+    """The value of a line; None for what is no latency."""
+    try:
+        value = float(said or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def setup_of(line: Mapping[str, str | None]) -> Setup:
     """The set-up a line belongs to. A precision that is not said is float, which the submissions of that time meant."""
-    source = re.search(r"results_([^:/]+):.*?/results/([^/]+)/", line["source_ref"])
+    source = re.search(r"results_([^:/]+):.*?/results/([^/]+)/", line["source_ref"] or "")
     return Setup(
-        device=line["device"],
-        power_mode=line["power_mode"],
-        runtime=line["runtime"],
-        version=line["runtime_version"],
+        device=line["device"] or "",
+        power_mode=line["power_mode"] or "",
+        runtime=line["runtime"] or "",
+        version=line["runtime_version"] or "",
         precision=line["precision"] or "fp32",
         source=f"{source[1]} {source[2]}" if source else "",
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# `typing` itself would be most of what `import edgekit` costs; type checkers know this name without it.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from edgekit.benchmark import bench as bench
     from edgekit.conversion import convert as convert
     from edgekit.loading import load as load
@@ -20,6 +21,8 @@ _FACE = {"bench": "edgekit.benchmark", "convert": "edgekit.conversion", "load": 
 def __getattr__(name: str) -> Any:
     """The Python face, imported on first use so that `import edgekit` costs nothing."""
     if name in _FACE:
+        from importlib import import_module
+
         return getattr(import_module(_FACE[name]), name)
     raise AttributeError(f"module 'edgekit' has no attribute {name!r}")
 

@@ -15,6 +15,8 @@ from edgekit.pages import Html, tag
 WIDTH = 760
 LEFT, RIGHT = 56, 48
 UNIT = 7
+PARTS = 5
+"""Colours for the parts of a bar."""
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -40,11 +42,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """Points in time order (x, y) and a level line under them."""
+    """Points in time order (x, y) and a level line under them; `aside` is a second quantity over the same time."""
 
     label: str
     points: tuple[tuple[float, float], ...]
     level: float
+    aside: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """One bar made of named parts, in the order they are given; `text` stands at its end."""
+
+    label: str
+    parts: tuple[tuple[str, float], ...]
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +115,23 @@ def histogram(counts: Sequence[int], low: float, high: float, rules: Sequence[Ru
     )
 
 
-def timeline(series: Sequence[Series], low: float, high: float, unit: str, description: str) -> Html:
-    """Dots over time, one colour per series, each with a line at its level; values above `high` sit on the upper edge."""
+def stacks(rows: Sequence[Stack], unit: str, description: str) -> Html:
+    """Horizontal bars from zero, each a sequence of parts; a part that is wide enough is named in it, a legend names all."""
+    top, pitch = 30, 46
+    height = top + pitch * len(rows) + 24
+    limit = max((sum(value for _, value in row.parts) for row in rows), default=0.0) * 1.02 or 1.0
+    scale = (WIDTH - RIGHT - 8) / limit
+    names = list(dict.fromkeys(name for row in rows for name, _ in row.parts))
+    grid = [_grid_x(8 + tick * scale, top, height - 24, short(tick)) for tick in ticks(0, limit)]
+    drawn = [_stack(row, names, 8, top + index * pitch, scale) for index, row in enumerate(rows)]
+    return _chart(height, description, [*_legend(names), *grid, *drawn, _unit(height, unit)])
+
+
+def timeline(series: Sequence[Series], low: float, high: float, unit: str, description: str, *, aside_unit: str = "") -> Html:
+    """Dots over time, one colour per series, each with a line at its level; values above `high` sit on the upper edge.
+
+    What the series carry aside is drawn as dashed lines on an axis of its own, on the right.
+    """
     top, base, height = 12, 200, 224
     end = max((point[0] for one in series for point in one.points), default=1.0) or 1.0
     x_scale, y_scale = (WIDTH - LEFT - RIGHT) / end, (base - top) / ((high - low) or 1.0)
@@ -117,20 +144,26 @@ def timeline(series: Sequence[Series], low: float, high: float, unit: str, descr
         drawn += [tag("circle", class_=colour, cx=f"{x:.1f}", cy=f"{y:.1f}", r="1.6") for x, y in places]
         level = base - (min(max(one.level, low), high) - low) * y_scale
         drawn += [_line(f"line {colour}", places[0][0], level, places[-1][0], level, one.label)] if places else []
+    drawn += _aside(series, x_scale, top, base, aside_unit)
     return _chart(height, description, [*grid, *marks, *drawn, _unit(height, unit)])
 
 
-def line_chart(points: Sequence[tuple[float, float]], x_unit: str, y_unit: str, description: str) -> Html:
-    """One line through the points, on axes that hold them all (the vertical one need not start at zero)."""
-    top, base, height = 12, 150, 174
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    low, high = _padded(min(ys), max(ys))
-    x_scale, y_scale = (WIDTH - LEFT - RIGHT) / ((max(xs) - min(xs)) or 1.0), (base - top) / (high - low)
-    grid = [_grid_y(base - (tick - low) * y_scale, short(tick)) for tick in ticks(low, high, 5)]
-    marks = [_grid_x(LEFT + (tick - min(xs)) * x_scale, base, base, short(tick)) for tick in ticks(min(xs), max(xs), 8)]
-    places = [(LEFT + (x - min(xs)) * x_scale, base - (y - low) * y_scale) for x, y in points]
-    drawn = [_line("line s0", *first, *second) for first, second in pairwise(places)]
-    return _chart(height, description, [*grid, *marks, *drawn, _unit(height, f"{y_unit} over {x_unit}")])
+def _aside(series: Sequence[Series], x_scale: float, top: float, base: float, unit: str) -> list[Html]:
+    """Dashed lines of the second quantity, and its axis."""
+    values = [y for one in series for _, y in one.aside]
+    if not values:
+        return []
+    low, high = _padded(min(values), max(values))
+    scale = (base - top) / (high - low)
+    marks = [
+        _text(WIDTH - RIGHT + 6, base - (tick - low) * scale + 4, f"{short(tick)} {unit}", "aside-text")
+        for tick in ticks(low, high, 4)
+    ]
+    lines = []
+    for index, one in enumerate(series):
+        places = [(LEFT + x * x_scale, base - (y - low) * scale) for x, y in one.aside]
+        lines += [_line(f"line aside s{index % 3}", *first, *second) for first, second in pairwise(places)]
+    return [*marks, *lines]
 
 
 def scatter(dots: Sequence[Dot], x_unit: str, y_unit: str, description: str) -> Html:
@@ -181,6 +214,26 @@ def _bar(row: Bar, left: float, y: float, scale: float) -> Html:
     return tag("g", *parts, *([tag("polygon", class_="fill", points=diamond)] if row.mark else []))
 
 
+def _stack(row: Stack, names: Sequence[str], left: float, y: float, scale: float) -> Html:
+    parts, x = [_text(left, y + 15, row.label, "strong"), _text(WIDTH - RIGHT, y + 15, row.text, "strong", anchor="end")], left
+    for name, value in row.parts:
+        width = value * scale
+        parts.append(_rect(f"part p{names.index(name) % PARTS}", x, y + 21, max(0.5, width), 16, f"{name}: {short(value)}"))
+        if width > 6.8 * len(name) + 8:
+            parts.append(_text(x + width / 2, y + 33, name, "inside", anchor="middle"))
+        x += width
+    return tag("g", *parts)
+
+
+def _legend(names: Sequence[str]) -> list[Html]:
+    """Squares and names in one line."""
+    drawn, x = [], 8.0
+    for index, name in enumerate(names):
+        drawn += [_rect(f"part p{index % PARTS}", x, 6, 10, 10), _text(x + 15, 15, name)]
+        x += 30 + 6.6 * len(name)
+    return drawn
+
+
 def _rules(lines: Sequence[tuple[float, str]], top: float, base: float) -> list[Html]:
     """Vertical lines with their names to the right; a name that would run into a line further right stands above it."""
     drawn: list[Html] = []
@@ -215,8 +268,9 @@ def _line(kind: str, x1: float, y1: float, x2: float, y2: float, title: str = ""
     return tag("line", *inside, class_=kind, x1=f"{x1:.1f}", y1=f"{y1:.1f}", x2=f"{x2:.1f}", y2=f"{y2:.1f}")
 
 
-def _rect(kind: str, x: float, y: float, width: float, height: float) -> Html:
-    return tag("rect", class_=kind, x=f"{x:.2f}", y=f"{y:.2f}", width=f"{width:.2f}", height=f"{height:.2f}", rx="1")
+def _rect(kind: str, x: float, y: float, width: float, height: float, title: str = "") -> Html:
+    inside = (tag("title", title),) if title else ()
+    return tag("rect", *inside, class_=kind, x=f"{x:.2f}", y=f"{y:.2f}", width=f"{width:.2f}", height=f"{height:.2f}", rx="1")
 
 
 def _text(x: float, y: float, text: str, kind: str = "", anchor: str = "start") -> Html:

@@ -4,43 +4,48 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import get_args
 
 from edgekit.artifact import read
 from edgekit.core.errors import DeviceError, EdgekitError, MissingDependency, Unsupported, UsageError
+from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact
 from edgekit.runtimes import registry
 from edgekit.runtimes.base import Runtime, Session, takes
-from edgekit.runtimes.face import FaceSession
+from edgekit.runtimes.face import FaceSession, Layout
 
 AUTO = "auto"
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 log = logging.getLogger(__name__)
 
 
-def load(path: str | Path, *, runtime: str = AUTO, threads: int = 0) -> FaceSession:
+def load(path: str | Path, *, runtime: str = AUTO, threads: int = 0, layout: Layout = "source") -> FaceSession:
     """Open the artifact folder at `path` with a runtime that can run it here.
 
     `runtime` "auto" tries the manifest's runtimes in order, the board's own first. `threads` 0 uses every core this process
-    may use. Raises `ArtifactError` for a damaged artifact, `Unsupported` for a runtime that does not take its format,
+    may use. `layout` "engine" leaves the axes of pictures as the engine keeps them, still in float. Raises `ArtifactError` for a damaged artifact, `Unsupported` for a runtime that does not take its format,
     `DeviceError` with every runtime's reason when none works.
     """
-    return open_artifact(read(Path(path)), runtime=runtime, threads=threads)
+    return open_artifact(read(Path(path)), runtime=runtime, threads=threads, layout=layout)
 
 
-def open_artifact(artifact: Artifact, *, runtime: str = AUTO, threads: int = 0) -> FaceSession:
+def open_artifact(artifact: Artifact, *, runtime: str = AUTO, threads: int = 0, layout: Layout = "source") -> FaceSession:
     """As `load`, for an artifact that has been read."""
     if threads < 0:
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
+    if layout not in LAYOUTS:
+        raise UsageError(f"no layout named {layout!r}", did_you_mean(layout, LAYOUTS, f"there are {', '.join(LAYOUTS)}"))
     if runtime != AUTO:
-        return _open(artifact, runtime, threads)
-    return _first_that_works(artifact, threads)
+        return _open(artifact, runtime, threads, layout)
+    return _first_that_works(artifact, threads, layout)
 
 
-def _first_that_works(artifact: Artifact, threads: int) -> FaceSession:
+def _first_that_works(artifact: Artifact, threads: int, layout: Layout) -> FaceSession:
     """The session of the first runtime in the manifest that opens the artifact."""
     passed_over: list[tuple[str, EdgekitError]] = []
     for name in artifact.manifest.runtimes:
         try:
-            session = _open(artifact, name, threads)
+            session = _open(artifact, name, threads, layout)
         except EdgekitError as reason:
             passed_over.append((name, reason))
             continue
@@ -49,14 +54,14 @@ def _first_that_works(artifact: Artifact, threads: int) -> FaceSession:
     raise _none_works(artifact, passed_over)
 
 
-def _open(artifact: Artifact, name: str, threads: int) -> FaceSession:
+def _open(artifact: Artifact, name: str, threads: int, layout: Layout) -> FaceSession:
     """Open the artifact with one runtime, or raise why not."""
     runtime = registry.get(name)
     _check_takes(artifact, runtime)
     probe = runtime.probe()
     if not probe.ok:
         raise MissingDependency(probe.reason, probe.hint)
-    return FaceSession(runtime.load(artifact, threads=threads), artifact, name)
+    return FaceSession(runtime.load(artifact, threads=threads), artifact, name, layout=layout)
 
 
 def _check_takes(artifact: Artifact, runtime: Runtime[Session]) -> None:

@@ -121,9 +121,9 @@ _DOCUMENT = """<!doctype html>
 
 _STYLE = """
 :root { --paper: #ffffff; --ink: #1b1f24; --soft: #5b6570; --line: #e1e5ea; --wash: #f5f7f9; --mark: #0b6bcb; --mark-soft: #9cc4ee;
-  --second: #c2571a; --third: #2f8f5b; --warn: #8a4b00; --warn-wash: #fff4e0; --warn-line: #f0c77a; }
+  --second: #c2571a; --third: #2f8f5b; --fourth: #7a5bb5; --warn: #8a4b00; --warn-wash: #fff4e0; --warn-line: #f0c77a; }
 @media (prefers-color-scheme: dark) { :root { --paper: #14171a; --ink: #e6e9ec; --soft: #98a2ad; --line: #2b3138; --wash: #1c2126;
-  --mark: #5aa9f5; --mark-soft: #2c577f; --second: #f0965a; --third: #62c492; --warn: #ffd08a; --warn-wash: #33270f; --warn-line: #6b5018; } }
+  --mark: #5aa9f5; --mark-soft: #2c577f; --second: #f0965a; --third: #62c492; --fourth: #b39be0; --warn: #ffd08a; --warn-wash: #33270f; --warn-line: #6b5018; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans",
   "Helvetica Neue", Arial, sans-serif; -webkit-text-size-adjust: 100%; }
@@ -160,11 +160,15 @@ svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, -ap
 .chart .line { fill: none; stroke-width: 1.75; stroke-linejoin: round; } .chart .rule-text { fill: var(--second); font-weight: 600; }
 .chart .s0 { fill: var(--mark); stroke: var(--mark); } .chart .s1 { fill: var(--second); stroke: var(--second); }
 .chart .s2 { fill: var(--third); stroke: var(--third); } .chart .line.s0, .chart .line.s1, .chart .line.s2 { fill: none; }
+.chart .part { stroke: var(--paper); stroke-width: 1; } .chart .p0 { fill: var(--third); } .chart .p1 { fill: var(--mark-soft); }
+.chart .p2 { fill: var(--mark); } .chart .p3 { fill: var(--fourth); } .chart .p4 { fill: var(--second); }
+.chart .inside { fill: var(--paper); font-weight: 600; font-size: 11px; } .chart .aside { stroke-dasharray: 5 4; stroke-width: 1.25; }
+.chart .aside-text { fill: var(--soft); font-size: 11px; }
 .chart circle.s0, .chart circle.s1, .chart circle.s2 { stroke: none; fill-opacity: 0.5; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }
 @media (max-width: 44rem) { main { padding: 1.5rem 1rem 3rem; } dl { columns: 1; } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #ccc; --wash: #f4f4f4; --mark: #0b6bcb; --mark-soft: #9cc4ee;
-  --second: #c2571a; --third: #2f8f5b; --warn: #5c3200; --warn-wash: #fff4e0; --warn-line: #c58a1b; }
+  --second: #c2571a; --third: #2f8f5b; --fourth: #7a5bb5; --warn: #5c3200; --warn-wash: #fff4e0; --warn-line: #c58a1b; }
   body { font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; } main { max-width: none; padding: 0; }
-  h2 { break-after: avoid; } .tile, tr { break-inside: avoid; } .scroll { overflow: visible; } @page { margin: 16mm; } }
+  h2, h3 { break-after: avoid; } .tile, tr { break-inside: avoid; } .scroll { overflow: visible; } @page { margin: 16mm; } }
 """

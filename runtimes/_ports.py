@@ -1,8 +1,12 @@
-"""From a source model's array to the engine's and back: transpose, quantize, and the checks, worked out once per port."""
+"""From a source model's array to the engine's and back: transpose, quantize, and the checks, worked out once per port.
+
+Numbers are written once, straight to where the engine reads them: into its own memory when it lends that, else into an array.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,29 +17,43 @@ from edgekit.core.schema import Port, TensorSpec
 
 Array = NDArray[Any]
 Converter = Callable[[Array], Array]
+Writer = Callable[[Array, Array], None]
+"""Takes the source's array and writes what it means into the engine's."""
 FEW_LANES = 8
 """Up to so many channels are copied plane by plane."""
+MAGIC = np.float32(3 << 22)
+"""Added to a float32 below 2**22 it rounds that number to an integer, half to even, which then stands in the lowest bits."""
 
 
 class Door:
     """One input: lets through arrays that fit its spec, converted for the engine."""
 
-    __slots__ = ("_convert", "_dtype", "_shape", "engine_name", "spec")
+    __slots__ = ("_convert", "_dtype", "_shape", "_write", "engine_name", "spec")
 
-    def __init__(self, spec: TensorSpec, engine_name: str, convert: Converter | None = None) -> None:
+    def __init__(self, spec: TensorSpec, engine_name: str, convert: Converter | None = None, write: Writer = np.copyto) -> None:
         self.spec = spec
         self.engine_name = engine_name
         self._convert = convert
+        self._write = write
         self._shape = spec.shape
         self._dtype = np.dtype(spec.dtype)
 
     def __call__(self, array: Array) -> Array:
         """The engine's array. Without a converter (raw) the dtype must be exact; else `accepts` says which may come."""
+        self.check(array)
+        return array if self._convert is None else self._convert(array)
+
+    def check(self, array: Array) -> None:
+        """Raise `InputError` for an array that does not fit."""
         if type(array) is not np.ndarray or array.shape != self._shape:
             raise _misfit(self.spec, array)
         if array.dtype != self._dtype and (self._convert is None or not accepts(self._dtype, array.dtype)):
             raise _misfit(self.spec, array)
-        return array if self._convert is None else self._convert(array)
+
+    def writer(self, array: Array) -> Callable[[Array], None]:
+        """A function that writes a checked array into the engine's own memory."""
+        write = self._write
+        return lambda memory: write(array, memory)
 
 
 def accepts(declared: np.dtype[Any], given: np.dtype[Any]) -> bool:
@@ -47,50 +65,120 @@ def accepts(declared: np.dtype[Any], given: np.dtype[Any]) -> bool:
 
 
 def into_engine(port: Port) -> Converter:
-    """Source array -> engine array. A quantizing converter writes to its own buffers: valid until its next call."""
-    source, engine = port.source, port.engine
-    if engine.scale is not None and np.dtype(source.dtype).kind == "f":
-        return _quantizer(engine, port.permutation)
-    return _caster(engine, port.permutation)
+    """Source array -> engine array. A quantizing converter writes to its own buffer: valid until its next call."""
+    if not _is_quantized(port):
+        return _caster(port.engine, port.permutation)
+    write, held = _quantizer(port.engine, port.permutation), np.empty(port.engine.shape, port.engine.dtype)
+
+    def convert(array: Array) -> Array:
+        write(array, held)
+        return held
+
+    return convert
+
+
+def into_memory(port: Port) -> Writer:
+    """As `into_engine`, into memory that the engine lends."""
+    return _quantizer(port.engine, port.permutation) if _is_quantized(port) else _copier(port.engine, port.permutation)
 
 
 def out_of_engine(port: Port) -> Converter:
-    """Engine array -> new source array."""
+    """Engine array -> source array, which may be the engine's where nothing changes."""
     back = None if port.permutation is None else tuple(int(axis) for axis in np.argsort(port.permutation))
-    if port.engine.scale is not None and np.dtype(port.source.dtype).kind == "f":
-        return _dequantizer(port.source, port.engine, back)
-    return _caster(port.source, back)
+    return _dequantizer(port.source, port.engine, back) if _is_quantized(port) else _caster(port.source, back)
 
 
-def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None) -> Converter:
+def out_of_memory(port: Port) -> Converter:
+    """As `out_of_engine`, from memory that the engine writes again: always a new array."""
+    convert = out_of_engine(port)
+
+    def copied(memory: Array) -> Array:
+        made = convert(memory)
+        return made if made.base is None and made is not memory else made.copy()
+
+    return copied
+
+
+def _is_quantized(port: Port) -> bool:
+    return port.engine.scale is not None and np.dtype(port.source.dtype).kind == "f"
+
+
+def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None) -> Writer:
     """q = clip(rint(real / scale) + zero_point), one multiply per element; NaN becomes the lowest value."""
-    dtype = np.dtype(engine.dtype)
-    limits = np.iinfo(dtype)
-    low, high = np.float32(limits.min), np.float32(limits.max)
-    inverse, zero_point = np.float32(1.0 / float(engine.scale or 1.0)), np.float32(engine.zero_point or 0)
-    wide, narrow = np.empty(engine.shape, np.float32), np.empty(engine.shape, dtype)
-    plane = np.empty(engine.shape[:-1], np.float32)
-    # numpy's fmax and fmin take half the time when both sides are arrays; for one plane that is little memory.
-    lows, highs = np.full_like(plane, low), np.full_like(plane, high)
+    inverse = np.float32(1.0 / float(engine.scale or 1.0))
+    scratch: dict[tuple[int, ...], _Scratch] = {}
 
-    def write(real: Array, into: Array, scratch: Array, least: Any, most: Any) -> None:
-        np.multiply(real, inverse, out=scratch, casting="same_kind")
-        np.rint(scratch, out=scratch)
-        np.add(scratch, zero_point, out=scratch)
-        np.fmax(scratch, least, out=scratch)
-        np.fmin(scratch, most, out=scratch)
-        np.copyto(into, scratch, casting="unsafe")
+    def quantize(part: Array, into: Array) -> None:
+        if (held := scratch.get(part.shape)) is None:
+            held = scratch[part.shape] = _Scratch(part.shape, into.dtype, engine.zero_point or 0)
+        held.quantize(part, inverse, into)
 
-    def quantize(array: Array) -> Array:
+    step = _step_of_bytes(quantize, np.dtype(engine.dtype))
+
+    def write(array: Array, into: Array) -> None:
         turned = array if permutation is None else array.transpose(permutation)
-        if _is_interleaved(turned):
-            for lane in range(turned.shape[-1]):
-                write(turned[..., lane], narrow[..., lane], plane, lows, highs)
-        else:
-            write(turned, narrow, wide, low, high)
-        return narrow
+        for part, place in _parts(turned, into):
+            if step is not None and array.dtype == np.uint8:
+                np.add(part, step, out=place.view(np.uint8))
+            else:
+                quantize(part, place)
 
-    return quantize
+    return write
+
+
+def _step_of_bytes(quantize: Writer, dtype: np.dtype[Any]) -> np.uint8 | None:
+    """What turns a byte, pictures are made of them, into its quantized form when added, modulo 256; None where nothing does."""
+    if dtype.itemsize > 1:
+        return None
+    made = np.empty(256, dtype)
+    quantize(np.arange(256, dtype=np.uint8), made)
+    steps = made.view(np.uint8) - np.arange(256, dtype=np.uint8)
+    return steps[0] if (steps == steps[0]).all() else None
+
+
+class _Scratch:
+    """Room for a part of an input on its way to integers, and the limits of these, as wide: numpy is twice as fast then."""
+
+    __slots__ = ("base", "integers", "least", "lowest", "most", "odd", "values")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], zero_point: int) -> None:
+        # An odd part of the zero point is added last: earlier it would turn the rounding of halves around.
+        limits, self.odd = np.iinfo(dtype), np.int32(zero_point & 1)
+        self.base = MAGIC + np.float32(zero_point & ~1)
+        self.values = np.empty(shape, np.float32)
+        self.integers = self.values.view(np.int32)
+        self.lowest = _lowest_bytes(self.values)
+        self.least, self.most = (np.full(shape, MAGIC + end - self.odd, np.float32) for end in (limits.min, limits.max))
+
+    def quantize(self, real: Array, inverse: np.float32, into: Array) -> None:
+        """Write the quantized numbers."""
+        values = self.values
+        np.multiply(real, inverse, out=values, casting="same_kind")
+        np.add(values, self.base, out=values)
+        np.fmax(values, self.least, out=values)
+        np.fmin(values, self.most, out=values)
+        if self.odd:
+            np.add(self.integers, self.odd, out=self.integers)
+        if into.dtype.itemsize == 1:
+            np.copyto(into.view(np.uint8), self.lowest)
+        else:
+            np.copyto(into, self.integers - MAGIC.view(np.int32), casting="unsafe")
+
+
+def _lowest_bytes(values: Array) -> Array:
+    """The byte of every float32 that changes fastest, as a view."""
+    first = 0 if sys.byteorder == "little" else 3
+    bytes_of = values.reshape(-1).view(np.uint8).reshape(*values.shape, 4)
+    return bytes_of[..., first]
+
+
+def _parts(turned: Array, into: Array) -> Iterator[tuple[Array, Array]]:
+    """The whole, or one colour plane after the other where numpy would otherwise go through the picture by single pixels."""
+    if not _is_interleaved(turned):
+        yield turned, into
+        return
+    for lane in range(turned.shape[-1]):
+        yield turned[..., lane], into[..., lane]
 
 
 def _dequantizer(source: TensorSpec, engine: TensorSpec, permutation: tuple[int, ...] | None) -> Converter:
@@ -108,15 +196,29 @@ def _dequantizer(source: TensorSpec, engine: TensorSpec, permutation: tuple[int,
     return dequantize
 
 
+def _copier(to: TensorSpec, permutation: tuple[int, ...] | None) -> Writer:
+    """The same numbers in another layout and dtype, written."""
+
+    def copy(array: Array, into: Array) -> None:
+        turned = array if permutation is None else array.transpose(permutation)
+        _check_range(turned, to)
+        for part, place in _parts(turned, into):
+            np.copyto(place, part, casting="unsafe")
+
+    return copy
+
+
 def _caster(to: TensorSpec, permutation: tuple[int, ...] | None) -> Converter:
     """The same numbers in another layout and dtype, contiguous; the array itself when nothing changes."""
-    dtype = np.dtype(to.dtype)
+    dtype, copy = np.dtype(to.dtype), _copier(to, permutation)
 
     def cast(array: Array) -> Array:
         turned = array if permutation is None else array.transpose(permutation)
-        if dtype.kind in "iu" and array.dtype.kind in "iu" and not np.can_cast(array.dtype, dtype):
-            _check_range(turned, to)
-        return _interleaved(turned, dtype) if _is_interleaved(turned) else np.ascontiguousarray(turned, dtype)
+        if turned.dtype == dtype and turned.flags.c_contiguous:
+            return turned
+        made = np.empty(turned.shape, dtype)
+        copy(array, made)
+        return made
 
     return cast
 
@@ -126,17 +228,12 @@ def _is_interleaved(turned: Array) -> bool:
     return turned.ndim > 1 and 1 < turned.shape[-1] <= FEW_LANES and turned.strides[-1] != turned.itemsize
 
 
-def _interleaved(turned: Array, dtype: np.dtype[Any]) -> Array:
-    """A contiguous copy, made plane by plane."""
-    out = np.empty(turned.shape, dtype)
-    for lane in range(turned.shape[-1]):
-        out[..., lane] = turned[..., lane]
-    return out
-
-
 def _check_range(array: Array, to: TensorSpec) -> None:
     """Integers that the narrower type cannot hold are an error, not a wrap-around."""
-    limits = np.iinfo(to.dtype)
+    dtype = np.dtype(to.dtype)
+    if dtype.kind not in "iu" or array.dtype.kind not in "iu" or np.can_cast(array.dtype, dtype):
+        return
+    limits = np.iinfo(dtype)
     if array.size and (array.min() < limits.min or array.max() > limits.max):
         raise InputError(f"{to.name!r} holds {array.min()} to {array.max()}, which does not fit {to.dtype}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -37,6 +37,19 @@ class Session(Protocol):
     def outputs(self) -> tuple[TensorSpec, ...]: ...
     def run(self, feed: Arrays) -> Arrays: ...
     def close(self) -> None: ...
+
+
+Write = Callable[[NDArray[Any]], None]
+Read = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@runtime_checkable
+class InPlace(Protocol):
+    """A session that lends its own memory, so that numbers are converted into it and out of it with no array in between."""
+
+    def run_in_place(self, write: Mapping[str, Write], read: Sequence[tuple[str, Read]]) -> tuple[NDArray[Any], ...]:
+        """Every input by name written by its function, then what the functions make of the outputs: arrays of their own."""
+        ...
 
 
 S_co = TypeVar("S_co", bound=Session, covariant=True)

@@ -7,38 +7,49 @@ which would cost a pass over every frame: a float engine gets it as it is, a qua
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Literal, TypeVar
 
 import msgspec
 
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact, Port, TensorSpec
-from edgekit.runtimes._ports import Door, into_engine, out_of_engine
-from edgekit.runtimes.base import Arrays, Session
+from edgekit.runtimes._ports import Array, Door, into_engine, into_memory, out_of_engine, out_of_memory
+from edgekit.runtimes.base import Arrays, InPlace, Session
 
 UNKNOWN = -1
 """A dimension whose size the engine does not know before it runs."""
 
 
+Layout = Literal["source", "engine"]
+T = TypeVar("T")
+
+
 class FaceSession:
     """A loaded artifact. `inputs` and `outputs` are the source model's specs; close it, or use it in a `with` block.
+
+    With `layout` "engine" their axes stand as the engine keeps them: a camera's frames are in that order where the engine
+    wants pixels side by side, and need not be turned twice.
 
     Not for several threads at once: the buffers that quantized inputs are written to are used again at every run.
     """
 
-    def __init__(self, session: Session, artifact: Artifact, runtime: str) -> None:
-        manifest = artifact.manifest
+    def __init__(self, session: Session, artifact: Artifact, runtime: str, *, layout: Layout = "source") -> None:
         _check_engine(artifact, session, runtime)
         self.artifact = artifact
         self.runtime = runtime
-        self.inputs = tuple(port.source for port in manifest.inputs)
-        self.outputs = tuple(port.source for port in manifest.outputs)
+        ins, outs = (tuple(map(_FACES[layout], ports)) for ports in (artifact.manifest.inputs, artifact.manifest.outputs))
+        self.inputs = tuple(port.source for port in ins)
+        self.outputs = tuple(port.source for port in outs)
         self._session: Session | None = session
-        self._doors = {port.source.name: Door(port.source, port.engine.name, into_engine(port)) for port in manifest.inputs}
-        self._raw_doors = {port.source.name: _raw_door(port) for port in manifest.inputs}
-        self._results = tuple((port.source.name, port.engine.name, out_of_engine(port)) for port in manifest.outputs)
+        self._lender = session if isinstance(session, InPlace) else None
+        self._doors = {port.source.name: _door(port) for port in ins}
+        self._raw_doors = {port.source.name: _raw_door(port) for port in ins}
+        self._names = tuple(port.source.name for port in outs)
+        leave = out_of_engine if self._lender is None else out_of_memory
+        self._results = tuple((port.engine.name, leave(port)) for port in outs)
 
     def run(self, feed: Arrays, *, raw: bool = False) -> Arrays:
         """Every output by name, in new arrays.
@@ -51,14 +62,40 @@ class FaceSession:
         doors = self._raw_doors if raw else self._doors
         if feed.keys() != doors.keys():
             raise _wrong_names(feed, doors)
+        if self._lender is not None and not raw:
+            return self._run_in_place(self._lender, feed)
         answers = self._session.run({door.engine_name: door(feed[name]) for name, door in doors.items()})
-        if raw:
-            return {name: answers[engine] for name, engine, _ in self._results}
-        return {name: convert(answers[engine]) for name, engine, convert in self._results}
+        found = (answers[engine] if raw else convert(answers[engine]) for engine, convert in self._results)
+        return dict(zip(self._names, found, strict=True))
+
+    def _run_in_place(self, lender: InPlace, feed: Arrays) -> Arrays:
+        """Everything is checked before anything is written: a feed that does not fit leaves the engine as it was."""
+        for name, door in self._doors.items():
+            door.check(feed[name])
+        write = {door.engine_name: door.writer(feed[name]) for name, door in self._doors.items()}
+        return dict(zip(self._names, lender.run_in_place(write, self._results), strict=True))
+
+    def run_in_steps(self, feed: Arrays, now: Callable[[], int]) -> tuple[Arrays, tuple[int, int, int]]:
+        """As `run`, and what passed on `now` while the inputs went in, the engine worked, and the outputs came out."""
+        into, out = _Stopwatch(now), _Stopwatch(now)
+        begin = now()
+        found = self._watched(feed, into, out)
+        return found, (into.total, now() - begin - into.total - out.total, out.total)
+
+    def _watched(self, feed: Arrays, into: _Stopwatch, out: _Stopwatch) -> Arrays:
+        """Every conversion under its watch."""
+        if self._session is None:
+            raise UsageError(f"the session of {self.artifact.path.name!r} is closed", "open another: edgekit.load(path)")
+        results = [(engine, out.around(convert)) for engine, convert in self._results]
+        if self._lender is not None:
+            write = {door.engine_name: into.around(door.writer(feed[name])) for name, door in self._doors.items()}
+            return dict(zip(self._names, self._lender.run_in_place(write, results), strict=True))
+        answers = self._session.run({door.engine_name: into.around(door)(feed[name]) for name, door in self._doors.items()})
+        return dict(zip(self._names, (convert(answers[engine]) for engine, convert in results), strict=True))
 
     def close(self) -> None:
         """Release the engine; closing again does nothing."""
-        session, self._session = self._session, None
+        session, self._session, self._lender = self._session, None, None
         if session is not None:
             session.close()
 
@@ -67,6 +104,41 @@ class FaceSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _as_engine_lies(port: Port) -> Port:
+    """The port with its source's axes in the engine's order: nothing is left to turn."""
+    if port.permutation is None:
+        return port
+    shape = tuple(port.source.shape[axis] for axis in port.permutation)
+    return msgspec.structs.replace(port, source=msgspec.structs.replace(port.source, shape=shape), permutation=None)
+
+
+_FACES: Mapping[Layout, Callable[[Port], Port]] = {"source": lambda port: port, "engine": _as_engine_lies}
+
+
+def _door(port: Port) -> Door:
+    """Float meaning and the source model's layout."""
+    return Door(port.source, port.engine.name, into_engine(port), into_memory(port))
+
+
+class _Stopwatch:
+    """Adds up what conversions take."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self.total = 0
+
+    def around(self, convert: Callable[[Array], T]) -> Callable[[Array], T]:
+        """The same function, timed."""
+
+        def timed(array: Array) -> T:
+            begin = self._now()
+            made = convert(array)
+            self.total += self._now() - begin
+            return made
+
+        return timed
 
 
 def _raw_door(port: Port) -> Door:

@@ -13,11 +13,12 @@ from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency
 from edgekit.core.optional import need
 from edgekit.core.schema import Artifact, TensorSpec
-from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, cores, model_file
+from edgekit.runtimes.base import Arrays, Probe, Read, Runtime, Session, Write, complaints, cores, model_file
 
 NAME = "litert"
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
@@ -55,6 +56,19 @@ class LiteRTSession:
             raise DeviceError(f"{self._engine}: the feed has no {exc}") from exc
         except (RuntimeError, ValueError) as exc:
             raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
+
+    def run_in_place(self, write: Mapping[str, Write], read: Sequence[tuple[str, Read]]) -> tuple[NDArray[Any], ...]:
+        """As `run`, in the interpreter's own memory, which nobody may hold on to: it refuses to run when somebody does."""
+        interpreter = self._interpreter
+        if interpreter is None:
+            raise DeviceError(f"this {self._engine} session is closed")
+        for name, index in self._input_index.items():
+            write[name](interpreter.tensor(index)())
+        try:
+            interpreter.invoke()
+        except (RuntimeError, ValueError) as exc:
+            raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
+        return tuple(convert(interpreter.tensor(self._output_index[name])()) for name, convert in read)
 
     def close(self) -> None:
         """Release the interpreter; closing again does nothing."""

@@ -25,20 +25,23 @@ def bench(
     duration_s: float = DURATION_S,
     rate_hz: float | None = None,
     bound_ms: float | None = None,
+    warmup_s: float | None = None,
     runtime: str = "auto",
     threads: int = 0,
     restarts: int = RESTARTS,
     on: str = "",
+    python: str = "python3",
     progress: Progress = silent,
 ) -> Report:
     """Measure one artifact folder or several.
 
     Each is loaded and run in `restarts` fresh processes, taken in turns; in each the timed region lasts `duration_s` after a
-    warm-up of at most a second, longer while there are too few samples for a p90. `scenario` is "single-stream" (one
+    warm-up of at most `warmup_s` (a second; more than ten also wait for the temperature to settle), longer while there are too
+    few samples for a p90. `scenario` is "single-stream" (one
     inference after the other), "periodic" (one every 1 / `rate_hz` seconds, as a camera gives frames), "multi-stream" (queries
     of eight, back to back), "offline" (as many per second as all cores can), or "server" (requests at random times: `rate_hz`
-    per second, or the highest rate at which p99 stays below `bound_ms`). `threads` 0 uses every core. `on` is a board as ssh names it (user@host), where edgekit
-    must be installed; the artifact is copied there. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
+    per second, or the highest rate at which p99 stays below `bound_ms`). `threads` 0 uses every core. `on` is a board as ssh names
+    it (user@host), where `python` must have edgekit; the artifact is copied there. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
     """
     from edgekit.benchmark.launch import here
     from edgekit.benchmark.measure import measure
@@ -51,9 +54,10 @@ def bench(
         duration_s=duration_s,
         rate_hz=rate_hz,
         bound_ms=bound_ms,
+        warmup_s=warmup_s,
         runtime=runtime,
         threads=threads,
         restarts=restarts,
         progress=progress,
-        launch=board(on) if on else here,
+        launch=board(on, python) if on else here,
     )

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from edgekit import __version__
 from edgekit.benchmark.report import Environment
-from edgekit.benchmark.sensors import ROOT, read_number, read_text
+from edgekit.benchmark.sensors import ROOT, fastest_mhz, gpu_clocks, read_number, read_text
+from edgekit.doctor.board import read_board
+from edgekit.doctor.machine import unasked
+from edgekit.doctor.sensors import read_power
 
 _CPUFREQ = "sys/devices/system/cpu/cpu0/cpufreq"
 
@@ -18,6 +21,8 @@ def environment(root: Path = ROOT) -> Environment:
     """What this machine is. Fields that it does not tell are null."""
     cpuinfo = read_text(root / "proc/cpuinfo") or ""
     clock = read_number(root / _CPUFREQ / "cpuinfo_max_freq")
+    caps = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_max_freq")
+    board = read_board(root)
     return Environment(
         machine=machine(root),
         compatible=compatible(root),
@@ -34,6 +39,11 @@ def environment(root: Path = ROOT) -> Environment:
         python=platform.python_version(),
         edgekit=__version__,
         load_average=_load_average(read_text(root / "proc/loadavg") or ""),
+        cap_mhz=fastest_mhz(caps),
+        gpu_cap_mhz=fastest_mhz([folder / "max_freq" for folder in gpu_clocks(root)], per_mhz=1e6),
+        power_mode=board.power_mode,
+        l4t=board.l4t,
+        supply_ma=read_power(root, unasked).supply_ma,
     )
 
 

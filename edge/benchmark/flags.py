@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.benchmark.percentiles import samples_needed
 from edgekit.benchmark.report import Environment, Flag, Method, Result, Run
+from edgekit.doctor.checks import FLAGS
 
 TIMER_SHARE = 0.01
 NOISY = 0.2
@@ -127,12 +128,50 @@ def warmed(result: Result, environment: Environment, method: Method) -> Iterator
             return
 
 
+def throttled(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """The firmware slowed the board down, now or (a sticky flag that came up) between two readings."""
+    for run in result.runs:
+        flags = [reading.throttled for reading in run.readings if reading.throttled is not None]
+        risen = [flag & ~flags[0] for flag in flags]
+        seen = {name for bit, name in enumerate(FLAGS) for f, r in zip(flags, risen, strict=True) if (f | r >> 16) >> bit & 1}
+        if seen:
+            yield f"the firmware reports, while it was measured: {', '.join(name for name in FLAGS if name in seen)}"
+            return
+
+
+def throttled_before(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """Sticky flags that stood before the run began."""
+    first = next((reading.throttled for run in result.runs for reading in run.readings if reading.throttled is not None), 0)
+    seen = [name for bit, name in enumerate(FLAGS, 16) if first >> bit & 1]
+    if seen:
+        yield f"since the board was switched on, before this run, it was {', '.join(seen)}"
+
+
+def heating(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """Warm-up ended before the temperature had settled."""
+    rising = [run.warmup.temperatures_c for run in result.runs if run.warmup.temperature_steady is False]
+    if rising:
+        yield f"the temperature still rose when warm-up ended in {len(rising)} of {len(result.runs)} runs (to {rising[0][-1]:.0f} °C)"
+
+
+def capped(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """A policy or a power mode keeps the clock below what the cores can do."""
+    cap, most = environment.cap_mhz, environment.maximum_mhz
+    if cap and most and cap < (1 - CLOCK_DROP) * most:
+        mode = f" (power mode {environment.power_mode})" if environment.power_mode else ""
+        yield f"the clock is capped at {cap:.0f} of {most:.0f} MHz{mode}"
+
+
 def slowed_clock(result: Result, environment: Environment, method: Method) -> Iterator[str]:
-    """The clock fell below what the cores can do."""
-    seen = _known(reading.clock_mhz for run in result.runs for reading in run.readings)
-    limit = environment.maximum_mhz
-    if seen and limit and min(seen) < (1 - CLOCK_DROP) * limit:
-        yield f"the fastest core ran at {min(seen):.0f} MHz at times, of {limit:.0f} MHz: power saving, a power mode or heat"
+    """A clock fell below its cap."""
+    readings = [reading for run in result.runs for reading in run.readings]
+    clocks = (
+        ("the fastest core", _known(reading.clock_mhz for reading in readings), environment.cap_mhz or environment.maximum_mhz),
+        ("the GPU", _known(reading.gpu_mhz for reading in readings), environment.gpu_cap_mhz),
+    )
+    for name, seen, limit in clocks:
+        if seen and limit and min(seen) < (1 - CLOCK_DROP) * limit:
+            yield f"{name} ran at {min(seen):.0f} MHz at times, of {limit:.0f} MHz: power saving, a power mode or heat"
 
 
 def missed(result: Result, environment: Environment, method: Method) -> Iterator[str]:
@@ -213,6 +252,8 @@ WARNINGS: dict[str, Question] = {
     "restart-spread": spread,
     "timer": timer,
     "warmed": warmed,
+    "throttled": throttled,
+    "heating": heating,
     "clock-dropped": slowed_clock,
     "missed": missed,
     "busy": busy,
@@ -222,5 +263,7 @@ NOTES: dict[str, Question] = {
     "random-input": random_input,
     "thinned": thinned,
     "governor": governor,
+    "capped": capped,
+    "throttled-before": throttled_before,
     "virtual": virtual,
 }

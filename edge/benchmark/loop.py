@@ -20,9 +20,13 @@ SAMPLE_LIMIT = 200_000
 _WARMUP_LEAST_NS = SECOND // 4
 _WARMUP_LEAST_RUNS = 6
 _READINGS_EVERY_NS = SECOND
+HEAT_STRETCH_S = 5
+"""Two stretches of so many seconds are compared: the thermal mass of a board answers within minutes, not within one second."""
+HEAT_STEP_C = 0.5
 
 Call = Callable[[], object]
 Sense = Callable[[float], Reading]
+Heat = Callable[[], float | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,20 +106,47 @@ def settled(latencies: Sequence[int]) -> bool:
     return max(levels) <= min(levels) * (1 + SETTLED_WITHIN)
 
 
-def warm_up(call: Call, pace: Pace | Arrivals, limit_s: float, clock: Clock) -> tuple[Warmup, float]:
-    """Call until latency has settled, at least a quarter of a second and at most `limit_s`; also the last median in ns."""
-    latencies = array("q")
+def warm_up(call: Call, pace: Pace | Arrivals, limit_s: float, clock: Clock, heat: Heat = lambda: None) -> tuple[Warmup, float]:
+    """Call until latency and temperature have settled, at least a quarter of a second and at most `limit_s`; also the last median in ns.
+
+    `heat` reads the temperature, once a second. Where nothing tells it, or the limit is too short to see it settle, latency
+    alone decides.
+    """
+    latencies, temperatures = array("q"), [heat()]
     start = clock.now()
     limit, check = start + int(limit_s * SECOND), start + min(_WARMUP_LEAST_NS, int(limit_s * SECOND))
-    steady = False
+    waits = temperatures[0] is not None and limit_s > 2 * HEAT_STRETCH_S
+    read_at, steady = start + _READINGS_EVERY_NS, False
     while True:
         end = _timed_call(call, pace, clock, latencies)
+        if end >= read_at:
+            temperatures.append(heat())
+            read_at = end + _READINGS_EVERY_NS
         if end >= check:
             steady = settled(latencies)
             check = end + _WARMUP_LEAST_NS // 2
-        if steady or end >= limit:
+        warm = warmed_through(temperatures) if waits else None
+        if (steady and warm is not False) or end >= limit:
             recent = latencies[-min(len(latencies), 101) :]
-            return Warmup(runs=len(latencies), seconds=round((end - start) / SECOND, 6), steady=steady), float(median(recent))
+            found = Warmup(
+                runs=len(latencies),
+                seconds=round((end - start) / SECOND, 6),
+                steady=steady,
+                temperature_steady=warm,
+                temperatures_c=tuple(value for value in temperatures if value is not None),
+            )
+            return found, float(median(recent))
+
+
+def warmed_through(temperatures: Sequence[float | None]) -> bool | None:
+    """Whether the last ten seconds' temperatures (one a second) no longer rise; None when the sensor fell silent."""
+    recent = temperatures[-2 * HEAT_STRETCH_S :]
+    if len(temperatures) < 2 * HEAT_STRETCH_S:
+        return False
+    known = [value for value in recent if value is not None]
+    if len(known) < len(recent):
+        return None
+    return median(known[HEAT_STRETCH_S:]) - median(known[:HEAT_STRETCH_S]) < HEAT_STEP_C
 
 
 def timed(

@@ -16,6 +16,7 @@ from edgekit.benchmark.flags import flags_of
 from edgekit.benchmark.on_target import on_target
 from edgekit.benchmark.order import Done, Launch, Order
 from edgekit.benchmark.percentiles import CONFIDENCE
+from edgekit.benchmark.plausible import doubts, measured
 from edgekit.benchmark.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
 from edgekit.benchmark.scenarios import (
     BACK_TO_BACK,
@@ -44,12 +45,13 @@ def measure(
     threads: int,
     restarts: int,
     bound_ms: float | None = None,
+    warmup_s: float | None = None,
     progress: Progress = silent,
     launch: Launch = launch.here,
 ) -> Report:
     """Measure every artifact and report. See `edgekit.benchmark.bench`, which is its face."""
-    _check(paths, duration_s, restarts, threads)
-    method = _method(scenario, duration_s, restarts, rate_hz, bound_ms)
+    _check(paths, duration_s, restarts, threads, warmup_s)
+    method = _method(scenario, duration_s, restarts, rate_hz, bound_ms, warmup_s)
     artifacts = [read(path) for path in paths]
     done: list[list[Done]] = [[] for _ in artifacts]
     turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
@@ -59,29 +61,39 @@ def measure(
     progress(Event(stage="measure", done=len(turns), total=len(turns)))
     conditions = done[0][0].environment or environment()
     results = [_result(artifact, answers, conditions, method) for artifact, answers in zip(artifacts, done, strict=True)]
+    results = _doubted(artifacts, results, conditions, method)
     created = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Report(schema_version=REPORT_VERSION, created=created, method=method, environment=conditions, results=tuple(results))
 
 
-def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int) -> None:
+def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int, warmup_s: float | None) -> None:
     if not paths:
         raise UsageError("there is nothing to measure", "edgekit bench ARTIFACT")
     if not (math.isfinite(duration_s) and duration_s > 0):
         raise UsageError(f"the duration must be a positive number of seconds, got {duration_s:g}")
+    if warmup_s is not None and not (math.isfinite(warmup_s) and warmup_s > 0):
+        raise UsageError(f"the warm-up must be a positive number of seconds, got {warmup_s:g}")
     if restarts < 1:
         raise UsageError(f"restarts must be 1 or more, got {restarts}")
     if threads < 0:
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
 
 
-def _method(scenario: str, duration_s: float, restarts: int, rate_hz: float | None, bound_ms: float | None) -> Method:
+def _method(
+    scenario: str,
+    duration_s: float,
+    restarts: int,
+    rate_hz: float | None,
+    bound_ms: float | None,
+    warmup_s: float | None,
+) -> Method:
     known = checked_scenario(scenario)
     rate = rate_for(known, rate_hz)
     return Method(
         scenario=known,
         duration_s=duration_s,
         restarts=restarts,
-        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s),
+        warmup_limit_s=min(WARMUP_LIMIT_S, duration_s) if warmup_s is None else warmup_s,
         rate_hz=rate,
         confidence=CONFIDENCE,
         timed=timed_words(known),
@@ -118,6 +130,14 @@ def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment
         runs=runs,
     )
     return msgspec.structs.replace(result, flags=flags_of(result, conditions, method))
+
+
+def _doubted(artifacts: Sequence[Artifact], results: Sequence[Result], conditions: Environment, method: Method) -> list[Result]:
+    """The results, each with a flag for every reason not to believe it."""
+    rows = [measured(artifact, result) for artifact, result in zip(artifacts, results, strict=True)]
+    return [
+        msgspec.structs.replace(row.result, flags=(*doubts(row, rows, conditions, method), *row.result.flags)) for row in rows
+    ]
 
 
 def _subject(artifact: Artifact) -> Subject:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.benchmark.loop import HEAT_STEP_C, HEAT_STRETCH_S
 from edgekit.benchmark.percentiles import LEVELS, samples_needed
 from edgekit.benchmark.report import Environment, Method
 from edgekit.benchmark.words import size
@@ -30,13 +31,21 @@ def method_paragraphs(method: Method) -> tuple[str, ...]:
     processes = "one fresh process" if method.restarts == 1 else f"{method.restarts} fresh processes, artifacts in turns"
     return (
         f"{scenario_sentence(method)} Each artifact was measured in {processes}: load, first inference, warm-up until the medians "
-        f"of successive stretches agree within 2 % (at most {method.warmup_limit_s:g} s), then {method.duration_s:g} s timed, longer "
-        f"while a p90 lacks samples. The timer holds {method.timed}. Sensors are read between inferences, at most once a second.",
+        f"of successive stretches agree within 2 %{_heat(method)} (at most {method.warmup_limit_s:g} s), then {method.duration_s:g} s timed, longer "
+        f"while a p90 lacks samples. The timer holds {method.timed}. Sensors are read between inferences, at most once a second; a "
+        f"power meter, and the stages of an answer, after the timed region.",
         f"Percentiles are order statistics (nearest rank) of the samples of all processes together. Their bounds are exact binomial "
         f"bounds that assume nothing about the distribution; each holds with {method.confidence:.0%} confidence for independent "
         f"samples. A percentile is left out below the count at which its bound exists with one sample to spare ({counts}). The bounds "
         f"say nothing of other days, other boards or other settings: restarts differ by more, and the spread between them is given.",
     )
+
+
+def _heat(method: Method) -> str:
+    """What warm-up waits for besides latency."""
+    if method.warmup_limit_s <= 2 * HEAT_STRETCH_S:
+        return ""
+    return f" and the temperature rises by less than {HEAT_STEP_C:g} °C from {HEAT_STRETCH_S} s to the next, where a sensor tells it"
 
 
 def conditions(environment: Environment) -> tuple[tuple[str, str], ...]:
@@ -49,7 +58,19 @@ def conditions(environment: Environment) -> tuple[tuple[str, str], ...]:
         ("Cores", f"{environment.cores}{usable}, {environment.isa}"),
         ("Memory", size(environment.memory_bytes)),
         ("Governor", environment.governor or "unknown"),
+        *_known(
+            ("Clock cap", environment.cap_mhz and f"{environment.cap_mhz:.0f} MHz"),
+            ("GPU clock cap", environment.gpu_cap_mhz and f"{environment.gpu_cap_mhz:.0f} MHz"),
+            ("Power mode", environment.power_mode),
+            ("Jetson Linux", environment.l4t),
+            ("Power supply", environment.supply_ma and f"{environment.supply_ma} mA"),
+        ),
         ("Load before", "unknown" if environment.load_average is None else f"{environment.load_average:.2f}"),
         ("System", f"{environment.os}, kernel {environment.kernel}"),
         ("Software", f"edgekit {environment.edgekit}, Python {environment.python}"),
     )
+
+
+def _known(*rows: tuple[str, object]) -> tuple[tuple[str, str], ...]:
+    """Only what the machine told."""
+    return tuple((name, str(value)) for name, value in rows if value)

@@ -13,7 +13,7 @@ from edgekit.benchmark.method import conditions, method_paragraphs, scenario_sen
 from edgekit.benchmark.report import Flag, Report, Result, encode
 from edgekit.benchmark.summarise import median_ms
 from edgekit.benchmark.text import title
-from edgekit.benchmark.words import duration, engine_words, parity_words, percentile_of, size
+from edgekit.benchmark.words import digits, duration, engine_words, parity_words, percentile_of, size
 from edgekit.pages import Html, Section
 
 _CARRIES = "This page carries the whole report, raw samples included, as JSON; 'edgekit compare' reads the page itself."
@@ -40,7 +40,25 @@ def _overview(report: Report) -> Html:
     loud = [pages.notice(text, kind="warning") for text in _off_target(report)]
     large = [_tiles(report.results[0])] if len(report.results) == 1 else [plots.comparison(report.results)]
     rows = [[_cell(text) for text in row] for row in tables.overview(report)]
-    return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows), *_flags(shared(report.results))])
+    parts = [*_stages(report), *_energy(report)]
+    return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows), *_flags(shared(report.results)), *parts])
+
+
+def _stages(report: Report) -> list[Html]:
+    """Where the time of an answer goes, as shares and in milliseconds."""
+    bars = plots.stage_bars(report.results)
+    return [pages.tag("h3", "Stages"), *bars, pages.table(tables.STAGES, tables.stages(report.results))] if bars else []
+
+
+def _energy(report: Report) -> list[Html]:
+    """What the inferences took from the board's supply, where it has a meter."""
+    rows = tables.energy(report.results)
+    if not rows:
+        return []
+    said = (
+        "The board's idle power is in it; it was read once a second while the same inferences went on after the timed region."
+    )
+    return [pages.tag("h3", "Energy"), pages.table(tables.ENERGY, rows), pages.paragraph(said, kind="small")]
 
 
 def _off_target(report: Report) -> list[str]:
@@ -64,7 +82,17 @@ def _tiles(result: Result) -> Html:
             ("Cold start", duration(summary.load_ms + summary.first_ms), f"first inference {duration(summary.first_ms)}"),
             ("Peak memory", size(summary.peak_rss_bytes), f"{size(summary.model_rss_bytes)} above the bare process"),
             ("Accuracy", *_accuracy(result)),
+            *_energy_tile(result),
         ]
+    )
+
+
+def _energy_tile(result: Result) -> list[tuple[str, str, str]]:
+    found = result.summary.mj_per_inference
+    return (
+        []
+        if found is None
+        else [("Energy", f"{digits(found)} mJ", f"per inference, at {digits(result.summary.mean_w or 0)} W")]
     )
 
 
@@ -83,7 +111,6 @@ def _details(result: Result, report: Report) -> Html:
             *_flags(own(result, report.results)),
             plots.distribution(result),
             plots.over_time(result),
-            *plots.temperature(result),
             pages.tag("h3", "Percentiles"),
             pages.table(tables.PERCENTILES, tables.percentiles(result)),
             pages.tag("h3", "Restarts"),

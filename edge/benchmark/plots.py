@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from edgekit.benchmark.report import Result, Run
 from edgekit.benchmark.summarise import median_ms, pooled_ns
 from edgekit.benchmark.words import digits, duration, percentile_of, place_words
-from edgekit.charts import Bar, Rule, Series, bars, histogram, line_chart, timeline
+from edgekit.charts import Bar, Rule, Series, Stack, bars, histogram, stacks, timeline
 from edgekit.pages import Html, figure
 
 BINS = 72
@@ -53,34 +54,60 @@ def distribution(result: Result) -> Html:
 
 
 def over_time(result: Result) -> Html:
-    """Latency in the order it was measured, one colour per restart."""
+    """Latency in the order it was measured, one colour per restart, and the temperature where a sensor told it."""
     low, high = _shown_range(pooled_ns(result.runs) / 1e6)
     series = [_series(number, run) for number, run in enumerate(result.runs, 1)]
-    drawn = timeline(series, low, high, "s", f"latency over time of {result.subject.folder}")
+    drawn = timeline(series, low, high, "s", f"latency over time of {result.subject.folder}", aside_unit="°C")
     colours = "one colour per restart, a line at its median" if len(result.runs) > 1 else "the line is the median"
+    warm = "; dashed, on the right, the hottest sensor" if any(one.aside for one in series) else ""
     return figure(
         drawn,
-        f"Latency in ms over the timed region: {colours}. Dots are least, middle and most of short stretches; "
+        f"Latency in ms over the timed region: {colours}{warm}. Dots are least, middle and most of short stretches; "
         "those on the upper edge lie above it.",
     )
 
 
-def temperature(result: Result) -> list[Html]:
-    """The hottest sensor over time, of the longest run; nothing where it was not measured or there is too little of it."""
-    longest = max(result.runs, key=lambda run: len(run.readings))
-    points = [(reading.at_s, reading.temperature_c) for reading in longest.readings if reading.temperature_c is not None]
-    if len(points) < 4:
+STAGES = {"pre": "prepare", "into": "to engine", "infer": "infer", "out": "from engine", "post": "read"}
+"""What the parts of an answer are called, in their order."""
+
+
+def stage_bars(results: Sequence[Result]) -> list[Html]:
+    """Where the time of an answer goes, one bar per artifact; nothing for a report without stages."""
+    rows = [_shares(result.subject.folder, parts) for result in results if (parts := stage_parts(result))]
+    if not rows:
         return []
-    return [
-        figure(line_chart(points, "seconds", "°C", "temperature over time"), "The hottest sensor while it was measured, °C.")
-    ]
+    pictures = {found.picture for result in results if (found := result.runs[0].stages) is not None} - {None}
+    frame = "".join(f" The picture that is prepared has {width} x {height} pixels." for width, height in filter(None, pictures))
+    caption = f"Where the time of an answer goes: shares of the medians of its stages, timed one by one, apart from the latencies above.{frame}"
+    return [figure(stacks(rows, "%", "stages of an answer"), caption)]
+
+
+def _shares(label: str, parts: Sequence[tuple[str, float]]) -> Stack:
+    """Shares, since artifacts may differ a thousandfold; the whole stands at the end."""
+    whole = sum(ms for _, ms in parts) or 1.0
+    return Stack(label=label, parts=tuple((name, 100 * ms / whole) for name, ms in parts), text=duration(whole))
+
+
+def stage_parts(result: Result) -> tuple[tuple[str, float], ...]:
+    """The stages that an artifact has and their milliseconds, medians over the restarts; none in an older report."""
+    found = [run.stages for run in result.runs if run.stages is not None]
+    if len(found) < len(result.runs):
+        return ()
+    values = ((name, [getattr(one, f"{key}_ms") for one in found]) for key, name in STAGES.items())
+    return tuple((name, median(ms)) for name, ms in values if None not in ms)
 
 
 def _series(number: int, run: Run) -> Series:
     latencies = np.asarray(run.latencies_ns, np.int64) / 1e6
     step = run.timed_s / latencies.size
     points = [(index * step, float(latencies[index])) for index in _telling(latencies)]
-    return Series(label=f"restart {number}: {digits(median_ms(run))} ms", points=tuple(points), level=median_ms(run))
+    warm = [(reading.at_s, reading.temperature_c) for reading in run.readings if reading.temperature_c is not None]
+    return Series(
+        label=f"restart {number}: {digits(median_ms(run))} ms",
+        points=tuple(points),
+        level=median_ms(run),
+        aside=tuple(warm) if len(warm) > 1 else (),
+    )
 
 
 def _telling(latencies: NDArray[np.float64]) -> list[int]:

@@ -9,6 +9,7 @@ import base64
 import io
 import re
 import tarfile
+from shlex import quote
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ from edgekit.benchmark.order import Done, Launch, Order, encode
 from edgekit.core.errors import DeviceError, EdgekitError, UsageError
 from edgekit.core.process import run
 
+PYTHON = "python3"
 PLACE = ".cache/edgekit/bench"
 """On the board, under the home of the user that ssh logs in as."""
 _COPY_TIMEOUT_S = 600.0
@@ -33,9 +35,10 @@ def ssh(host: str, command: str) -> list[str]:
     return ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--", host, command]
 
 
-def on(host: str) -> Launch:
-    """Measures on `host`. Raises `UsageError` for what is no host."""
+def on(host: str, python: str = PYTHON) -> Launch:
+    """Measures on `host`, with the Python there that has edgekit. Raises `UsageError` for what is no host."""
     ssh(host, "")
+    program = interpreter(python)
     copied: dict[str, str] = {}
 
     def launch(order: Order) -> Done:
@@ -44,10 +47,15 @@ def on(host: str) -> Launch:
             copied[order.artifact] = _copy(host, order.artifact)
         moved = replace(order, artifact=copied[order.artifact])
         # Not from the home folder: `python -m` would import whatever modules lie there before the real ones.
-        command = f"cd {PLACE} && exec python3 -m edgekit.benchmark.worker"
+        command = f"cd {PLACE} && exec {program} -m edgekit.benchmark.worker"
         return answered(lambda: _say(host, command, encode(moved), timeout_s(order)), order)
 
     return launch
+
+
+def interpreter(python: str) -> str:
+    """How a shell on the board calls that Python: a path is seen from the user's home, a bare name is looked up."""
+    return f'"$HOME"/{quote(python)}' if "/" in python and not python.startswith("/") else quote(python)
 
 
 def _copy(host: str, path: str) -> str:
@@ -73,6 +81,6 @@ def _say(host: str, command: str, stdin: str, timeout: float) -> str:
 
 _HINTS = {
     "ended with status 255": "does 'ssh {host} true' work without asking for anything?",
-    "No module named": "ssh {host} python3 -m pip install edgekit",
+    "No module named": "--python venv/bin/python, where that one has edgekit; or: ssh {host} python3 -m pip install edgekit",
     "python3: not found": "install Python 3.10 or newer on the board",
 }

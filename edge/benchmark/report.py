@@ -43,6 +43,11 @@ class Reading(Full, frozen=True, kw_only=True):
     rss_bytes: int | None = None
     temperature_c: float | None = None
     clock_mhz: float | None = None
+    """The fastest core's."""
+    gpu_mhz: float | None = None
+    throttled: int | None = None
+    """A Raspberry Pi firmware's flags: bits 0 to 3 under-voltage, clock capped, throttled, soft temperature limit now; bits 16
+    to 19 the same at any time since boot."""
 
 
 class Warmup(Full, frozen=True, kw_only=True):
@@ -51,6 +56,40 @@ class Warmup(Full, frozen=True, kw_only=True):
     runs: int
     seconds: float
     steady: bool
+    """Whether latency had settled."""
+    temperature_steady: bool | None = None
+    """Whether temperature had; null where no sensor tells, or the warm-up was too short to tell."""
+    temperatures_c: tuple[float, ...] = ()
+    """Read once a second."""
+
+
+class Energy(Full, frozen=True, kw_only=True):
+    """What a board took while the same inferences went on after the timed region. Its idle power is in it."""
+
+    meter: str
+    """Where it was measured, and by what."""
+    readings_w: tuple[float, ...]
+    mean_w: float
+    seconds: float
+    inferences: int
+    mj_per_inference: float
+
+
+class Stages(Full, frozen=True, kw_only=True):
+    """Medians of the parts of an answer, each timed by itself after the timed region. Null: the artifact has no such part."""
+
+    picture: tuple[int, int] | None
+    """Width and height of the frame that was prepared."""
+    runs: int
+    pre_ms: float | None
+    """From the frame to the model's input: resize, reorder, scale."""
+    into_ms: float
+    """The input's numbers to the engine: layout and quantization."""
+    infer_ms: float
+    out_ms: float
+    """The engine's numbers back."""
+    post_ms: float | None
+    """From the outputs to classes or boxes."""
 
 
 class Run(Full, frozen=True, kw_only=True):
@@ -74,6 +113,9 @@ class Run(Full, frozen=True, kw_only=True):
     """Sessions that worked at once."""
     rate_hz: float | None = None
     """Server: the highest mean rate of random arrivals that held, where it was searched."""
+    stages: Stages | None = None
+    energy: Energy | None = None
+    """Null where the board has no meter."""
 
 
 class Summary(Full, frozen=True, kw_only=True):
@@ -96,6 +138,9 @@ class Summary(Full, frozen=True, kw_only=True):
     peak_rss_bytes: int | None
     model_rss_bytes: int | None
     """Peak resident memory above that of the Python process before the model was loaded."""
+    mj_per_inference: float | None = None
+    """Median over the restarts."""
+    mean_w: float | None = None
 
 
 class Flag(Full, frozen=True, kw_only=True):
@@ -149,6 +194,14 @@ class Environment(Full, frozen=True, kw_only=True):
     python: str
     edgekit: str
     load_average: float | None
+    cap_mhz: float | None = None
+    """What the fastest core may run at by its present policy or power mode; below `maximum_mhz` where it is capped."""
+    gpu_cap_mhz: float | None = None
+    power_mode: str = ""
+    l4t: str = ""
+    """Jetson Linux release."""
+    supply_ma: int | None = None
+    """What the power supply of a Raspberry Pi 5 agreed to give."""
 
 
 class Method(Full, frozen=True, kw_only=True):

@@ -8,19 +8,22 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from edgekit.benchmark.report import Reading
+from edgekit.doctor.machine import ask as ask_program
+from edgekit.doctor.sensors import read_power
 
 ROOT = Path("/")
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-def reader(root: Path = ROOT) -> Callable[[float], Reading]:
+def reader(root: Path = ROOT, ask: Callable[[Sequence[str]], str] = ask_program) -> Callable[[float], Reading]:
     """A function that reads all sensors once; it takes the seconds since the timed region began."""
-    zones = sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
+    zones = thermal_zones(root)
     clocks = sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
+    gpus = [folder / "cur_freq" for folder in gpu_clocks(root)]
 
     def sense(at_s: float) -> Reading:
         return Reading(
@@ -28,6 +31,8 @@ def reader(root: Path = ROOT) -> Callable[[float], Reading]:
             rss_bytes=resident_bytes(root),
             temperature_c=hottest_c(zones),
             clock_mhz=fastest_mhz(clocks),
+            gpu_mhz=fastest_mhz(gpus, per_mhz=1e6),
+            throttled=read_power(root, ask).throttled,
         )
 
     return sense
@@ -51,9 +56,19 @@ def hottest_c(zones: Iterable[Path]) -> float | None:
     return max((value for value in readings if -40 < value < 150), default=None)
 
 
-def fastest_mhz(clocks: Iterable[Path]) -> float | None:
-    """The highest clock that any core runs at now."""
-    return max((value / 1000 for clock in clocks if (value := read_number(clock))), default=None)
+def thermal_zones(root: Path = ROOT) -> list[Path]:
+    """The files that hold temperatures."""
+    return sorted(root.glob("sys/class/thermal/thermal_zone*/temp"))
+
+
+def gpu_clocks(root: Path = ROOT) -> list[Path]:
+    """The folders of GPUs whose clock the kernel scales: 17000000.gpu, 57000000.gpu, 17000000.ga10b on Jetsons."""
+    return [folder for folder in sorted(root.glob("sys/class/devfreq/*")) if re.search(r"gpu|ga10b|gv11b|gp10b", folder.name)]
+
+
+def fastest_mhz(clocks: Iterable[Path], per_mhz: float = 1e3) -> float | None:
+    """The highest of the clocks in these files, which count in kHz; those of GPUs in Hz (`per_mhz` 1e6)."""
+    return max((value / per_mhz for clock in clocks if (value := read_number(clock))), default=None)
 
 
 def read_number(path: Path) -> float | None:

@@ -21,6 +21,7 @@ def summarise(runs: Sequence[Run], *, query: int = 1) -> Summary:
     medians = tuple(median_ms(run) for run in runs)
     peaks = [run.peak_rss_bytes for run in runs if run.peak_rss_bytes is not None]
     grown = [run.peak_rss_bytes - run.start_rss_bytes for run in runs if run.peak_rss_bytes and run.start_rss_bytes]
+    metered = [run.energy for run in runs if run.energy is not None]
     mean = float(pooled.mean())
     return Summary(
         samples=int(pooled.size),
@@ -36,6 +37,8 @@ def summarise(runs: Sequence[Run], *, query: int = 1) -> Summary:
         first_ms=round(median(run.first_ms for run in runs), 3),
         peak_rss_bytes=max(peaks, default=None),
         model_rss_bytes=max(grown, default=None),
+        mj_per_inference=round(median(each.mj_per_inference for each in metered), 6) if metered else None,
+        mean_w=round(median(each.mean_w for each in metered), 4) if metered else None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from edgekit.benchmark import plots
 from edgekit.benchmark.flags import drift
 from edgekit.benchmark.percentiles import samples_needed
 from edgekit.benchmark.report import Report, Result
@@ -21,6 +22,8 @@ from edgekit.benchmark.words import (
 
 OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Memory")
 RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
+ENERGY = ("Artifact", "mJ per inference", "Mean W", "Readings", "Meter")
+STAGES = ("Stages, ms", "Picture", *plots.STAGES.values(), "together")
 PERCENTILES = ("Percentile", "ms", "at least", "at most")
 
 
@@ -49,6 +52,33 @@ def _bounded(result: Result, level: float) -> str:
     if found is None:
         return f"{NONE}\nneeds {samples_needed(level)}"
     return f"{digits(found.value_ms)}\n≤ {digits(found.upper_ms)}"
+
+
+def energy(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """One row per artifact that was measured with a meter."""
+    return [
+        (
+            result.subject.folder,
+            digits(result.summary.mj_per_inference),
+            digits(result.summary.mean_w),
+            str(sum(len(run.energy.readings_w) for run in result.runs if run.energy)),
+            next(run.energy.meter for run in result.runs if run.energy),
+        )
+        for result in results
+        if result.summary.mj_per_inference is not None and result.summary.mean_w is not None
+    ]
+
+
+def stages(results: Sequence[Result]) -> list[tuple[str, ...]]:
+    """One row per artifact: milliseconds of every stage that it has."""
+    rows = []
+    for result in results:
+        if found := dict(plots.stage_parts(result)):
+            picture = result.runs[0].stages.picture if result.runs[0].stages else None
+            cells = (digits(found[name]) if name in found else NONE for name in plots.STAGES.values())
+            frame = f"{picture[0]} x {picture[1]}" if picture else NONE
+            rows.append((result.subject.folder, frame, *cells, digits(sum(found.values()))))
+    return rows
 
 
 def percentiles(result: Result) -> list[tuple[str, ...]]:

@@ -7,7 +7,19 @@ from collections.abc import Sequence
 from edgekit.benchmark.flags import own, shared
 from edgekit.benchmark.method import conditions, method_paragraphs
 from edgekit.benchmark.report import Report, Result
-from edgekit.benchmark.tables import OVERVIEW, PERCENTILES, RESTARTS, aligned, overview, percentiles, restarts
+from edgekit.benchmark.tables import (
+    ENERGY,
+    OVERVIEW,
+    PERCENTILES,
+    RESTARTS,
+    STAGES,
+    aligned,
+    energy,
+    overview,
+    percentiles,
+    restarts,
+    stages,
+)
 
 
 def terminal(report: Report) -> str:
@@ -15,7 +27,13 @@ def terminal(report: Report) -> str:
     told = [("all of them", shared(report.results))]
     told += [(result.subject.folder, own(result, report.results)) for result in report.results]
     lists = ["\n".join([name, *(f"  {flag.severity}: {flag.text}" for flag in flags)]) for name, flags in told if flags]
-    return "\n\n".join([aligned(OVERVIEW, overview(report)), *lists])
+    more = [aligned(header, rows) for header, rows in _more(report) if rows]
+    return "\n\n".join([aligned(OVERVIEW, overview(report)), *more, *lists])
+
+
+def _more(report: Report) -> tuple[tuple[Sequence[str], list[tuple[str, ...]]], ...]:
+    """The tables that not every report has."""
+    return (STAGES, stages(report.results)), (ENERGY, energy(report.results))
 
 
 def markdown(report: Report) -> str:
@@ -24,6 +42,7 @@ def markdown(report: Report) -> str:
         f"# {_plain(title(report))}",
         _plain(f"{report.method.scenario} on {report.environment.cpu}, {report.created}"),
         _table(OVERVIEW, overview(report)),
+        *(_table(header, rows) for header, rows in _more(report) if rows),
         *(part for result in report.results for part in _details(result)),
         "## Conditions",
         "\n".join(f"- {_plain(name)}: {_plain(value)}" for name, value in conditions(report.environment)),

@@ -19,13 +19,16 @@ from msgspec.structs import replace
 
 from edgekit.artifact import read
 from edgekit.benchmark import loop, sensors
+from edgekit.benchmark.energy import energy, readings_for
 from edgekit.benchmark.environment import environment
 from edgekit.benchmark.feeds import SEED, feed_for
+from edgekit.benchmark.meters import find_meter
 from edgekit.benchmark.order import Done, Order, Refused, decode_order, encode
 from edgekit.benchmark.peak import search
 from edgekit.benchmark.pool import query_of
-from edgekit.benchmark.report import Engine, Run
+from edgekit.benchmark.report import Energy, Engine, Run
 from edgekit.benchmark.scenarios import SERVER_LEVEL
+from edgekit.benchmark.stages import stages
 from edgekit.core.errors import ArtifactError, EdgekitError
 from edgekit.core.schema import Artifact
 from edgekit.loading import open_artifact
@@ -86,10 +89,11 @@ def _run(
     streams = 1
     if order.query > 1:
         call, streams = query_of(order.query, session, artifact, feed, threads, stack)
-    warmup, typical = loop.warm_up(call, _warm_pace(clock, order), order.warmup_limit_s, clock)
+    warmup, typical = loop.warm_up(call, _warm_pace(clock, order), order.warmup_limit_s, clock, _heat())
     gc.collect()
     gc.freeze()
     timed, rate, stride = _timed(call, order, typical, clock)
+    peak = sensors.peak_resident_bytes()
     return Run(
         load_ms=0.0,
         first_ms=round(first_ms, 3),
@@ -98,13 +102,30 @@ def _run(
         latencies_ns=tuple(timed.latencies_ns),
         readings=timed.readings,
         start_rss_bytes=None,
-        peak_rss_bytes=sensors.peak_resident_bytes(),
+        peak_rss_bytes=peak,
         loop_overhead_ns=overhead,
         stride=stride,
         missed=timed.missed,
         streams=streams,
         rate_hz=rate,
+        energy=_energy(call, order, rate, clock),
+        stages=stages(session, feed),
     )
+
+
+def _heat() -> loop.Heat:
+    zones = sensors.thermal_zones()
+    return lambda: sensors.hottest_c(zones)
+
+
+def _energy(call: loop.Call, order: Order, rate: float | None, clock: loop.Clock) -> Energy | None:
+    """At the pace of the timed region, where the board has a meter."""
+    meter = find_meter()
+    if meter is None:
+        return None
+    served = rate or order.rate_hz or 1.0
+    pace = _arrivals(served, clock) if order.scenario == "server" else loop.Pace(clock=clock, period_ns=_period_ns(order))
+    return energy(call, pace, meter, clock, readings=readings_for(order.duration_s), query=order.query)
 
 
 def _timed(call: loop.Call, order: Order, typical: float, clock: loop.Clock) -> tuple[loop.Timed, float | None, int]:

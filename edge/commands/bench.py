@@ -27,8 +27,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, metavar="HZ", help="inferences per second of a periodic run (30) or of a server")
     parser.add_argument("--latency-bound", type=float, metavar="MS", help="server: search the highest rate with p99 below this")
     parser.add_argument("--duration", type=float, metavar="S", help="timed seconds per process (2)")
+    parser.add_argument(
+        "--warm-up", type=float, metavar="S", help="longest warm-up (1); above 10 the temperature must settle, too"
+    )
     parser.add_argument("--restarts", type=int, metavar="N", help="fresh processes per artifact (3)")
     parser.add_argument("--on", default="", metavar="USER@HOST", help="measure on this board over ssh; edgekit must be there")
+    parser.add_argument("--python", default="python3", metavar="PATH", help="the board's Python that has edgekit (python3)")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="threads of the engine (every core)")
     parser.add_argument("--runtime", default="auto", metavar="NAME", help="engine to use (the artifact's own)")
     parser.add_argument(
@@ -55,10 +59,12 @@ def run(args: argparse.Namespace) -> int:
         duration_s=DURATION_S if args.duration is None else args.duration,
         rate_hz=args.rate,
         bound_ms=args.latency_bound,
+        warmup_s=args.warm_up,
         runtime=args.runtime,
         threads=args.threads,
         restarts=RESTARTS if args.restarts is None else args.restarts,
         on=args.on,
+        python=args.python,
         progress=console.progress_on_stderr(),
     )
     for file in args.output:

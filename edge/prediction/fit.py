@@ -3,7 +3,9 @@
 The model is a sum: products at one rate per kind of operator, numbers fetched and moved at others, a cost per operator and
 one per number that crosses the interface. Errors are relative, so that a small model counts as much as a large one, and
 their absolute values are what is kept small (reweighted least squares), so that one disturbed measurement does not bend the
-rest. Source of the solver: C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems" (1974), chapter 23.
+rest. Where measurements leave a choice, rates of a kind stay alike (a ridge, in units that the kind shares): in networks that
+all end in the same softmax, what every inference costs could else be laid on that softmax's thousand numbers, and every
+network with more such numbers would be predicted many times too slow. Source of the solver: C. L. Lawson and R. J. Hanson, "Solving Least Squares Problems" (1974), chapter 23.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ LEAST_SAMPLES = 8
 _ROUNDS = 8
 _SMALL_ERROR = 0.02
 """Below this relative error a measurement's weight grows no further: it is noise."""
+RIDGE = 1e-5
+"""So light that it decides only where the measurements do not."""
 _FETCHING = ("conv", "pointwise")
 
 
@@ -57,10 +61,16 @@ def fit(rows: Sequence[Terms], measured_ms: Sequence[float]) -> Terms:
         raise InputError("a latency of zero has no rate", "was the clock of that machine too coarse?")
     names = sorted({name for row in rows for name in row})
     matrix = np.array([[row.get(name, 0.0) for name in names] for row in rows]) / np.array(measured_ms)[:, None]
-    scale = matrix.max(axis=0)
-    scale[scale == 0] = 1.0
+    scale = _shared_units(matrix, names)
     rates = _least_absolute(matrix / scale) / scale
     return dict(zip(names, map(float, rates), strict=True))
+
+
+def _shared_units(matrix: Vector, names: Sequence[str]) -> Vector:
+    """For every term the mean amount per millisecond of its whole kind: products, numbers or operators, whichever it counts."""
+    kinds = ["products" if name.startswith("products") else "operators" if name == "operators" else "numbers" for name in names]
+    totals = {kind: float(matrix[:, [each == kind for each in kinds]].sum(axis=1).mean()) or 1.0 for kind in set(kinds)}
+    return np.array([totals[kind] for kind in kinds])
 
 
 def predicted_ms(row: Terms, rates: Terms) -> float:
@@ -87,9 +97,10 @@ def mean_error(ratios: Sequence[float]) -> float:
 
 def _least_absolute(matrix: Vector) -> Vector:
     """The non-negative x with the smallest sum of |matrix x - 1|, by reweighting."""
-    weights = np.ones(len(matrix))
+    weights, count = np.ones(len(matrix)), matrix.shape[1]
     for _ in range(_ROUNDS):
-        x = non_negative(matrix * weights[:, None], weights)
+        ridge = np.sqrt(RIDGE * np.mean(weights**2)) * np.eye(count)
+        x = non_negative(np.vstack([matrix * weights[:, None], ridge]), np.concatenate([weights, np.zeros(count)]))
         weights = 1 / np.sqrt(np.maximum(np.abs(matrix @ x - 1), _SMALL_ERROR))
     return x
 

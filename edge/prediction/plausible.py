@@ -16,12 +16,12 @@ def disorder(rows: Sequence[Terms], measured_ms: Sequence[float]) -> float:
 
     Next to none on a machine that does nothing else: more work takes longer, whatever the rates are. 0.0 without such pairs.
     """
-    pairs = [(less, more) for less, more in permutations(range(len(rows)), 2) if _less(rows[less], rows[more])]
+    pairs = [(less, more) for less, more in permutations(range(len(rows)), 2) if does_less(rows[less], rows[more])]
     wrong = sum(measured_ms[less] > MARGIN * measured_ms[more] for less, more in pairs)
     return wrong / len(pairs) if pairs else 0.0
 
 
-def _less(one: Terms, other: Terms) -> bool:
+def does_less(one: Terms, other: Terms) -> bool:
     """Whether `one` has no more of any term than `other`, and less of one."""
     names = one.keys() | other.keys()
     return all(one.get(name, 0) <= other.get(name, 0) for name in names) and dict(one) != dict(other)

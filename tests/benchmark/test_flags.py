@@ -101,6 +101,41 @@ def test_a_clock_below_its_limit_is_flagged() -> None:
     assert "600 MHz at times, of 1500 MHz" in text_of("clock-dropped", make_result([make_run(CALM, readings=readings)] * 2))
 
 
+def test_a_clock_is_judged_by_its_cap_and_the_cap_is_a_condition() -> None:
+    readings = (Reading(at_s=0.0, clock_mhz=1000.0),)
+    mode = replace(ENVIRONMENT, cap_mhz=1000.0, power_mode="7W")
+    result = make_result([make_run(CALM, readings=readings)] * 2)
+    assert codes(result, mode) == {"capped"}
+    assert text_of("capped", result, mode) == "the clock is capped at 1000 of 1500 MHz (power mode 7W)"
+
+
+def test_a_gpu_below_its_cap_is_flagged() -> None:
+    readings = (Reading(at_s=0.0, gpu_mhz=306.0),)
+    text = text_of(
+        "clock-dropped", make_result([make_run(CALM, readings=readings)] * 2), replace(ENVIRONMENT, gpu_cap_mhz=1020.0)
+    )
+    assert text.startswith("the GPU ran at 306 MHz at times, of 1020 MHz")
+
+
+def test_throttling_while_it_was_measured_is_flagged_even_when_only_its_sticky_bit_was_seen() -> None:
+    def run(*flags: int) -> Result:
+        readings = tuple(Reading(at_s=float(i), throttled=flag) for i, flag in enumerate(flags))
+        return make_result([make_run(CALM, readings=readings)] * 2)
+
+    assert text_of("throttled", run(0, 0x50005)).endswith("while it was measured: under-voltage, throttled")
+    assert text_of("throttled", run(0, 0x20000)).endswith("while it was measured: clock capped")
+    assert codes(run(0x50000, 0x50000)) == {"throttled-before"}
+    assert "under-voltage, throttled" in text_of("throttled-before", run(0x50000, 0x50000))
+    assert codes(run(0, 0)) == set()
+
+
+def test_a_board_that_still_heated_up_after_warm_up_is_flagged() -> None:
+    warmup = Warmup(runs=9, seconds=60.0, steady=True, temperature_steady=False, temperatures_c=(40.0, 61.5))
+    assert "still rose when warm-up ended in 2 of 2 runs (to 62 °C)" in text_of(
+        "heating", make_result([make_run(CALM, warmup=warmup)] * 2)
+    )
+
+
 def test_frames_that_came_too_fast_are_counted() -> None:
     method = replace(METHOD, scenario="periodic", rate_hz=30.0)
     assert text_of("missed", make_result([make_run(CALM, missed=20)] * 2), method=method).startswith(

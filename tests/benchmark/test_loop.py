@@ -121,3 +121,42 @@ def test_a_steady_rise_is_not_settled(count: int) -> None:
 
 def test_the_timer_costs_less_than_two_microseconds_here() -> None:
     assert 0 < overhead_ns(Clock()) < 2_000
+
+
+def rising(hand: Hand, per_second: float, until_s: float = 1e9) -> Callable[[], float]:
+    """A temperature that rises steadily up to some second."""
+    start = hand.time
+    return lambda: 40 + per_second * min((hand.time - start) / SECOND, until_s)
+
+
+def test_warm_up_waits_for_the_temperature_where_there_is_time_to_see_it_settle() -> None:
+    hand = Hand()
+    warmup, _ = warm_up(hand.taking(10 * MS), Pace(clock=hand.clock()), 120.0, hand.clock(), rising(hand, 0.5, until_s=30.0))
+    assert (warmup.steady, warmup.temperature_steady) == (True, True)
+    assert 30 < warmup.seconds < 45
+    assert max(warmup.temperatures_c) == pytest.approx(55.0)
+
+
+def test_a_board_that_goes_on_heating_ends_warm_up_at_the_limit_and_is_said_to() -> None:
+    hand = Hand()
+    warmup, _ = warm_up(hand.taking(10 * MS), Pace(clock=hand.clock()), 60.0, hand.clock(), rising(hand, 0.5))
+    assert (warmup.steady, warmup.temperature_steady) == (True, False)
+    assert warmup.seconds == pytest.approx(60.0, abs=0.1)
+
+
+def test_a_short_warm_up_does_not_claim_to_know_about_the_temperature() -> None:
+    hand = Hand()
+    warmup, _ = warm_up(hand.taking(10 * MS), Pace(clock=hand.clock()), 1.0, hand.clock(), rising(hand, 0.5))
+    assert warmup.temperature_steady is None
+    assert warmup.seconds < 1.0
+
+
+def test_a_sensor_that_vanishes_during_warm_up_leaves_latency_to_decide() -> None:
+    hand = Hand()
+    left: list[float | None] = [40.0, 41.0, 42.0]
+    warmup, _ = warm_up(
+        hand.taking(10 * MS), Pace(clock=hand.clock()), 60.0, hand.clock(), lambda: left.pop(0) if left else None
+    )
+    assert (warmup.steady, warmup.temperature_steady) == (True, None)
+    assert warmup.temperatures_c == (40.0, 41.0, 42.0)
+    assert warmup.seconds < 15

@@ -107,7 +107,10 @@ def test_every_chart_is_well_formed_for_any_numbers(values: list[float]) -> None
             [int(v) % 7 for v in values], min(values), max(values), [charts.Rule(label="p50", value=values[0])], "ms", "h"
         ),
         charts.timeline([charts.Series(label="run 1", points=points, level=values[0])], min(values), max(values), "ms", "t"),
-        charts.line_chart(points, "s", "C", "l"),
+        charts.timeline(
+            [charts.Series(label="run 1", points=points, level=values[0], aside=points)], 0, 1, "ms", "t", aside_unit="°C"
+        ),
+        charts.stacks([charts.Stack(label="a", parts=tuple((f"p{i}", v) for i, v in points), text="t")], "ms", "s"),
     ]
     for picture in drawn:
         parsed(picture)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.benchmark.remote import PLACE, on, ssh
+from edgekit.benchmark.remote import PLACE, interpreter, on, ssh
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, DeviceError, UsageError
 from edgekit.core.schema import Artifact
@@ -91,6 +91,19 @@ def test_what_ssh_would_take_for_something_else_is_no_host(host: str) -> None:
 def test_ssh_asks_nobody_and_the_host_is_never_an_option() -> None:
     assert ssh("pi@[fe80::1%eth0]", "true")[-3:] == ["--", "pi@[fe80::1%eth0]", "true"]
     assert "BatchMode=yes" in ssh(HOST, "true")
+
+
+@pytest.mark.parametrize(
+    ("python", "called"),
+    [
+        ("python3", "python3"),
+        ("/opt/my env/bin/python", "'/opt/my env/bin/python'"),
+        ("venv/bin/python", '"$HOME"/venv/bin/python'),
+        ("$(reboot)", "'$(reboot)'"),
+    ],
+)
+def test_a_python_is_a_name_or_a_path_from_home_and_never_a_command(python: str, called: str) -> None:
+    assert interpreter(python) == called
 
 
 def test_the_command_takes_the_board(board: Path, make_artifact: MakeArtifact, capsys: pytest.CaptureFixture[str]) -> None:

@@ -51,7 +51,7 @@ def test_the_non_negative_solution_of_equal_columns_is_found() -> None:
 
 def test_rates_that_made_the_latencies_are_found_again() -> None:
     rows = made(20)
-    assert fit(rows, latencies(rows)) == pytest.approx(RATES, rel=1e-6)
+    assert fit(rows, latencies(rows)) == pytest.approx(RATES, rel=1e-3)
 
 
 @settings(max_examples=20)
@@ -62,6 +62,14 @@ def test_one_disturbed_measurement_does_not_bend_the_rest(factor: float, place: 
     measured = [ms * factor if index == place else ms for index, ms in enumerate(honest)]
     rates = fit(rows, measured)
     assert mean_error([predicted_ms(row, rates) / ms for row, ms in zip(rows, honest, strict=True)]) < 0.01
+
+
+def test_what_every_inference_costs_is_not_laid_on_the_few_numbers_that_all_networks_end_in() -> None:
+    """One family: as many operators in each, and the same softmax. Another family has many such numbers."""
+    family = [{**row, "operators": 30.0, "combined": 2000.0} for row in made(20)]
+    measured = [predicted_ms(row, {"operators": 0.1, "moved": 3e-5}) for row in family]
+    other = {"operators": 60.0, "moved": 5e4, "combined": 4e5}
+    assert predicted_ms(other, fit(family, measured)) == pytest.approx(6.0 + 1.5, rel=0.25), "not 600"
 
 
 def test_what_takes_no_time_has_a_rate_of_zero_not_a_negative_one() -> None:

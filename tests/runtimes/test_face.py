@@ -76,6 +76,50 @@ def test_a_picture_in_another_memory_order_is_the_same_picture(session: FaceSess
     np.testing.assert_array_equal(seen, session.run({"image": IMAGE})["scores"])
 
 
+@pytest.mark.parametrize("kind", ["tflite-int8", "onnx"])
+def test_pictures_may_lie_as_the_engine_keeps_them(tmp_path: Path, kind: str) -> None:
+    artifact = tiny_artifact(tmp_path, kind)
+    with open_artifact(artifact) as plain, open_artifact(artifact, layout="engine") as turned:
+        seen = plain.run({"image": IMAGE})["scores"]
+        way = artifact.manifest.inputs[0].permutation or (0, 1, 2, 3)
+        answers = turned.run({"image": np.ascontiguousarray(IMAGE.transpose(way))})["scores"]
+        assert (turned.inputs[0].shape, turned.outputs[0].shape) == (IMAGE.transpose(way).shape, answers.shape)
+        np.testing.assert_array_equal(answers, seen.transpose(artifact.manifest.outputs[0].permutation or (0, 1, 2, 3)))
+
+
+def test_a_layout_that_there_is_not_gets_the_nearest_name(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no layout named 'engin'") as caught:
+        open_artifact(tiny_artifact(tmp_path, "onnx"), layout="engin")  # type: ignore[arg-type]
+    assert caught.value.hint == "did you mean 'engine'?"
+
+
+def test_a_feed_that_does_not_fit_leaves_the_engine_as_it_was_and_usable(session: FaceSession) -> None:
+    seen = session.run({"image": IMAGE})["scores"]
+    with pytest.raises(InputError):
+        session.run({"image": IMAGE[0]})
+    np.testing.assert_array_equal(session.run({"image": IMAGE})["scores"], seen)
+
+
+def test_the_engine_s_memory_gets_its_numbers_directly_and_lends_none(tmp_path: Path) -> None:
+    """LiteRT refuses to run while anybody holds its memory, so a second run shows that nobody does."""
+    with open_artifact(tiny_artifact(tmp_path, "tflite")) as session:
+        kept = [session.run({"image": IMAGE * scale})["scores"] for scale in (1, 2, 3)]
+    assert len({array.tobytes() for array in kept}) == 3
+    assert all(array.flags.owndata for array in kept)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point", "dtype"), [(1.0, -128, "int8"), (1.0, 0, "uint8"), (1.0, 3, "uint8"), (0.5, -128, "int8")]
+)
+@pytest.mark.parametrize("permutation", [None, (1, 2, 0)])
+def test_a_picture_of_bytes_is_quantized_as_the_same_numbers_in_float_are(
+    scale: float, zero_point: int, dtype: str, permutation: tuple[int, ...] | None
+) -> None:
+    convert = into_engine(port(dtype, scale, zero_point, permutation))
+    picture = np.random.default_rng(0).integers(0, 256, (2, 3, 4), np.uint8)
+    np.testing.assert_array_equal(convert(picture).copy(), convert(picture.astype(np.float32)))
+
+
 def test_a_missing_input_is_named(session: FaceSession) -> None:
     with pytest.raises(InputError, match="input 'image' is missing"):
         session.run({})
@@ -193,6 +237,16 @@ def test_quantizing_agrees_with_the_converters_to_one_step(real: Any, scale: flo
     assert (made.dtype, made.shape) == (expected.dtype, expected.shape)
     # One float32 multiply against a float64 division: they differ only where the value lies between two steps.
     assert np.abs(made.astype(int) - expected.astype(int)).max() <= 1
+
+
+@given(st.integers(-300, 300), INTEGERS, PERMUTATIONS)
+def test_a_number_between_two_steps_goes_to_the_even_one_whatever_the_zero_point(
+    half: int, kind: Any, permutation: Any
+) -> None:
+    dtype, zero_point = kind
+    made = into_engine(port(dtype, 1.0, zero_point, permutation))(np.full((2, 3, 4), half / 2, np.float32))
+    limits = np.iinfo(dtype)
+    assert (made == np.clip(np.rint(half / 2) + zero_point, limits.min, limits.max)).all()
 
 
 @given(arrays(np.int8, (2, 3, 4)), SCALES, st.integers(-128, 127), PERMUTATIONS)
