@@ -18,6 +18,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("onnx",),
     "litert": ("tflite",),
     "edgetpu": ("edgetpu",),
+    "opencv": ("onnx",),
     "dryrun": ("onnx", "tflite", "edgetpu", "tensorrt"),
 }
 """The runtimes a profile may name, and the formats each of them takes."""
@@ -26,14 +27,14 @@ DIALECTS = ("x86", "arm")
 ISAS = ("x86-64", "armv8.0-a", "armv8.2-a", "armv9.2-a", "any")
 ACCELERATORS = ("gpu", "dla", "edgetpu", "npu")
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+PLAIN_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"[0-9]+\.[0-9]+")
 _COMPATIBLE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.*+-]*,[A-Za-z0-9_.*+-]*[A-Za-z0-9][A-Za-z0-9_.*+-]*")
 
 
 def ensure_name_is_plain(device: Device) -> None:
     """The name can be typed, and be a file's name."""
-    if len(device.name) > 40 or not _NAME.fullmatch(device.name):
+    if len(device.name) > 40 or not PLAIN_NAME.fullmatch(device.name):
         raise broken(device, "name", f"{device.name!r} is not lower case letters, digits and single dashes")
 
 
@@ -52,7 +53,7 @@ def ensure_isa_is_known(device: Device) -> None:
 def ensure_aliases_are_plain(device: Device) -> None:
     """Aliases look like names."""
     for alias in device.aliases:
-        if len(alias) > 40 or not _NAME.fullmatch(alias):
+        if len(alias) > 40 or not PLAIN_NAME.fullmatch(alias):
             raise broken(device, "aliases", f"{alias!r} is not lower case letters, digits and single dashes")
 
 
