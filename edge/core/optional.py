@@ -29,6 +29,8 @@ EXTRAS = {
     "matplotlib": "train",
     "tensorrt": "",
     "joblib": "sweep",
+    "cv2": "opencv",
+    "mediapipe": "mediapipe",
 }
 
 

@@ -145,7 +145,7 @@ def test_segments_run_as_a_pipeline_in_a_process_each(segmented: Artifact) -> No
 
 
 def test_a_segment_whose_accelerator_is_missing_is_named_and_the_others_are_closed(segmented: Artifact) -> None:
-    with pytest.raises(DeviceError, match="segment 2 of 3: .*could not open the accelerator usb:3"):
+    with pytest.raises(DeviceError, match=r"segment 2 of 3: .*could not open the accelerator usb:3"):
         registry.get("edgetpu@usb:0,pci:0,usb:3").load(segmented)
 
 
