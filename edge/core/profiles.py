@@ -20,12 +20,12 @@ import msgspec
 from edgekit.core.errors import InputError, NotFound, ProfileError
 from edgekit.core.names import did_you_mean
 from edgekit.core.rules import PLAIN_NAME, rules, rules_for_all
-from edgekit.core.schema import Accelerator, Device, Engine, Fact, PowerMode
+from edgekit.core.schema import Accelerator, AddOn, Device, Engine, Fact, PowerMode
 from edgekit.core.strict_yaml import parse
 
 LIMIT_BYTES = 64 * 1024
 _FAMILIES = ("host", "raspberry-pi", "coral", "jetson")
-_NOUNS = (Device, Engine, Fact, PowerMode, Accelerator)
+_NOUNS = (Device, Engine, Fact, PowerMode, Accelerator, AddOn)
 _KEYS = sorted({field for noun in _NOUNS for field in noun.__struct_fields__})
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _WRONG_TYPE = re.compile(r"Expected `(.*)`, got `(.*)`")

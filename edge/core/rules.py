@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from edgekit.core import fact_rules
 from edgekit.core.complaint import broken, numbered, repeated
 from edgekit.core.names import did_you_mean
@@ -145,6 +147,19 @@ def ensure_accelerators_are_known(device: Device) -> None:
             raise broken(device, f"{where}.count", f"{accelerator.count} is not 1 to 64")
 
 
+def ensure_add_ons_are_named(device: Device) -> None:
+    """Add-ons have names of their own, titles, and facts that hold the rules for facts."""
+    for where, part in numbered("add_ons", device.add_ons):
+        if len(part.name) > 40 or not PLAIN_NAME.fullmatch(part.name):
+            raise broken(device, f"{where}.name", f"{part.name!r} is not lower case letters, digits and single dashes")
+        if not part.title.strip() or len(part.title) > 60:
+            raise broken(device, f"{where}.title", f"{part.title!r} is not 1 to 60 characters")
+        for rule in fact_rules.rules:
+            rule(msgspec.structs.replace(device, facts=part.facts, power_modes=()))
+    for name in repeated(part.name for part in device.add_ons):
+        raise broken(device, "add_ons", f"two add-ons are named {name!r}")
+
+
 def reject_empty_notes(device: Device) -> None:
     """A note says something."""
     for where, note in numbered("notes", device.notes):
@@ -190,6 +205,7 @@ rules: tuple[Callable[[Device], None], ...] = (
     ensure_onnx_says_its_dialect,
     ensure_accelerators_are_known,
     *fact_rules.rules,
+    ensure_add_ons_are_named,
     reject_int8_where_the_gpu_has_none,
     reject_empty_notes,
 )

@@ -148,7 +148,9 @@ def test_another_jetpack_than_the_profile_assumes_is_said(place: Callable[..., P
     found = diagnose(place("jetson-orin-nano-jetpack-5"))
     jetpack = check(found, "jetpack")
     assert not jetpack.ok
-    assert jetpack.detail == "Jetson Linux 35.4.1, but the profile assumes 36.4 (JetPack 6.2 with TensorRT 10.3)"
+    assert jetpack.detail == (
+        "Jetson Linux 35.4.1 (JetPack 5 with TensorRT 8.5), but the profile assumes 36.4 (JetPack 6.2 with TensorRT 10.3)"
+    )
     assert "hardware_profiles" in jetpack.hint
     assert check(found, "power mode").detail == "15W: all of the GPU"
 
