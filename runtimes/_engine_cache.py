@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.core.errors import EdgekitError
-from edgekit.core.files import write_atomically
+from edgekit.core.files import sha256_bytes, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,26 @@ def keep(file: Path, data: bytes) -> None:
         write_atomically(file, data)
     except EdgekitError as error:
         log.warning("the engine runs, but cannot be kept for the next time: %s", error.message)
+
+
+def keep_engine(file: Path, engine: bytes) -> None:
+    """Keep an engine with its hash beside it: TensorRT may crash on a damaged one, so that is found out before it sees it."""
+    keep(file, engine)
+    keep(hash_file(file), f"{sha256_bytes(engine)}\n".encode())
+
+
+def kept_engine(file: Path) -> bytes:
+    """The engine that was kept, whole; nothing where there is none, or it is not what was written."""
+    engine, said = kept(file), kept(hash_file(file)).decode("ascii", errors="replace").strip()
+    if engine and sha256_bytes(engine) != said:
+        log.warning("the engine kept as %s is damaged and of no use any more", file.name)
+        return b""
+    return engine
+
+
+def hash_file(engine: Path) -> Path:
+    """Where the hash of a kept engine stands."""
+    return engine.with_name(f"{engine.name}.sha256")
 
 
 def kept(file: Path) -> bytes:

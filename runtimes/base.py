@@ -98,7 +98,7 @@ def complaints(engine: str, doing: str, *, error: type[EdgekitError] = DeviceErr
         raise
     except Exception as exc:
         # Vendors raise bare Exception children of their own; this is the one edge where all of them are caught.
-        raise error(f"{engine} could not {doing}: {_first_line(exc)}", hint) from exc
+        raise error(f"{engine} could not {doing}: {first_line(exc)}", hint) from exc
 
 
 def model_file(artifact: Artifact, role: str = "model") -> str:
@@ -112,5 +112,6 @@ def model_file(artifact: Artifact, role: str = "model") -> str:
     return str(path)
 
 
-def _first_line(exc: Exception) -> str:
+def first_line(exc: Exception) -> str:
+    """The first line of what an exception says, or its kind when it says nothing."""
     return next((line.strip() for line in str(exc).splitlines() if line.strip()), type(exc).__name__)

@@ -2,21 +2,25 @@
 
 It runs the file that `edgetpu_compiler` wrote and nothing else: without the accelerator, its library or a compiled file it
 says so instead of running on the CPU. `edgetpu` takes any accelerator that is free; `edgetpu@usb:0`, `edgetpu@pci:1` or
-`edgetpu@:1` names one, as libedgetpu numbers them, so several sessions can hold one each. Not proven until it has run on a
-board with the accelerator.
+`edgetpu@:1` names one, as libedgetpu numbers them, so several sessions can hold one each. An artifact with several compiled
+files, the segments of one model, runs as a pipeline on as many accelerators: the first ones, or those of
+`edgetpu@usb:0,usb:1`. Not proven until it has run on a board with the accelerator.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 from edgekit.core import process
-from edgekit.core.errors import EdgekitError, MissingDependency, Unsupported, UsageError
+from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, MissingDependency, Unsupported, UsageError
 from edgekit.core.schema import Artifact
-from edgekit.runtimes.base import Probe, Runtime, Session, complaints, model_file
+from edgekit.runtimes._pipeline import Pipeline
+from edgekit.runtimes.base import Probe, Runtime, Session, complaints
 from edgekit.runtimes.litert import LiteRTSession, interpreter_module, open_interpreter, package_version
 
 NAME = "edgetpu"
@@ -26,6 +30,8 @@ PLUGGED_IN = "is it plugged in, and may you use it (group plugdev)?"
 AFTER_A_CRASH = "unplug the accelerator and plug it in again, or look at 'edgekit doctor'"
 DEVICE = re.compile(r"(usb|pci)?(:[0-9]{1,3})?")
 """What libedgetpu's option `device` may be: a kind of link, a number, or both."""
+SEGMENT = re.compile(r".*_segment_([0-9]{1,3})_of_([0-9]{1,3})_edgetpu\.tflite")
+"""What edgetpu_compiler calls the segments of a model."""
 LOOK = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
 LOOK_S = 30.0
 START_S = 60.0
@@ -44,9 +50,12 @@ class _EdgeTPU:
         return f"{NAME}@{self.device}" if self.device else NAME
 
     def on(self, device: str) -> _EdgeTPU:
-        """The same runtime on one accelerator. Raises `UsageError` for what cannot name one."""
-        if not device or not DEVICE.fullmatch(device):
-            raise UsageError(f"no Edge TPU is called {device!r}", "edgetpu@usb:0, edgetpu@pci:0 or edgetpu@:1")
+        """The same runtime on one accelerator, or several with commas. Raises `UsageError` for what cannot name one."""
+        wrong = next((one for one in device.split(",") if not one or not DEVICE.fullmatch(one)), None)
+        if wrong is not None:
+            raise UsageError(
+                f"no Edge TPU is called {wrong!r}", "edgetpu@usb:0, edgetpu@pci:0, edgetpu@:1 or edgetpu@usb:0,usb:1"
+            )
         return _EdgeTPU(device)
 
     def probe(self) -> Probe:
@@ -59,19 +68,73 @@ class _EdgeTPU:
         return Probe(ok=True, version=package_version(module))
 
     def load(self, artifact: Artifact, *, threads: int = 0) -> Session:
-        """Open the compiled model on the accelerator, in a process of its own.
+        """Open the compiled model on the accelerator, in a process of its own; its segments each on one.
 
-        Raises `Unsupported` when the artifact holds no compiled model, `DeviceError` when the accelerator does not answer, or
-        its driver crashes or hangs.
+        Raises `Unsupported` when the artifact holds no compiled model, `DeviceError` when an accelerator does not answer, or its
+        driver crashes or hangs.
         """
-        if artifact.manifest.file("compiled") is None:
-            raise Unsupported(
-                f"{artifact.path.name!r} holds no model compiled for the Edge TPU",
-                "convert again where edgetpu_compiler is installed (x86-64 Linux)",
-            )
-        path = model_file(artifact, "compiled")
+        files = compiled_files(artifact)
+        devices = spread(self.device, len(files))
         _check_library()
-        return _apart({"path": path, "threads": threads, "library": LIBRARY, "device": self.device})
+        orders = [
+            {"path": path, "threads": threads, "library": LIBRARY, "device": device}
+            for path, device in zip(files, devices, strict=True)
+        ]
+        return _apart(orders[0]) if len(orders) == 1 else _pipeline(orders)
+
+
+def compiled_files(artifact: Artifact) -> list[str]:
+    """The compiled model: one file, or its segments in order. `Unsupported` where there is none."""
+    names = [file.name for file in artifact.manifest.files if file.role == "compiled"]
+    if not names:
+        raise Unsupported(
+            f"{artifact.path.name!r} holds no model compiled for the Edge TPU",
+            "convert again where edgetpu_compiler is installed (x86-64 Linux)",
+        )
+    paths = [artifact.path / name for name in (names if len(names) == 1 else in_order(names))]
+    gone = next((path for path in paths if not path.is_file()), None)
+    if gone is not None:
+        raise ArtifactError(f"{str(gone)!r} is missing", f"edgekit verify {artifact.path}")
+    return [str(path) for path in paths]
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """The segments by number. `ArtifactError` unless they are all there, and of one model."""
+    found = {int(match[1]): match[0] for name in names if (match := SEGMENT.fullmatch(name)) and int(match[2]) == len(names)}
+    if sorted(found) != [*range(len(names))]:
+        raise ArtifactError(
+            f"{len(names)} compiled files are no segments of one model: {', '.join(map(repr, names))}",
+            f"edgetpu_compiler --num_segments {len(names)} names them MODEL_segment_0_of_{len(names)}_edgetpu.tflite and so on",
+        )
+    return [found[number] for number in sorted(found)]
+
+
+def spread(device: str, segments: int) -> list[str]:
+    """One accelerator for each segment: those that were named, else the first ones libedgetpu counts."""
+    if not device:
+        return [""] if segments == 1 else [f":{number}" for number in range(segments)]
+    named = device.split(",")
+    if len(named) != segments:
+        raise UsageError(
+            f"the model has {segments} segment{'s' * (segments > 1)}, and {len(named)} accelerator{'s' * (len(named) > 1)} were named",
+            "name one for each, with commas",
+        )
+    return named
+
+
+def _pipeline(orders: Sequence[dict[str, Any]]) -> Session:
+    """A session of every segment; when one cannot be opened the ones before are closed."""
+    with ExitStack() as stack:
+        segments = []
+        for number, order in enumerate(orders):
+            try:
+                segments.append(_apart(order))
+            except DeviceError as exc:
+                raise DeviceError(f"segment {number} of {len(orders)}: {exc.message}", exc.hint) from exc
+            stack.callback(segments[-1].close)
+        made = Pipeline(segments)
+        stack.pop_all()
+        return made
 
 
 def open_compiled(path: str, threads: int, library: str, device: str) -> LiteRTSession:

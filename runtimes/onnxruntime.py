@@ -1,13 +1,15 @@
 """ONNX Runtime: runs `onnx` artifacts, and the `tensorrt` ones for verification away from the Jetson.
 
 `onnxruntime` computes on the CPU; `onnxruntime@cuda`, `@tensorrt` or `@xnnpack` hand what they can to that execution provider,
-and refuse to open where it is absent instead of computing on the CPU in silence. `nodes` tells which provider ran each node.
-Also an executor for the converters (`execute`), which run models that are still in memory.
+and refuse to open where it is absent instead of computing on the CPU in silence. Nodes that such a provider leaves to the CPU
+are named in the log when the artifact is opened; `nodes` tells which provider ran each node. On a GPU inputs and outputs are
+bound to its memory once. Also an executor for the converters (`execute`), which run models that are still in memory.
 """
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,27 +22,24 @@ from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, U
 from edgekit.core.names import did_you_mean
 from edgekit.core.optional import need
 from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.runtimes._engine_cache import cache_folder, power_mode
+from edgekit.runtimes._ort_bound import BoundSession, bindable
+from edgekit.runtimes._ort_nodes import NodeRun, last_run, left_to_the_cpu, tell_what_the_cpu_got
+from edgekit.runtimes._ort_providers import CPU, ON_GPU, PROVIDERS, Wish, chain, options, wish
 from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, cores, model_file
 
 NAME = "onnxruntime"
 SILENT = 4
 """Only fatal messages on stderr: everything less comes back as an exception, which says it once."""
 
-CPU = "CPUExecutionProvider"
-PROVIDERS = {
-    "cpu": CPU,
-    "xnnpack": "XnnpackExecutionProvider",
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-}
 _GPU = "pip install onnxruntime-gpu in place of onnxruntime; on a Jetson, NVIDIA's own build of it"
 GET_PROVIDER = {
     "cuda": _GPU,
     "tensorrt": _GPU,
     "xnnpack": "it is in builds of ONNX Runtime made with --use_xnnpack; litert has XNNPACK too",
 }
-KERNEL = "_kernel_time"
-"""The end of a profile event's name that is a node's computation."""
+RECORD, NO_CPU = "session.record_ep_graph_assignment_info", "session.disable_cpu_ep_fallback"
+log = logging.getLogger(__name__)
 
 Optimisation = Literal["none", "basic", "all"]
 
@@ -68,16 +67,6 @@ class OnnxSession:
         self._session = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeRun:
-    """A node as it ran, after ONNX Runtime's fusions: its name and operator there, the provider, and its time."""
-
-    name: str
-    op: str
-    provider: str
-    us: float
-
-
 @dataclass(frozen=True, slots=True)
 class _OnnxRuntime:
     device: str = ""
@@ -99,14 +88,19 @@ class _OnnxRuntime:
     def probe(self) -> Probe:
         """Whether the package imports here, and was built with the provider."""
         try:
-            _providers(self.device, 0)
+            _providers(self.device, Wish())
             return Probe(ok=True, version=str(need("onnxruntime").__version__))
         except MissingDependency as missing:
             return Probe(ok=False, reason=missing.message, hint=missing.hint)
 
-    def load(self, artifact: Artifact, *, threads: int = 0) -> OnnxSession:
+    def load(self, artifact: Artifact, *, threads: int = 0) -> OnnxSession | BoundSession:
         """Open the artifact's model file. `ArtifactError` when it is not a model, `DeviceError` when it does not load."""
-        return OnnxSession(self._opened(artifact, threads, None))
+        opened = self._opened(artifact, threads, None)
+        session = OnnxSession(opened)
+        if self.device in ON_GPU and bindable((*session.inputs, *session.outputs)):
+            with complaints(NAME, f"place the tensors of {artifact.path.name!r} on the GPU"):
+                return BoundSession(opened, need("onnxruntime"), "cuda", session.inputs, session.outputs)
+        return session
 
     def nodes(self, artifact: Artifact, feed: Arrays, *, threads: int = 0) -> tuple[NodeRun, ...]:
         """Run the artifact twice with ONNX Runtime's profiler on: every node of the second run, with what ran it.
@@ -118,50 +112,53 @@ class _OnnxRuntime:
             with complaints(NAME, "run the model"):
                 session.run(None, feed)
                 session.run(None, feed)
-            return _last_run(Path(session.end_profiling()).read_bytes())
+            return last_run(Path(session.end_profiling()).read_bytes())
 
     def _opened(self, artifact: Artifact, threads: int, profile: Path | None) -> Any:
-        path, target = model_file(artifact), artifact.manifest.target
-        options = _options(threads, "all", dialect=target.dialect, as_written=target.format == "tensorrt")
+        path, providers = model_file(artifact), self._chain(artifact, threads)
+        if self.device in ON_GPU:
+            try:
+                return _open(path, self._told(artifact, threads, profile, **{NO_CPU: "1"}), path, providers)
+            except DeviceError as refused:
+                log.info("%s: not all of it runs on %s (%s)", artifact.path.name, self.name, refused.message)
+        record = {RECORD: "1"} if providers else {}
+        session = _open(path, self._told(artifact, threads, profile, **record), path, (*providers, CPU))
+        if providers:
+            tell_what_the_cpu_got(artifact.path.name, self.name, left_to_the_cpu(session))
+        return session
+
+    def _chain(self, artifact: Artifact, threads: int) -> list[tuple[str, dict[str, str]]]:
+        """The providers before the CPU's, with their options for the artifact's board."""
+        if self.device in ("", "cpu"):
+            return []
+        kept_in = cache_folder(os.environ, Path.home()).with_name(f"{NAME}-{power_mode() or 'gpu'}")
+        return _providers(self.device, wish(artifact.manifest.target, cores(threads), kept_in))
+
+    def _told(self, artifact: Artifact, threads: int, profile: Path | None, **entries: str) -> Any:
+        """The session's options for this device, with further entries of its configuration."""
+        target = artifact.manifest.target
+        said = _options(threads, "all", dialect=target.dialect, as_written=target.format == "tensorrt")
         if self.device == "xnnpack":
             # It brings threads of its own; ONNX Runtime's would fight them for the same cores.
-            options.intra_op_num_threads = 1
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+            said.intra_op_num_threads = 1
+            entries = {**entries, "session.intra_op.allow_spinning": "0"}
+        for name, value in entries.items():
+            said.add_session_config_entry(name, value)
         if profile is not None:
-            options.enable_profiling = True
-            options.profile_file_prefix = str(profile)
-        return _open(path, options, path, _providers(self.device, threads))
+            said.enable_profiling, said.profile_file_prefix = True, str(profile)
+        return said
 
 
-def _last_run(profile: bytes) -> tuple[NodeRun, ...]:
-    """The nodes of a profile's last run, in the order in which they ran."""
-    events = json.loads(profile)
-    # A run's own event is written when it ends, with the time at which it began.
-    began = max(event["ts"] for event in events if event.get("name") == "model_run")
-    kernels = [event for event in events if event.get("cat") == "Node" and event["ts"] >= began and "provider" in event["args"]]
-    return tuple(
-        NodeRun(
-            name=event["name"].removesuffix(KERNEL),
-            op=event["args"]["op_name"],
-            provider=event["args"]["provider"],
-            us=float(event["dur"]),
-        )
-        for event in sorted(kernels, key=lambda event: event["ts"])
-        if event["name"].endswith(KERNEL)
-    )
+def _providers(device: str, about: Wish) -> list[tuple[str, dict[str, str]]]:
+    """ONNX Runtime's list of providers before the CPU's, with their options.
 
-
-def _providers(device: str, threads: int) -> list[Any]:
-    """ONNX Runtime's list of providers. Raises `MissingDependency` when this build of it lacks the one asked for."""
-    built = need("onnxruntime").get_available_providers()
+    Raises `MissingDependency` when this build of it lacks the one asked for.
+    """
+    built = tuple(need("onnxruntime").get_available_providers())
     wanted = PROVIDERS[device or "cpu"]
     if wanted not in built:
         raise MissingDependency(f"this build of {NAME} has no {wanted} (it has {', '.join(built)})", GET_PROVIDER[device])
-    if device == "xnnpack":
-        return [(wanted, {"intra_op_num_threads": str(cores(threads))}), CPU]
-    # What TensorRT leaves is better off on the same GPU than back in the CPU's memory.
-    between = [PROVIDERS["cuda"]] if device == "tensorrt" and PROVIDERS["cuda"] in built else []
-    return [*dict.fromkeys([wanted, *between, CPU])]
+    return [(PROVIDERS[each], options(each, about)) for each in chain(device, built)]
 
 
 def execute(

@@ -11,7 +11,7 @@ from edgekit.console import emit
 from edgekit.core.columns import aligned
 
 if TYPE_CHECKING:
-    from edgekit.core.schema import Device, Engine, PowerMode
+    from edgekit.core.schema import Device, Engine, Fact, PowerMode
 
 HELP = "list the boards edgekit knows; with a name, one board with the source of every figure"
 
@@ -47,6 +47,7 @@ def _as_json(device: Device, path: Path) -> dict[str, Any]:
         "accelerators": [],
         "facts": {},
         "power_modes": [],
+        "add_ons": [],
         "notes": [],
         **plain,
         "profile": str(path),
@@ -67,10 +68,12 @@ def _page(device: Device, path: Path) -> str:
     lines = [f"{device.name}: {device.title}", ""]
     lines += aligned(_about(device, path))
     if device.facts:
-        lines += ["", "Facts", *_indented(_facts(device))]
+        lines += ["", "Facts", *_indented(_facts(device.facts))]
     if device.power_modes:
         lines += ["", "Power modes", *_indented(aligned([_mode(mode) for mode in device.power_modes]))]
         lines += _indented(f"source: {source}" for source in dict.fromkeys(mode.source for mode in device.power_modes))
+    for part in device.add_ons:
+        lines += ["", f"Add-on: {part.title} ({part.name})", *_indented((*_facts(part.facts), *part.notes))]
     if device.notes:
         lines += ["", "Notes", *_indented(device.notes)]
     return "\n".join(lines)
@@ -87,15 +90,18 @@ def _about(device: Device, path: Path) -> Iterator[tuple[str, str]]:
     yield "profile", str(path)
 
 
-def _facts(device: Device) -> Iterator[str]:
+def _facts(facts: Mapping[str, Fact]) -> Iterator[str]:
     """Figures in a column; under them, once for each source, where they were read."""
     from edgekit.core.facts import shown
 
-    sources = {source: number for number, source in enumerate(dict.fromkeys(f.source for f in device.facts.values()), 1)}
-    rows = [(name, f"{shown(name, fact.value)}", f"[{sources[fact.source]}]", fact.note) for name, fact in device.facts.items()]
+    if not facts:
+        return
+
+    sources = {source: number for number, source in enumerate(dict.fromkeys(f.source for f in facts.values()), 1)}
+    rows = [(name, f"{shown(name, fact.value)}", f"[{sources[fact.source]}]", fact.note) for name, fact in facts.items()]
     yield from aligned(rows)
     yield ""
-    read = {fact.source: fact.read for fact in device.facts.values()}
+    read = {fact.source: fact.read for fact in facts.values()}
     yield from (f"[{number}] {source} (read {read[source]})" for source, number in sources.items())
 
 

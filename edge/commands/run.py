@@ -9,7 +9,7 @@ from pkgutil import iter_modules
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
-from edgekit.console import emit
+from edgekit.console import emit, note
 from edgekit.core.errors import MissingDependency, NotFound
 from edgekit.core.names import did_you_mean
 
@@ -37,8 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find the app, hand it the options, print its answer."""
+    """Find the app, hand it the options, print its answer. The runtime that was chosen is said, and why others were not."""
     from edgekit.apps.base import RunOptions
+    from edgekit.loading import noted
 
     app = find_app(args.app)
     options = RunOptions(
@@ -51,8 +52,12 @@ def run(args: argparse.Namespace) -> int:
         host=args.host,
         port=args.port,
     )
-    answer = app.run(options)
-    emit(args, answer.result, answer.text)
+    with noted() as choices:
+        answer = app.run(options)
+    for choice in choices:
+        if not choice.passed_over:  # with reasons it is a warning, and on stderr already
+            note(str(choice))
+    emit(args, {**answer.result, "runtimes": [choice.plain() for choice in choices]}, answer.text)
     return 0
 
 

@@ -49,6 +49,8 @@ FACTS: Mapping[str, Kind] = {
     "onchip_cache_bytes": _count(2**10, GIB, "accelerator's own memory for weights and activations"),
     "device_tree": _words("file of the boot partition that the board's firmware loads"),
     "storage": _words("where the operating system and models live"),
+    "cameras": _words("camera connectors"),
+    "h264_decoder": _yes_or_no("decodes H.264 video in hardware"),
     # processor
     "cpu_model": _words("processor cores by name"),
     "cpu_cores": _count(1, 1024, "processor cores"),
@@ -77,6 +79,8 @@ FACTS: Mapping[str, Kind] = {
     "fp16_tflops": _amount(0.01, 10**5, "theoretical peak of the GPU in half precision, dense"),
     "fp32_tflops": _amount(0.01, 10**5, "theoretical peak of the GPU in single precision"),
     "fp4_tflops_sparse": _amount(0.1, 10**6, "theoretical peak in 4-bit floats with 2:4 sparse weights"),
+    "npu_int8_tops": _amount(0.1, 10**5, "8-bit operations of a neural accelerator, as its maker counts them"),
+    "npu_int4_tops": _amount(0.1, 10**5, "4-bit operations of a neural accelerator, as its maker counts them"),
     # power and heat
     "tdp_mw": _count(1, 10**6, "power the module or board may draw"),
     "idle_mw": _count(1, 10**6, "power at the wall, doing nothing"),
@@ -147,6 +151,7 @@ _UNITS: Mapping[str, Callable[[float], str]] = {
     "_ma": lambda value: f"{value:g} mA",
     "_c": lambda value: f"{value:g} C",
     "_gflops": lambda value: f"{value:g} GFLOPS",
+    "_tops": lambda value: f"{value:g} TOPS",
     "_tops_dense": lambda value: f"{value:g} TOPS",
     "_tops_sparse": lambda value: f"{value:g} TOPS",
     "_tflops": lambda value: f"{value:g} TFLOPS",

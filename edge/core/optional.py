@@ -31,6 +31,8 @@ EXTRAS = {
     "joblib": "sweep",
     "cryptography": "sign",
     "zstandard": "flash",
+    "cv2": "opencv",
+    "mediapipe": "mediapipe",
 }
 
 

@@ -19,13 +19,13 @@ import msgspec
 
 from edgekit.core.errors import InputError, NotFound, ProfileError
 from edgekit.core.names import did_you_mean
-from edgekit.core.rules import rules, rules_for_all
-from edgekit.core.schema import Accelerator, Device, Engine, Fact, PowerMode
+from edgekit.core.rules import PLAIN_NAME, rules, rules_for_all
+from edgekit.core.schema import Accelerator, AddOn, Device, Engine, Fact, PowerMode
 from edgekit.core.strict_yaml import parse
 
 LIMIT_BYTES = 64 * 1024
 _FAMILIES = ("host", "raspberry-pi", "coral", "jetson")
-_NOUNS = (Device, Engine, Fact, PowerMode, Accelerator)
+_NOUNS = (Device, Engine, Fact, PowerMode, Accelerator, AddOn)
 _KEYS = sorted({field for noun in _NOUNS for field in noun.__struct_fields__})
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
 _WRONG_TYPE = re.compile(r"Expected `(.*)`, got `(.*)`")
@@ -59,6 +59,21 @@ def find(name: str) -> Device:
             return device
     names = [device.name for device in known] + [alias for device in known for alias in device.aliases]
     raise NotFound(f"no device named {name!r}", did_you_mean(name, names, "see 'edgekit devices'"))
+
+
+def by_name(name: str) -> Device:
+    """The device of exactly that name, for which no other profile is read. Raises `NotFound` or `ProfileError`."""
+    if PLAIN_NAME.fullmatch(name):
+        for path in (own_file(name), shipped_folder() / f"{name}.yaml"):
+            if path is not None and path.is_file():
+                return read(path)
+    raise NotFound(f"no device named {name!r}", "see 'edgekit devices'")
+
+
+def own_file(name: str) -> Path | None:
+    """The file of a user's own profile of that name, the current folder's first; None where there is none."""
+    here = (folder / f"{name}.yaml" for folder in reversed(user_folders())) if PLAIN_NAME.fullmatch(name) else ()
+    return next((path for path in here if path.is_file()), None)
 
 
 def recognise(known: Iterable[Device], compatible: Sequence[str]) -> Device | None:

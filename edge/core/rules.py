@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
+
 from edgekit.core import fact_rules
 from edgekit.core.complaint import broken, numbered, repeated
 from edgekit.core.names import did_you_mean
@@ -18,6 +20,7 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
     "onnxruntime": ("onnx",),
     "litert": ("tflite",),
     "edgetpu": ("edgetpu",),
+    "opencv": ("onnx",),
     "dryrun": ("onnx", "tflite", "edgetpu", "tensorrt"),
 }
 """The runtimes a profile may name, and the formats each of them takes."""
@@ -26,14 +29,14 @@ DIALECTS = ("x86", "arm")
 ISAS = ("x86-64", "armv8.0-a", "armv8.2-a", "armv9.2-a", "any")
 ACCELERATORS = ("gpu", "dla", "edgetpu", "npu")
 
-_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+PLAIN_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _VERSION = re.compile(r"[0-9]+\.[0-9]+")
 _COMPATIBLE = re.compile(r"[A-Za-z0-9*][A-Za-z0-9_.*+-]*,[A-Za-z0-9_.*+-]*[A-Za-z0-9][A-Za-z0-9_.*+-]*")
 
 
 def ensure_name_is_plain(device: Device) -> None:
     """The name can be typed, and be a file's name."""
-    if len(device.name) > 40 or not _NAME.fullmatch(device.name):
+    if len(device.name) > 40 or not PLAIN_NAME.fullmatch(device.name):
         raise broken(device, "name", f"{device.name!r} is not lower case letters, digits and single dashes")
 
 
@@ -52,7 +55,7 @@ def ensure_isa_is_known(device: Device) -> None:
 def ensure_aliases_are_plain(device: Device) -> None:
     """Aliases look like names."""
     for alias in device.aliases:
-        if len(alias) > 40 or not _NAME.fullmatch(alias):
+        if len(alias) > 40 or not PLAIN_NAME.fullmatch(alias):
             raise broken(device, "aliases", f"{alias!r} is not lower case letters, digits and single dashes")
 
 
@@ -144,6 +147,19 @@ def ensure_accelerators_are_known(device: Device) -> None:
             raise broken(device, f"{where}.count", f"{accelerator.count} is not 1 to 64")
 
 
+def ensure_add_ons_are_named(device: Device) -> None:
+    """Add-ons have names of their own, titles, and facts that hold the rules for facts."""
+    for where, part in numbered("add_ons", device.add_ons):
+        if len(part.name) > 40 or not PLAIN_NAME.fullmatch(part.name):
+            raise broken(device, f"{where}.name", f"{part.name!r} is not lower case letters, digits and single dashes")
+        if not part.title.strip() or len(part.title) > 60:
+            raise broken(device, f"{where}.title", f"{part.title!r} is not 1 to 60 characters")
+        for rule in fact_rules.rules:
+            rule(msgspec.structs.replace(device, facts=part.facts, power_modes=()))
+    for name in repeated(part.name for part in device.add_ons):
+        raise broken(device, "add_ons", f"two add-ons are named {name!r}")
+
+
 def reject_empty_notes(device: Device) -> None:
     """A note says something."""
     for where, note in numbered("notes", device.notes):
@@ -189,6 +205,7 @@ rules: tuple[Callable[[Device], None], ...] = (
     ensure_onnx_says_its_dialect,
     ensure_accelerators_are_known,
     *fact_rules.rules,
+    ensure_add_ons_are_named,
     reject_int8_where_the_gpu_has_none,
     reject_empty_notes,
 )

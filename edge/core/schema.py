@@ -82,6 +82,15 @@ class PowerMode(Value, frozen=True, kw_only=True):
     source: str = ""
 
 
+class AddOn(Value, frozen=True, kw_only=True):
+    """A part that can be put on a board, and what is known of it. What edgekit can do with it is in its notes."""
+
+    name: str
+    title: str
+    facts: Mapping[str, Fact] = {}
+    notes: tuple[str, ...] = ()
+
+
 class Device(Value, frozen=True, kw_only=True):
     """A board: what it is called, what can run on it, and sourced facts. One YAML file each in `hardware_profiles/`."""
 
@@ -97,6 +106,7 @@ class Device(Value, frozen=True, kw_only=True):
     facts: Mapping[str, Fact] = {}
     """By name, out of the vocabulary of `edgekit.core.facts`; what is not known is absent."""
     power_modes: tuple[PowerMode, ...] = ()
+    add_ons: tuple[AddOn, ...] = ()
     notes: tuple[str, ...] = ()
 
 

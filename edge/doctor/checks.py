@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 
 from edgekit.core.facts import MIB, number, shown
 from edgekit.core.schema import Device, Value
 from edgekit.doctor.coral import USB_FRESH
+from edgekit.doctor.jetpack import release
 from edgekit.doctor.machine import Machine
+from edgekit.doctor.parts import HAILO
 
 MEMORY_NEEDED = 200 * MIB
 DISK_NEEDED = 1024 * MIB
 THROTTLE_MARGIN_C = 5
 USB3_MBPS = 5000
 FLAGS = ("under-voltage", "clock capped", "throttled", "at the soft temperature limit")
+GASKET_BREAKS = (6, 4)
+"""The kernel from which on gasket-dkms 1.0-18 does not build: class_create has changed (google/gasket-driver issue 12)."""
 VIRTUAL = ("linux,dummy-virt", "qemu,*", "linux,*virt*")
 
 
@@ -76,6 +81,26 @@ def disk(machine: Machine, device: Device) -> Check | None:
     if machine.disk_free_bytes >= DISK_NEEDED:
         return Check(name="disk", ok=True, detail=detail)
     return Check(name="disk", ok=False, detail=f"only {detail}", hint="du -xh ~ | sort -h | tail")
+
+
+def storage(machine: Machine, device: Device) -> Check | None:
+    """What holds the system, and may it be written to?"""
+    disk = machine.disk
+    if not disk.device:
+        return None
+    detail = f"{disk.kind or 'disk'} ({disk.device})"
+    if disk.read_only:
+        hint = "sudo mount -o remount,rw /, and look at dmesg: a failing card is mounted read-only"
+        return Check(name="storage", ok=False, detail=f"{detail} is read-only", hint=hint)
+    return Check(name="storage", ok=True, detail=detail)
+
+
+def cooling(machine: Machine, device: Device) -> Check | None:
+    """Does a fan cool it, and has it any speed left?"""
+    if not machine.coolers:
+        return None
+    fan = max(machine.coolers, key=lambda one: one.step / one.steps)
+    return Check(name="cooling", ok=True, detail=f"{fan.name} at step {fan.step} of {fan.steps}")
 
 
 def temperature(machine: Machine, device: Device) -> Check | None:
@@ -141,9 +166,11 @@ def jetpack(machine: Machine, device: Device) -> Check | None:
         return None
     rest = {key: device.facts[key].value for key in ("jetpack", "tensorrt") if key in device.facts}
     about = f"JetPack {rest.get('jetpack', '?')} with TensorRT {rest.get('tensorrt', '?')}"
+    real = release(found)
+    is_ = f"Jetson Linux {found}" + (f" (JetPack {real.jetpack} with TensorRT {real.tensorrt})" if real else "")
     if f"{found}.".startswith(f"{assumed.value}."):
         return Check(name="jetpack", ok=True, detail=f"Jetson Linux {found}: {about}")
-    detail = f"Jetson Linux {found}, but the profile assumes {assumed.value} ({about})"
+    detail = f"{is_}, but the profile assumes {assumed.value} ({about})"
     hint = f"copy {device.name}.yaml to ./hardware_profiles and write the version that 'dpkg-query -W tensorrt' says"
     return Check(name="jetpack", ok=False, detail=detail, hint=hint)
 
@@ -172,7 +199,7 @@ def coral(machine: Machine, device: Device) -> Check | None:
         detail = f"{len(cards) - held} of {len(cards)} on PCIe without /dev/apex_{held}: " + (
             "it did not start" if held else "no driver"
         )
-        hint = "sudo reboot" if held else "build the gasket and apex modules, then: sudo modprobe apex"
+        hint = "sudo reboot" if held else _gasket(machine.kernel)
         return Check(name="coral", ok=False, detail=detail, hint=hint)
     slow = [one for one in corals if one.bus == "usb" and 0 < one.speed_mbps < USB3_MBPS]
     if slow:
@@ -184,12 +211,31 @@ def coral(machine: Machine, device: Device) -> Check | None:
     return Check(name="coral", ok=True, detail=f"{len(corals)} on {' and '.join(sorted({c.bus for c in corals}))}{fresh}")
 
 
+def hailo(machine: Machine, device: Device) -> Check | None:
+    """Is there an accelerator that edgekit has no runtime for?"""
+    found = [one for one in machine.pci if one.startswith(HAILO)]
+    if not found:
+        return None
+    return Check(name="hailo", ok=True, detail=f"{len(found)} on PCIe: edgekit has no runtime for it, the processor computes")
+
+
+def video(machine: Machine, device: Device) -> Check | None:
+    """Does the board decode the video that most cameras send?"""
+    fact = device.facts.get("h264_decoder")
+    if fact is None or fact.value is True:
+        return None
+    detail = "no H.264 decoder in hardware: each H.264 stream takes processor cores"
+    return Check(name="video", ok=True, detail=detail, hint="set the camera to H.265, or to a small picture")
+
+
 CHECKS: tuple[Callable[[Machine, Device], Check | None], ...] = (
     board,
     word_size,
     instructions,
     memory,
     disk,
+    storage,
+    cooling,
     temperature,
     throttling,
     supply,
@@ -197,12 +243,22 @@ CHECKS: tuple[Callable[[Machine, Device], Check | None], ...] = (
     jetpack,
     system_python,
     coral,
+    hailo,
+    video,
 )
 """In the order they are shown. None: there is nothing to say here."""
 
 
 def _size(amount: float) -> str:
     return shown("memory_bytes", amount)
+
+
+def _gasket(kernel: str) -> str:
+    """How to get the driver: Coral's own package does not build on newer kernels (google/gasket-driver issues 12 and 51)."""
+    number = re.match(r"(\d+)\.(\d+)", kernel)
+    if number and (int(number[1]), int(number[2])) >= GASKET_BREAKS:
+        return f"build gasket from its source (Coral's package does not build on {number[0]}), then: sudo modprobe apex"
+    return "sudo apt install gasket-dkms, then: sudo modprobe apex"
 
 
 def _better_supply(device: Device) -> str:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from edgekit.core import profiles
-from edgekit.core.errors import EdgekitError
 from edgekit.core.schema import Device, Value
 from edgekit.doctor.checks import CHECKS, Check
 from edgekit.doctor.machine import Machine, Place, read_machine
+from edgekit.doctor.probing import probe_apart, probe_here
 from edgekit.runtimes import registry
-from edgekit.runtimes.base import Probe
 
 REMEDIES = {
     "litert": 'pip install --force-reinstall "edgekit[litert]"',
     "onnxruntime": 'pip install --force-reinstall "edgekit[onnx]"',
+    "opencv": 'pip install --force-reinstall "edgekit[opencv]"',
     "tensorrt": "sudo apt install python3-libnvinfer, then in its place: python3 -m venv --system-site-packages .venv",
 }
 """For runtimes whose own hint is to ask the doctor."""
@@ -49,7 +49,7 @@ def diagnose(place: Place | None = None) -> Diagnosis:
     return Diagnosis(
         machine=machine,
         profiles=tuple(device.name for device in devices),
-        runtimes=tuple(_asked({engine.runtime for device in devices for engine in device.engines})),
+        runtimes=tuple(_asked({engine.runtime for device in devices for engine in device.engines}, apart=place.here)),
         checks=tuple(check for look in CHECKS if (check := look(machine, devices[0])) is not None),
     )
 
@@ -63,13 +63,10 @@ def _recognised(machine: Machine, known: Sequence[Device]) -> tuple[Device, ...]
     return (board, *(by_name[name] for name in extra if name in by_name))
 
 
-def _asked(wanted: set[str]) -> Iterator[RuntimeStatus]:
+def _asked(wanted: set[str], *, apart: bool) -> Iterator[RuntimeStatus]:
     """Every runtime's own word, with a remedy that does not lead back here."""
-    for name in registry.names():
-        try:
-            probe = registry.get(name).probe()
-        except EdgekitError as error:
-            probe = Probe(ok=False, reason=error.message, hint=error.hint)
+    names = registry.names()
+    for name, probe in (probe_apart(names) if apart else probe_here(names)).items():
         hint = REMEDIES.get(name, probe.hint) if "edgekit doctor" in probe.hint else probe.hint
         yield RuntimeStatus(
             name=name, ok=probe.ok, version=probe.version, reason=probe.reason, hint=hint, wanted=name in wanted

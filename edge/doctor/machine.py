@@ -17,6 +17,7 @@ from edgekit.doctor import tree
 from edgekit.doctor.board import Board, read_board
 from edgekit.doctor.coral import Coral, read_corals
 from edgekit.doctor.cpu import Cpu, read_cpu
+from edgekit.doctor.parts import Cooler, Disk, read_coolers, read_disk, read_pci, read_usb
 from edgekit.doctor.sensors import Power, Zone, read_power, read_zones
 
 
@@ -43,6 +44,10 @@ class Machine(Value, frozen=True, kw_only=True, omit_defaults=False):
     temperatures: tuple[Zone, ...]
     power: Power
     corals: tuple[Coral, ...]
+    coolers: tuple[Cooler, ...] = ()
+    disk: Disk = Disk()
+    usb: tuple[str, ...] = ()
+    pci: tuple[str, ...] = ()
 
 
 def ask(argv: Sequence[str]) -> str:
@@ -69,6 +74,11 @@ class Place:
     python: str = field(default_factory=platform.python_version)
     pointer_bits: int = 64 if sys.maxsize > 2**32 else 32
 
+    @property
+    def here(self) -> bool:
+        """Whether this is the machine that runs, not a recorded one."""
+        return self.root == Path("/")
+
 
 def read_machine(place: Place) -> Machine:
     """The machine whose files stand under `place.root`. Never raises for a file that is absent or unreadable."""
@@ -86,6 +96,10 @@ def read_machine(place: Place) -> Machine:
         temperatures=read_zones(root),
         power=read_power(root, place.ask),
         corals=read_corals(root),
+        coolers=read_coolers(root),
+        disk=read_disk(root),
+        usb=read_usb(root),
+        pci=read_pci(root),
     )
 
 

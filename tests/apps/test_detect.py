@@ -121,8 +121,12 @@ def test_a_runtime_that_answers_zeros_finds_nothing(tmp_path: Path, picture: Pat
 
 def test_on_the_command_line_json_is_all_there_is(tmp_path: Path, picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "detect", "--artifact", str(detector(tmp_path)), "--image", str(picture), "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert sorted(result) == ["detections", "latency_ms", "runtime"]
+    said = capsys.readouterr()
+    result = json.loads(said.out)
+    assert sorted(result) == ["detections", "latency_ms", "runtime", "runtimes"]
+    (choice,) = result["runtimes"]
+    assert (choice["runtime"], choice["passed_over"]) == (result["runtime"], [])
+    assert f"{choice['artifact']} runs on {choice['runtime']}" in said.err
 
 
 def test_an_app_that_is_not_there_gets_the_nearest_name(capsys: pytest.CaptureFixture[str]) -> None:

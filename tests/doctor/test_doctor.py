@@ -21,7 +21,9 @@ from edgekit.doctor import checks as checks_module
 from edgekit.doctor.checks import CHECKS, Check
 from edgekit.doctor.coral import read_corals
 from edgekit.doctor.diagnosis import RuntimeStatus
+from edgekit.doctor.jetpack import release, releases
 from edgekit.doctor.machine import Place, ask, read_machine, unasked
+from edgekit.doctor.probing import probe_apart, probe_here
 from edgekit.runtimes import registry
 
 MACHINES = Path(__file__).parent.parent / "data/machines"
@@ -148,7 +150,9 @@ def test_another_jetpack_than_the_profile_assumes_is_said(place: Callable[..., P
     found = diagnose(place("jetson-orin-nano-jetpack-5"))
     jetpack = check(found, "jetpack")
     assert not jetpack.ok
-    assert jetpack.detail == "Jetson Linux 35.4.1, but the profile assumes 36.4 (JetPack 6.2 with TensorRT 10.3)"
+    assert jetpack.detail == (
+        "Jetson Linux 35.4.1 (JetPack 5 with TensorRT 8.5), but the profile assumes 36.4 (JetPack 6.2 with TensorRT 10.3)"
+    )
     assert "hardware_profiles" in jetpack.hint
     assert check(found, "power mode").detail == "15W: all of the GPU"
 
@@ -325,3 +329,119 @@ def test_the_page_of_this_machine_is_printed(capsys: pytest.CaptureFixture[str])
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert out.startswith("This machine\n") and "\nRuntimes\n" in out and "\nChecks\n" in out
+
+
+@pytest.mark.parametrize(
+    ("mounts", "kind", "card", "ok", "detail"),
+    [
+        ("/dev/mmcblk0p2 / ext4 rw,noatime 0 0", "SD", "mmcblk0", True, "SD card (mmcblk0p2)"),
+        ("/dev/mmcblk0p1 / ext4 rw 0 0", "MMC", "mmcblk0", True, "eMMC (mmcblk0p1)"),
+        ("/dev/mmcblk1p1 / ext4 rw 0 0", "", "mmcblk1", True, "SD card or eMMC (mmcblk1p1)"),
+        ("/dev/nvme0n1p2 / ext4 rw 0 0", "", "", True, "NVMe (nvme0n1p2)"),
+        ("/dev/sda2 / ext4 rw 0 0", "", "", True, "USB or SATA disk (sda2)"),
+        ("/dev/mmcblk0p2 / ext4 ro,noatime 0 0", "SD", "mmcblk0", False, "SD card (mmcblk0p2) is read-only"),
+    ],
+)
+def test_the_disk_under_the_system_is_named_and_must_be_writable(
+    place: Callable[..., Place], mounts: str, kind: str, card: str, ok: bool, detail: str
+) -> None:
+    where = place("raspberry-pi-5")
+    (where.root / "proc/mounts").write_text(f"proc /proc proc rw 0 0\n{mounts}\n")
+    if kind:
+        (where.root / f"sys/block/{card}/device").mkdir(parents=True)
+        (where.root / f"sys/block/{card}/device/type").write_text(f"{kind}\n")
+    storage = check(diagnose(where), "storage")
+    assert (storage.ok, storage.detail) == (ok, detail)
+    assert ok or storage.hint
+
+
+def test_a_root_that_is_no_device_is_not_guessed_at(place: Callable[..., Place]) -> None:
+    where = place("raspberry-pi-5")
+    (where.root / "proc/mounts").write_text("overlay / overlay rw 0 0\nnonsense\n")
+    assert "storage" not in {one.name for one in diagnose(where).checks}
+
+
+def test_a_fan_is_told_from_clocks_that_are_lowered(place: Callable[..., Place]) -> None:
+    where = place("raspberry-pi-5")
+    for number, (kind, now, most) in enumerate([("pwm-fan", 2, 4), ("cpufreq-cpu0", 0, 12), ("gpio-fan", 0, 0)]):
+        folder = where.root / f"sys/class/thermal/cooling_device{number}"
+        folder.mkdir(parents=True)
+        for name, value in (("type", kind), ("cur_state", now), ("max_state", most)):
+            (folder / name).write_text(f"{value}\n")
+    assert check(diagnose(where), "cooling").detail == "pwm-fan at step 2 of 4"
+
+
+def test_usb_and_pci_ids_are_listed_and_a_hailo_is_not_taken_for_a_runtime(place: Callable[..., Place]) -> None:
+    where = place("raspberry-pi-5")
+    folder = where.root / "sys/bus/pci/devices/0001:01:00.0"
+    folder.mkdir(parents=True)
+    (folder / "vendor").write_text("0x1e60\n")
+    (folder / "device").write_text("0x2864\n")
+    found = diagnose(where)
+    assert found.machine.pci == ("1e60:2864",)
+    assert "no runtime for it" in check(found, "hailo").detail
+    assert diagnose(place("x86-host-coral-usb3")).machine.usb == ("1a6e:089a",)
+
+
+def test_a_raspberry_pi_5_is_told_that_it_decodes_no_h264(place: Callable[..., Place]) -> None:
+    assert "no H.264 decoder in hardware" in check(diagnose(place("raspberry-pi-5")), "video").detail
+    assert "video" not in {one.name for one in diagnose(place("raspberry-pi-4-vcgencmd")).checks}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "hint"),
+    [
+        ("6.1.0-28-amd64", "sudo apt install gasket-dkms"),
+        ("6.12.47", "does not build on 6.12"),
+        ("", "sudo apt install gasket-dkms"),
+    ],
+)
+def test_how_to_get_the_coral_driver_depends_on_the_kernel(place: Callable[..., Place], kernel: str, hint: str) -> None:
+    where = place("x86-host-coral-pci-no-driver")
+    (where.root / "proc/sys/kernel/osrelease").write_text(kernel)
+    assert hint in check(diagnose(where), "coral").hint
+
+
+@pytest.mark.parametrize(
+    ("l4t", "jetpack"),
+    [
+        ("32.7.4", "4"),
+        ("35.4.1", "5"),
+        ("36.3.0", "6.0"),
+        ("36.4.3", "6.1 or 6.2"),
+        ("39.2.0", "7.2"),
+        ("31.1", None),
+        ("", None),
+    ],
+)
+def test_a_jetson_linux_release_belongs_to_a_jetpack(l4t: str, jetpack: str | None) -> None:
+    found = release(l4t)
+    assert (found.jetpack if found else None) == jetpack
+
+
+def test_every_row_of_the_jetpack_table_says_where_it_was_read() -> None:
+    assert all(len(each.source) > 10 for each in releases())
+
+
+CRASH = """
+import json, os, signal, sys
+sys.path[:] = json.loads(sys.argv[1])
+from edgekit.doctor import probing
+whole = probing._probe
+probing._probe = lambda name: os.kill(os.getpid(), signal.{signal}) if name == "litert" else whole(name)
+probing.answer(sys.argv[2], json.loads(sys.argv[3]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("signal", "said"), [("SIGILL", "an instruction that this processor does not have"), ("SIGSEGV", "killed by SIGSEGV")]
+)
+def test_a_package_that_ends_its_process_is_an_answer_and_the_others_are_asked_all_the_same(signal: str, said: str) -> None:
+    found = probe_apart(("dryrun", "litert", "onnxruntime"), CRASH.format(signal=signal))
+    assert found["dryrun"].ok and not found["litert"].ok
+    assert said in found["litert"].reason and found["litert"].hint
+    assert found["onnxruntime"] == probe_here(("onnxruntime",))["onnxruntime"]
+
+
+def test_asked_apart_or_here_runtimes_say_the_same() -> None:
+    assert probe_apart(registry.names()) == probe_here(registry.names())

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from segments import SEGMENTS, WHOLE
 from tiny import answer, artifact, tiny_tflite
 
-from edgekit.core.errors import DeviceError, MissingDependency, NotFound, UsageError
+from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, NotFound, UsageError
 from edgekit.core.schema import Artifact
-from edgekit.runtimes import edgetpu, registry
+from edgekit.runtimes import edgetpu, litert, registry
 
 SOURCE = Path(__file__).with_name("delegate.c")
 IMAGE = np.random.default_rng(1).uniform(-1.5, 1.5, (1, 4, 4, 3)).astype(np.float32)
@@ -101,7 +102,9 @@ def test_a_device_is_named_after_the_runtime(device: str) -> None:
     assert registry.get(f"edgetpu@{device}").name == f"edgetpu@{device}"
 
 
-@pytest.mark.parametrize("device", ["", "usb:", "gpu:0", "usb:0 ", "usb:0\n", "usb:-1", "usb:99999", "@"])
+@pytest.mark.parametrize(
+    "device", ["", "usb:", "gpu:0", "usb:0 ", "usb:0\n", "usb:-1", "usb:99999", "@", "usb:0,", ",", "usb:0,x"]
+)
 def test_what_names_no_device_is_refused(device: str) -> None:
     with pytest.raises(UsageError, match="no Edge TPU is called") as caught:
         registry.get(f"edgetpu@{device}")
@@ -119,3 +122,61 @@ def test_a_compiled_model_needs_the_library(compiled: Artifact, monkeypatch: pyt
     monkeypatch.setattr(edgetpu, "LIBRARY", "libnosuch_edgetpu.so.1")
     with pytest.raises(MissingDependency, match="is not on this machine"):
         edgetpu.runtime.load(compiled)
+
+
+@pytest.fixture
+def segmented(tmp_path: Path, library: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
+    """An artifact of three segments, which the delegate leaves to the CPU of a process each."""
+    monkeypatch.setattr(edgetpu, "LIBRARY", str(library))
+    files = {"model.tflite": WHOLE} | {f"model_segment_{n}_of_3_edgetpu.tflite": data for n, data in enumerate(SEGMENTS)}
+    return artifact(tmp_path / "s", files, "edgetpu", ("edgetpu", "litert"))
+
+
+def test_segments_run_as_a_pipeline_in_a_process_each(segmented: Artifact) -> None:
+    session = registry.get("edgetpu@usb:0,pci:0,:5").load(segmented)
+    try:
+        whole = litert.runtime.load(segmented)
+        np.testing.assert_array_equal(session.run({"image": IMAGE})["sum"], whole.run({"image": IMAGE})["sum"])
+        streamed = list(session.stream({"image": sign * IMAGE} for sign in (1, -1, 2)))  # type: ignore[attr-defined]
+        np.testing.assert_array_equal(streamed[0]["sum"], whole.run({"image": IMAGE})["sum"])
+        assert len(streamed) == 3
+    finally:
+        session.close()
+
+
+def test_a_segment_whose_accelerator_is_missing_is_named_and_the_others_are_closed(segmented: Artifact) -> None:
+    with pytest.raises(DeviceError, match=r"segment 2 of 3: .*could not open the accelerator usb:3"):
+        registry.get("edgetpu@usb:0,pci:0,usb:3").load(segmented)
+
+
+@pytest.mark.parametrize(
+    ("device", "segments", "devices"),
+    [("", 1, [""]), ("", 3, [":0", ":1", ":2"]), ("usb:1", 1, ["usb:1"]), ("usb:0,pci:0", 2, ["usb:0", "pci:0"])],
+)
+def test_every_segment_gets_an_accelerator(device: str, segments: int, devices: list[str]) -> None:
+    assert edgetpu.spread(device, segments) == devices
+
+
+@pytest.mark.parametrize(("device", "segments"), [("usb:0", 2), ("usb:0,usb:1", 1), ("usb:0,usb:1,usb:2", 2)])
+def test_more_or_fewer_accelerators_than_segments_are_refused(device: str, segments: int) -> None:
+    with pytest.raises(UsageError, match=f"the model has {segments} segment"):
+        edgetpu.spread(device, segments)
+
+
+def test_segments_are_taken_by_number_and_not_by_name() -> None:
+    names = [f"m_segment_{n}_of_12_edgetpu.tflite" for n in range(12)]
+    assert edgetpu.in_order(sorted(names)) == names
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a_edgetpu.tflite", "b_edgetpu.tflite"],
+        ["m_segment_0_of_3_edgetpu.tflite", "m_segment_1_of_3_edgetpu.tflite"],
+        ["m_segment_0_of_2_edgetpu.tflite", "n_segment_0_of_2_edgetpu.tflite"],
+    ],
+    ids=["no segments", "one is missing", "one twice"],
+)
+def test_compiled_files_that_are_no_segments_of_one_model_are_refused(names: list[str]) -> None:
+    with pytest.raises(ArtifactError, match="are no segments of one model"):
+        edgetpu.in_order(names)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import ctypes
+import resource
 import sys
 from dataclasses import replace
-from enum import IntEnum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from tiny import SOURCE_IN, SOURCE_OUT, artifact, tiny_onnx
+from nvidia import ENGINE, Cuda, TensorRT
+from recorded import versions
+from tiny import answer, artifact, tiny_onnx
 
 from edgekit.converters.lower.tensorrt_build import build_recipe, recipe_bytes
-from edgekit.core.errors import ArtifactError, DeviceError, Unsupported
+from edgekit.core.errors import ArtifactError, DeviceError, Unsupported, UsageError
 from edgekit.core.schema import Artifact
 from edgekit.loading import open_artifact
-from edgekit.runtimes import tensorrt
-from edgekit.runtimes._engine_cache import cache_folder, engine_name, power_mode
-from edgekit.runtimes.tensorrt import (
-    BuildPlan,
-    Recipe,
-    _keep_in_float32,
-    parse_version,
-    plan_build,
-    plan_name,
-    read_recipe,
-)
+from edgekit.runtimes import _trtexec, registry, tensorrt
+from edgekit.runtimes._engine_cache import cache_folder, engine_name, keep_engine, power_mode
+from edgekit.runtimes._trt_build import keep_in_float32
+from edgekit.runtimes._trt_plan import BuildPlan, Recipe, parse_version, plan_build, plan_name, read_recipe
 
 WEAK = Recipe(tensorrt="10.3", typing="weak", flags=("FP16", "INT8"), workspace_mib=1024)
 STRONG = Recipe(tensorrt="10.13", typing="strong", flags=(), workspace_mib=512)
@@ -108,125 +103,43 @@ def test_engines_are_kept_in_the_user_s_cache() -> None:
     assert cache_folder({"XDG_CACHE_HOME": "/fast"}, home) == Path("/fast/edgekit/tensorrt")
 
 
-class Mode(IntEnum):
-    INPUT = 1
-    OUTPUT = 2
-
-
-class Flag(IntEnum):
-    EXPLICIT_BATCH = 0
-    STRONGLY_TYPED = 1
+CUDA_OF = {"8.6.1": "11.8.7", "10.3.0": "12.9.4"}
+"""Which of CUDA's recorded packages goes with which TensorRT; the newest with all others."""
 
 
 class Vendor:
-    """A stand-in for the TensorRT and CUDA packages: remembers what it was told; its engine doubles the first channels."""
+    """TensorRT and CUDA of one version, recorded."""
 
     def __init__(self, version: str) -> None:
-        self.builds: list[tuple[int, tuple[str, ...], int]] = []
-        self.allocated: dict[int, Any] = {}
-        self.fails = ""
-        self.timings: list[bytes] = []
-        self._flags: list[str] = []
-        self._workspace = 0
-        self.trt = ModuleType("tensorrt")
-        self.cuda = ModuleType("cudart")
-        self._fill_trt(version)
-        self._fill_cuda()
+        self.cuda = Cuda(CUDA_OF.get(version, "13.5.0"))
+        self.trt = TensorRT(version, self.cuda)
 
-    def _fill_trt(self, version: str) -> None:
-        class Logger:
-            ERROR = 1
+    def installed(self, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+        monkeypatch.setitem(sys.modules, "tensorrt", self.trt.module)
+        monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
+        monkeypatch.setitem(sys.modules, "cuda.bindings", ModuleType("cuda.bindings"))
+        monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", self.cuda.module)
+        return self
 
-            def __init__(self, level: int) -> None: ...
+    @property
+    def memory_in_use(self) -> int:
+        return len(self.cuda.device) + len(self.cuda.pinned)
 
-        vars(self.trt).update(
-            __version__=version,
-            Logger=Logger,
-            Builder=lambda logger: SimpleNamespace(
-                create_network=lambda flags: SimpleNamespace(flags=flags),
-                create_builder_config=lambda: SimpleNamespace(
-                    set_memory_pool_limit=self._limit,
-                    set_flag=self._flags.append,
-                    create_timing_cache=lambda data: self.timings.append(data),
-                    set_timing_cache=lambda cache, ignore_mismatch: True,
-                    get_timing_cache=lambda: SimpleNamespace(serialize=lambda: b"timings"),
-                ),
-                build_serialized_network=self._build,
-            ),
-            OnnxParser=lambda network, logger: SimpleNamespace(
-                parse_from_file=lambda path: self.fails != "parse", num_errors=1, get_error=lambda index: "op X is not known"
-            ),
-            Runtime=lambda logger: SimpleNamespace(
-                deserialize_cuda_engine=lambda data: None if self.fails == "open" or data == b"foreign" else self._engine()
-            ),
-            NetworkDefinitionCreationFlag=Flag,
-            MemoryPoolType=SimpleNamespace(WORKSPACE=0),
-            BuilderFlag=SimpleNamespace(FP16="FP16", INT8="INT8"),
-            TensorIOMode=Mode,
-            nptype=lambda dtype: dtype,
-        )
+    def fail(self, what: str) -> None:
+        self.trt.fails = self.cuda.fails = what
 
-    def _limit(self, pool: int, size: int) -> None:
-        self._workspace = size
 
-    def _build(self, network: Any, config: Any) -> bytes | None:
-        self.builds.append((network.flags, tuple(self._flags), self._workspace))
-        return None if self.fails == "build" else b"engine"
-
-    def _engine(self) -> Any:
-        specs = {spec.name: spec for spec in (SOURCE_IN, SOURCE_OUT)}
-        return SimpleNamespace(
-            num_io_tensors=2,
-            get_tensor_name=lambda index: list(specs)[index],
-            get_tensor_mode=lambda name: Mode.INPUT if name == "image" else Mode.OUTPUT,
-            get_tensor_shape=lambda name: specs[name].shape,
-            get_tensor_dtype=lambda name: np.float32,
-            create_execution_context=self._context,
-        )
-
-    def _context(self) -> Any:
-        addresses: dict[str, int] = {}
-
-        def execute(stream: int) -> bool:
-            image = np.frombuffer(self.allocated[addresses["image"]], np.float32)
-            np.frombuffer(self.allocated[addresses["scores"]], np.float32)[:] = 2 * image[:32]
-            return self.fails != "run"
-
-        return SimpleNamespace(set_tensor_address=addresses.__setitem__, execute_async_v3=execute)
-
-    def _fill_cuda(self) -> None:
-        def malloc(size: int) -> tuple[int, int]:
-            if self.fails == "memory" and self.allocated:
-                return 2, 0
-            buffer = (ctypes.c_byte * size)()
-            self.allocated[ctypes.addressof(buffer)] = buffer
-            return 0, ctypes.addressof(buffer)
-
-        def copy(to: int, of: int, size: int, kind: str) -> tuple[int]:
-            ctypes.memmove(to, of, size)
-            return (0,)
-
-        vars(self.cuda).update(
-            cudaStreamCreate=lambda: (0, 7),
-            cudaStreamDestroy=lambda stream: (0,),
-            cudaStreamSynchronize=lambda stream: (0,),
-            cudaMalloc=malloc,
-            cudaFree=lambda address: (0 if self.allocated.pop(address, None) is not None else 1,),
-            cudaMemcpy=copy,
-            cudaMemcpyKind=SimpleNamespace(cudaMemcpyHostToDevice="in", cudaMemcpyDeviceToHost="out"),
-            cudaGetDeviceProperties=lambda index: (0, SimpleNamespace(name=b"Orin\0\0")),
-        )
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of this test's own, and no trtexec of this machine's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(_trtexec, "JETPACK", tmp_path / "no-trtexec")
+    return tmp_path / "cache/edgekit/tensorrt"
 
 
 @pytest.fixture
-def vendor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Vendor:
-    made = Vendor("10.3.0")
-    monkeypatch.setitem(sys.modules, "tensorrt", made.trt)
-    monkeypatch.setitem(sys.modules, "cuda", ModuleType("cuda"))
-    monkeypatch.setitem(sys.modules, "cuda.bindings", ModuleType("cuda.bindings"))
-    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", made.cuda)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return made
+def vendor(monkeypatch: pytest.MonkeyPatch) -> Vendor:
+    return Vendor("10.3.0").installed(monkeypatch)
 
 
 @pytest.fixture
@@ -235,25 +148,77 @@ def made(tmp_path: Path) -> Artifact:
     return artifact(tmp_path / "tiny.jetson.fp16", files, "tensorrt", ("tensorrt", "onnxruntime"))
 
 
-def test_the_first_load_builds_and_the_second_opens_what_was_kept(vendor: Vendor, made: Artifact, tmp_path: Path) -> None:
-    image = np.arange(48, dtype=np.float32).reshape(1, 3, 4, 4)
+IMAGE = np.random.default_rng(2).uniform(-1, 1, (1, 3, 4, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("version", versions("tensorrt"))
+def test_every_call_is_one_that_this_version_of_the_vendor_s_bindings_takes(
+    version: str, made: Artifact, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = Vendor(version).installed(monkeypatch)
     for _ in range(2):
         with open_artifact(made, runtime="tensorrt") as session:
-            scores = session.run({"image": image})["scores"]
-            np.testing.assert_array_equal(scores, 2 * image[:, :2])
-        assert not vendor.allocated
-    assert vendor.builds == [(1, ("FP16",), 1 << 30)]
-    (kept,) = (tmp_path / "cache" / "edgekit" / "tensorrt").glob("*.engine")
+            for sign in (1, -1, 1):
+                np.testing.assert_allclose(
+                    session.run({"image": sign * IMAGE})["scores"], answer(sign * IMAGE), rtol=1e-5, atol=1e-6
+                )
+        assert not vendor.memory_in_use
+    (build,) = vendor.trt.builds
+    strong = version.startswith("11")
+    assert (build["network"], build["flags"]) == ((2, []) if strong else (1, ["FP16"]))
+    assert build["WORKSPACE"] == 1 << 30
+    (kept,) = cache.glob("*.engine")
     model = made.manifest.file("model")
     assert model is not None
-    assert kept.name == engine_name(model.sha256, plan_name(PLAN), "10.3.0", "Orin")
+    assert kept.name == engine_name(model.sha256, plan_name(plan_build(read_recipe(recipe_of(made)), version)), version, "Orin")
     assert [file.name for file in made.path.iterdir() if file.suffix == ".engine"] == []
 
 
-def test_a_strongly_typed_build_sets_the_network_s_flag(vendor: Vendor, made: Artifact) -> None:
-    vendor.trt.__version__ = "11.4.0"  # type: ignore[attr-defined]
-    open_artifact(made, runtime="tensorrt").close()
-    assert vendor.builds == [(3, (), 1 << 30)]
+def recipe_of(made: Artifact) -> bytes:
+    return made.file("recipe").read_bytes()
+
+
+@pytest.mark.parametrize("version", ["10.13.3.9", "10.16.1.11", "11.4.0.106"])
+def test_a_file_with_its_own_types_is_built_as_a_strongly_typed_network(
+    version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = Vendor(version).installed(monkeypatch)
+    files = {"model.onnx": tiny_onnx(), "build.json": recipe_bytes(build_recipe("fp16", "10.13"))}
+    open_artifact(artifact(tmp_path / "a", files, "tensorrt", ("tensorrt",)), runtime="tensorrt").close()
+    (build,) = vendor.trt.builds
+    assert build["network"] & 2 and not build["flags"]
+
+
+def test_from_the_second_run_on_one_graph_is_launched(vendor: Vendor, made: Artifact) -> None:
+    session = tensorrt.runtime.load(made)
+    answers = [session.run({"image": sign * IMAGE})["scores"] for sign in (1, -1, 2)]
+    assert vendor.cuda.launched == 2
+    for sign, found in zip((1, -1, 2), answers, strict=True):
+        np.testing.assert_allclose(found, answer(sign * IMAGE), rtol=1e-5, atol=1e-6)
+    session.close()
+    assert not vendor.memory_in_use
+
+
+def test_an_engine_that_cannot_be_recorded_runs_call_by_call(
+    vendor: Vendor, made: Artifact, caplog: pytest.LogCaptureFixture
+) -> None:
+    vendor.fail("capture")
+    session = tensorrt.runtime.load(made)
+    with caplog.at_level("INFO"):
+        for sign in (1, -1):
+            np.testing.assert_allclose(
+                session.run({"image": sign * IMAGE})["scores"], answer(sign * IMAGE), rtol=1e-5, atol=1e-6
+            )
+    assert not vendor.cuda.launched
+    assert "runs call by call" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("feed", "said"), [({}, "has no 'image'"), ({"image": IMAGE[0]}, r"must be \[1, 3, 4, 4\], got \[3, 4, 4\]")]
+)
+def test_a_feed_that_does_not_fit_never_reaches_the_gpu(vendor: Vendor, made: Artifact, feed: Any, said: str) -> None:
+    with pytest.raises(DeviceError, match=said):
+        tensorrt.runtime.load(made).run(feed)
 
 
 def test_an_artifact_without_a_recipe_says_so(vendor: Vendor, tmp_path: Path) -> None:
@@ -280,38 +245,76 @@ def test_a_session_closes_twice_and_does_not_run_afterwards(vendor: Vendor, made
     ],
 )
 def test_what_the_vendor_refuses_is_a_device_error_with_a_hint(vendor: Vendor, made: Artifact, fails: str, said: str) -> None:
-    vendor.fails = fails
+    vendor.fail(fails)
     with pytest.raises(DeviceError, match=said) as caught:
         tensorrt.runtime.load(made)
     assert caught.value.hint
-    assert not vendor.allocated, "what was allocated before it failed was not freed"
+    assert not vendor.memory_in_use, "what was allocated before it failed was not freed"
 
 
-def test_an_engine_that_is_refused_is_built_again_and_the_log_says_so(
-    vendor: Vendor, made: Artifact, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_an_engine_of_another_tensorrt_is_built_again_and_the_log_says_so(
+    vendor: Vendor, made: Artifact, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     tensorrt.runtime.load(made).close()
-    (engine,) = (tmp_path / "cache/edgekit/tensorrt").glob("*.engine")
-    engine.write_bytes(b"foreign")
+    (engine,) = cache.glob("*.engine")
+    keep_engine(engine, b"foreign")
     tensorrt.runtime.load(made).close()
-    assert len(vendor.builds) == 2
-    assert engine.read_bytes() == b"engine"
+    assert len(vendor.trt.builds) == 2
+    assert engine.read_bytes().startswith(ENGINE)
     assert "is of no use any more" in caplog.text
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:20] + b"?" + data[21:], lambda data: b""])
+def test_a_damaged_engine_is_built_again_before_tensorrt_sees_it(
+    vendor: Vendor, made: Artifact, cache: Path, damage: Any
+) -> None:
+    tensorrt.runtime.load(made).close()
+    (engine,) = cache.glob("*.engine")
+    whole = engine.read_bytes()
+    engine.write_bytes(damage(whole))
+    tensorrt.runtime.load(made).close()
+    assert len(vendor.trt.builds) == 2
+    assert len(vendor.trt.runtimes) == 2, "a damaged engine was given to TensorRT"
+    assert engine.read_bytes() == whole
+
+
+@pytest.mark.parametrize("change", ["model", "TensorRT", "GPU", "power mode", "plan"])
+def test_an_engine_is_built_again_when_anything_it_depends_on_changes(
+    vendor: Vendor, made: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    tensorrt.runtime.load(made).close()
+    tensorrt.runtime.load(made).close()
+    assert len(vendor.trt.builds) == 1
+    recipe, model = recipe_bytes(build_recipe("fp16", "10.3")), tiny_onnx()
+    if change == "TensorRT":
+        vendor = Vendor("10.16.1.11").installed(monkeypatch)
+    elif change == "GPU":
+        vendor.cuda.module.cudaGetDeviceProperties = lambda index: (0, SimpleNamespace(name="Thor"))  # type: ignore[attr-defined]
+    elif change == "power mode":
+        monkeypatch.setattr(tensorrt, "power_mode", lambda: "pm1")
+    elif change == "plan":
+        recipe = recipe_bytes(build_recipe("fp32", "10.3"))
+    else:
+        model = model.replace(b"tiny", b"tinY")
+    before = len(vendor.trt.builds)
+    changed = artifact(tmp_path / "changed", {"model.onnx": model, "build.json": recipe}, "tensorrt", ("tensorrt",))
+    tensorrt.runtime.load(changed).close()
+    assert len(vendor.trt.builds) == before + 1
 
 
 def test_a_board_out_of_memory_does_not_build_its_engine_again(vendor: Vendor, made: Artifact) -> None:
     tensorrt.runtime.load(made).close()
-    vendor.fails = "memory"
+    vendor.fail("memory")
     with pytest.raises(DeviceError, match="CUDA said 2"):
         tensorrt.runtime.load(made)
-    assert len(vendor.builds) == 1
+    assert len(vendor.trt.builds) == 1
 
 
-def test_a_second_build_is_given_the_timings_of_the_first(vendor: Vendor, made: Artifact, tmp_path: Path) -> None:
+def test_a_second_build_is_given_the_timings_of_the_first(vendor: Vendor, made: Artifact, cache: Path) -> None:
     tensorrt.runtime.load(made).close()
-    next((tmp_path / "cache/edgekit/tensorrt").glob("*.engine")).unlink()
+    next(cache.glob("*.engine")).unlink()
     tensorrt.runtime.load(made).close()
-    assert vendor.timings == [b"", b"timings"]
+    assert vendor.trt.timings == [b"", b"timings"]
 
 
 def test_where_nothing_can_be_kept_the_engine_runs_all_the_same(
@@ -321,6 +324,90 @@ def test_where_nothing_can_be_kept_the_engine_runs_all_the_same(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "full"))
     tensorrt.runtime.load(made).close()
     assert "cannot be kept" in caplog.text
+
+
+def test_a_disk_that_fills_while_the_engine_is_kept_leaves_nothing_half_written(
+    vendor: Vendor, made: Artifact, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        session = tensorrt.runtime.load(made)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    np.testing.assert_allclose(session.run({"image": IMAGE})["scores"], answer(IMAGE), rtol=1e-5, atol=1e-6)
+    session.close()
+    assert "cannot be kept for the next time" in caplog.text
+    assert not [*cache.glob("*.engine"), *cache.glob(".*engine*")]
+    tensorrt.runtime.load(made).close()
+    assert len(vendor.trt.builds) == 2, "the next start builds it, and keeps it"
+    assert len([*cache.glob("*.engine")]) == 1
+
+
+ORIN_NX = "jetson-orin-nx-16gb"
+
+
+def for_board(folder: Path, board: str, precision: Any = "fp16", version: str = "10.3") -> Artifact:
+    files = {"model.onnx": tiny_onnx(), "build.json": recipe_bytes(build_recipe(precision, version))}
+    made = artifact(folder / f"tiny.{board}.{precision}", files, "tensorrt", ("tensorrt",))
+    target = msgspec.structs.replace(made.manifest.target, device=board)
+    return msgspec.structs.replace(made, manifest=msgspec.structs.replace(made.manifest, target=target))
+
+
+def test_a_board_with_deep_learning_accelerators_builds_for_one_and_lets_the_gpu_take_the_rest(
+    vendor: Vendor, tmp_path: Path, cache: Path
+) -> None:
+    session = registry.get("tensorrt@dla:1").load(for_board(tmp_path, ORIN_NX))
+    np.testing.assert_allclose(session.run({"image": IMAGE})["scores"], answer(IMAGE), rtol=1e-5, atol=1e-6)
+    (build,) = vendor.trt.builds
+    assert (build["dla"], build["flags"]) == (("DLA", 1), ["FP16", "GPU_FALLBACK"])
+    assert vars(vendor.trt.runtimes[-1])["DLA_core"] == 1
+    (engine,) = cache.glob("*.engine")
+    assert "-dla1-" in engine.name
+
+
+@pytest.mark.parametrize(
+    ("board", "core", "said"),
+    [
+        ("jetson-orin-nano", 0, "jetson-orin-nano has none"),
+        ("jetson-thor-t5000", 0, "jetson-thor-t5000 has none"),
+        (ORIN_NX, 2, "has 2, numbered from 0: there is no deep learning accelerator 2"),
+        ("no-such-board", 0, "whether 'no-such-board' has deep learning accelerators is not known"),
+    ],
+)
+def test_an_accelerator_that_the_board_does_not_have_is_refused_before_anything_is_built(
+    vendor: Vendor, tmp_path: Path, board: str, core: int, said: str
+) -> None:
+    with pytest.raises(Unsupported, match=said):
+        registry.get(f"tensorrt@dla:{core}").load(for_board(tmp_path, board))
+    assert not vendor.trt.builds
+
+
+@pytest.mark.parametrize(
+    ("precision", "version", "said"),
+    [
+        ("fp32", "10.3.0", "do not compute in float32"),
+        ("int8", "10.3.0", "read no quantized"),
+        ("fp16", "10.13.0", "does not use deep learning accelerators"),
+        ("fp16", "11.3.0", "does not use deep learning accelerators"),
+    ],
+)
+def test_what_the_accelerators_of_a_release_do_not_take_is_said(precision: Any, version: str, said: str) -> None:
+    recipe = read_recipe(recipe_bytes(build_recipe(precision, "10.3")))
+    with pytest.raises(Unsupported, match=said) as caught:
+        plan_build(recipe, version, dla_core=0)
+    assert caught.value.hint
+
+
+def test_from_11_4_on_the_accelerators_take_strongly_typed_files() -> None:
+    plan = plan_build(STRONG, "11.4.1", dla_core=0)
+    assert (plan.typing, plan.dla_core) == ("strong", 0)
+
+
+@pytest.mark.parametrize("device", ["dla", "dla:", "dla:10", "gpu", "", "dla:0 "])
+def test_what_names_no_accelerator_is_refused(device: str) -> None:
+    with pytest.raises(UsageError, match="has no device called"):
+        registry.get(f"tensorrt@{device}")
 
 
 @pytest.mark.parametrize(("status", "mode"), [("pmode:0002", "pm2"), ("", ""), ("nonsense", ""), (None, "")])
@@ -333,14 +420,14 @@ def test_the_power_mode_is_the_one_nvpmodel_keeps(tmp_path: Path, status: str | 
 
 def test_a_run_the_vendor_refuses_is_a_device_error(vendor: Vendor, made: Artifact) -> None:
     session = tensorrt.runtime.load(made)
-    vendor.fails = "run"
+    vendor.fail("run")
     with pytest.raises(DeviceError, match="could not run the engine"):
         session.run({"image": np.zeros((1, 3, 4, 4), np.float32)})
 
 
 def test_a_probe_says_the_version_or_that_it_is_too_old(vendor: Vendor) -> None:
     assert tensorrt.runtime.probe().version == "10.3.0"
-    vendor.trt.__version__ = "8.2.1"  # type: ignore[attr-defined]
+    vendor.trt.module.__version__ = "8.2.1"  # type: ignore[attr-defined]
     assert "older than 8.5" in tensorrt.runtime.probe().reason
 
 
@@ -398,5 +485,5 @@ def test_pinning_touches_the_named_layers_and_their_floats_alone() -> None:
     network = SimpleNamespace(num_layers=2, get_layer=lambda index: layers[index])
     trt = ModuleType("tensorrt")
     vars(trt)["float32"] = "float32"
-    _keep_in_float32(trt, network, ("norm",))
+    keep_in_float32(trt, network, ("norm",))
     assert [(layer.precision, layer.outputs) for layer in layers] == [("float32", {0: "float32"}), ("", {})]
