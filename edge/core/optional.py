@@ -31,6 +31,10 @@ EXTRAS = {
     "joblib": "sweep",
     "cryptography": "sign",
     "zstandard": "flash",
+    "nicegui": "web",
+    "fastapi": "web",
+    "uvicorn": "web",
+    "prometheus_client": "web",
 }
 
 
