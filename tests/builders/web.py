@@ -38,14 +38,16 @@ class Served:
     password: str
     process: subprocess.Popen[str]
     said: list[str] = field(default_factory=list)
+    clients: list[httpx.Client] = field(default_factory=list)
 
     @property
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
     def client(self, **options: Any) -> httpx.Client:
-        """A program that talks to it; not logged in."""
-        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        """A program that talks to it; not logged in. It is closed with the server."""
+        self.clients.append(httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options))
+        return self.clients[-1]
 
     def login(self, name: str = "admin", password: str = "") -> httpx.Client:
         """A program with a session."""
@@ -62,10 +64,12 @@ def served(argv: list[str], *, cwd: Path) -> Iterator[Served]:
     with subprocess.Popen(
         [sys.executable, *argv], cwd=cwd, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
-        lines, said = _lines(process), []
+        lines, said, clients = _lines(process), list[str](), list[httpx.Client]()
         try:
-            yield _announced(process, lines, said)
+            yield _announced(process, lines, said, clients)
         finally:
+            for client in clients:
+                client.close()
             process.terminate()
             try:
                 process.wait(15)
@@ -88,7 +92,9 @@ def _lines(process: subprocess.Popen[str]) -> Queue[str | None]:
     return lines
 
 
-def _announced(process: subprocess.Popen[str], lines: Queue[str | None], said: list[str]) -> Served:
+def _announced(
+    process: subprocess.Popen[str], lines: Queue[str | None], said: list[str], clients: list[httpx.Client]
+) -> Served:
     """Wait for the line with the address; fail with what was said when the server ends before."""
     while True:
         try:
@@ -100,7 +106,7 @@ def _announced(process: subprocess.Popen[str], lines: Queue[str | None], said: l
         said.append(line)
         if found := re.search(r": (https?://\S+)$", line.strip()):
             password = re.search(r"with the password (\S+)", "".join(said))
-            return Served(url=found[1], password=password[1] if password else "", process=process, said=said)
+            return Served(url=found[1], password=password[1] if password else "", process=process, said=said, clients=clients)
 
 
 def chromium() -> str:

@@ -81,8 +81,8 @@ def _row(index: int, about: About, read: Sheet | None) -> str:
         f"{about.file_bytes / 1000:.0f} kB",
     )
     said = _said([look.opinions[index] for look in read.looks], read) if read and read.looks else ("–", "–", "–")
-    cells = zip(COLUMNS, (*fixed, *said), strict=True)
-    return f"<tr>{''.join(f'<td data-label="{name}">{cell}</td>' for name, cell in cells)}</tr>"
+    cells = (f'<td data-label="{name}">{cell}</td>' for name, cell in zip(COLUMNS, (*fixed, *said), strict=True))
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _said(opinions: Sequence[Opinion], read: Sheet) -> tuple[str, str, str]:
