@@ -37,6 +37,7 @@ EXTRAS = {
     "torch": "PyTorch programs as sources (.pt2, TorchScript)",
     "keras": "Keras and TensorFlow models as sources (.keras, .h5, SavedModel)",
     "trees": "boosted trees as sources (XGBoost, LightGBM)",
+    "web": "the apps' pages (FastAPI, NiceGUI)",
     "train": "training the shipped networks again, and distilling pruned ones (PyTorch)",
     "all": "everything that converting and running can use",
     "dev": "all, and what the tests and checks need",

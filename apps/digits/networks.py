@@ -40,7 +40,7 @@ class About:
 class Network:
     """A loaded artifact as a function of one digit, float32 [28, 28] in 0..1, to ten calibrated probabilities.
 
-    May be called from several threads; they take turns. `seconds` is how long the last call took in the engine.
+    May be called from several threads; they take turns.
     """
 
     def __init__(self, session: FaceSession) -> None:
@@ -49,17 +49,20 @@ class Network:
         self._session, self._lock = session, Lock()
         self._temperature, self._least = _temperature(session), _least(session)
         self.about = _about(session, calibrated=self._temperature != 1)
-        self.seconds = 0.0
 
     def __call__(self, picture: Floats) -> Floats:
+        return self.timed(picture)[0]
+
+    def timed(self, picture: Floats) -> tuple[Floats, float]:
+        """The probabilities, and the seconds that the engine took for them."""
         spec, output = self._session.inputs[0], self._session.outputs[0]
         feed = {spec.name: picture.reshape(spec.shape).astype(np.float32)}
         with self._lock:
             started = time.perf_counter()
             answer = self._session.run(feed)[output.name]
-            self.seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - started
         raw = np.asarray(answer, np.float32)[0]
-        return raw if self._temperature == 1 else tempered(raw, self._temperature, least=self._least)
+        return raw if self._temperature == 1 else tempered(raw, self._temperature, least=self._least), seconds
 
     def close(self) -> None:
         """Release the engine."""

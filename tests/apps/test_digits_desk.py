@@ -66,13 +66,13 @@ def test_the_temperature_is_that_of_the_shipped_network() -> None:
 def test_scribbles_are_unsure(desk: Desk) -> None:
     """No network is asked whether a thing is a digit; most of what is none gets a low score."""
     random, unsure = np.random.default_rng(2), 0
-    for _ in range(20):
+    for _ in range(8):
         sheet = np.full((240, 240, 3), 255, np.uint8)
         for x, y in random.integers(40, 190, (9, 2)):
             sheet[y : y + 14, x : x + int(random.integers(10, 60))] = 0
         looks = desk.read(sheet).looks
         unsure += any(look.is_unsure for look in looks) or not looks
-    assert unsure >= 15
+    assert unsure >= 6
 
 
 def test_an_empty_sheet_has_no_digits(desk: Desk) -> None:
@@ -107,26 +107,35 @@ def area(picture: Floats, order: NDArray[np.int64], digit: int, classify: Callab
     return float(np.mean(scores))
 
 
+def by(weights: NDArray[np.floating], picture: Floats) -> NDArray[np.int64]:
+    """The pixels with ink, the weightiest first."""
+    order = np.argsort(-weights.ravel(), kind="stable")
+    return order[picture.ravel()[order] > 0]
+
+
+def smooth_noise(random: np.random.Generator) -> NDArray[np.floating]:
+    """Weights that say nothing, as coarse as those of patches are: dust would be put in and taken away more evenly."""
+    noise = np.pad(random.standard_normal((28, 28)), 2, mode="edge")
+    return sum(noise[y : y + 28, x : x + 28] for y in range(5) for x in range(5))
+
+
 @pytest.mark.parametrize("artifact", artifacts(), ids=lambda path: path.name)
 def test_the_ink_that_is_named_is_the_ink_that_decides(artifact: Path) -> None:
-    """Deletion and insertion (Petsiuk et al., 2018): without the named ink first the answer falls sooner than by chance."""
+    """Deletion and insertion (Petsiuk et al., 2018), against weights by chance: the answer falls sooner, and comes sooner."""
+    random, gains = np.random.default_rng(0), []
     with load(artifact, threads=1) as session:
-        network, random = Network(session), np.random.default_rng(0)
-        gains = []
-        for sample in samples():
+        network = Network(session)
+        for sample in samples()[::2]:
             picture = read_image(sample.path)[..., 0].astype(np.float32) / 255
-            order = np.argsort(-occlusion(picture, sample.digit, network).ravel(), kind="stable")
-            inked = order[picture.ravel()[order] > 0]
-            chance = [random.permutation(inked) for _ in range(5)]
-            deleted, inserted = (
-                area(picture, inked, sample.digit, network, delete=delete)
-                - np.mean([area(picture, shuffled, sample.digit, network, delete=delete) for shuffled in chance])
-                for delete in (True, False)
-            )
-            gains.append((-deleted, inserted))
-        deletion, insertion = np.mean(gains, axis=0)
-    assert deletion > 0.05
-    assert insertion > 0.05
+            named = by(occlusion(picture, sample.digit, network), picture)
+            chance = [by(smooth_noise(random), picture) for _ in range(3)]
+            for delete in (True, False):
+                by_chance = np.mean([area(picture, order, sample.digit, network, delete=delete) for order in chance])
+                gain = area(picture, named, sample.digit, network, delete=delete) - by_chance
+                gains.append(-gain if delete else gain)
+    deletion, insertion = np.mean(np.reshape(gains, (-1, 2)), axis=0)
+    assert deletion > 0.1
+    assert insertion > 0.08
 
 
 def test_only_ink_is_weighed_and_the_most_telling_is_one(desk: Desk) -> None:

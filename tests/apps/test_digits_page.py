@@ -13,12 +13,12 @@ import pytest
 pytest.importorskip("nicegui")
 pytest.importorskip("onnxruntime")
 
-from web import PHONE, Served, Watched, browser, chromium, log_in, served
+from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
 from edgekit.models.digits import NUMBER, number_picture, samples
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 SEVEN = (((0.35, 0.2), (0.62, 0.2), (0.46, 0.8)),)
 FOUR = (((0.55, 0.15), (0.4, 0.55), (0.68, 0.55)), ((0.6, 0.35), (0.56, 0.85)))
@@ -35,9 +35,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def opened(server: Served) -> Iterator[Watched]:
+def chrome() -> Iterator[Browser]:
+    with browser(chromium()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def opened(server: Served, chrome: Browser) -> Iterator[Watched]:
     """One visitor for all tests of this module; each clears the sheet first."""
-    with browser(chromium()) as watched:
+    with visitor(chrome) as watched:
         log_in(watched.page, server)
         watched.page.wait_for_selector(".dg-sheet canvas")
         yield watched
@@ -199,8 +205,8 @@ def test_nothing_was_asked_of_another_host_and_no_error_was_shown(server: Served
     assert opened.hosts <= {server.url.partition("//")[2], ""}
 
 
-def test_a_phone_in_the_dark_shows_it_all_without_scrolling_sideways(server: Served) -> None:
-    with browser(chromium(), size=PHONE, dark=True, touch=True) as watched:
+def test_a_phone_in_the_dark_shows_it_all_without_scrolling_sideways(server: Served, chrome: Browser) -> None:
+    with visitor(chrome, size=PHONE, dark=True, touch=True) as watched:
         log_in(watched.page, server)
         watched.page.get_by_role("button", name="A page with a number").click()
         wait_for_number(watched.page, NUMBER)

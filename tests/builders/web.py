@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -128,26 +129,31 @@ class Watched:
 
 
 @contextmanager
-def browser(executable: str, *, size: tuple[int, int] = DESKTOP, dark: bool = False, touch: bool = False) -> Iterator[Watched]:
-    """A fresh browser with one page."""
-    from urllib.parse import urlsplit
-
+def browser(executable: str) -> Iterator[Browser]:
+    """A fresh Chromium; one at a time in a thread."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
         opened = driver.chromium.launch(executable_path=executable, args=FLAGS.split())
-        context = opened.new_context(
-            viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
-            has_touch=touch,
-            ignore_https_errors=True,
-        )
-        watched = Watched(context.new_page(), [], set())
-        watched.page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
-        watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        context.on("request", lambda request: watched.hosts.add(urlsplit(request.url).netloc))
-        yield watched
+        yield opened
         opened.close()
+
+
+@contextmanager
+def visitor(opened: Browser, *, size: tuple[int, int] = DESKTOP, dark: bool = False, touch: bool = False) -> Iterator[Watched]:
+    """Somebody new in that browser, with one page and nothing remembered."""
+    context = opened.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        has_touch=touch,
+        ignore_https_errors=True,
+    )
+    watched = Watched(context.new_page(), [], set())
+    watched.page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
+    watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
+    context.on("request", lambda request: watched.hosts.add(urlsplit(request.url).netloc))
+    yield watched
+    context.close()
 
 
 def log_in(page: Page, server: Served) -> None:

@@ -70,7 +70,7 @@ def router(doors: Doors) -> APIRouter:
 
     @routes.get("/login")
     async def form(request: HttpRequest) -> Response:
-        return _form(doors, request)
+        return _form(doors, request, request.query_params.get("next", "/"))
 
     @routes.post("/login")
     async def login(request: HttpRequest) -> Response:
@@ -92,8 +92,8 @@ async def _login(doors: Doors, request: HttpRequest) -> Response:
         return doors.admit(found, RedirectResponse(local(back), status_code=303))
     if found:
         message = f"Too many wrong passwords. Try again in {found} s."
-        return _form(doors, request, name=name, message=message, status=429, headers={"retry-after": str(found)})
-    return _form(doors, request, name=name, message="That name and password do not belong together.", status=401)
+        return _form(doors, request, back, name=name, message=message, status=429, headers={"retry-after": str(found)})
+    return _form(doors, request, back, name=name, message="That name and password do not belong together.", status=401)
 
 
 def local(path: str) -> str:
@@ -105,6 +105,7 @@ def local(path: str) -> str:
 def _form(
     doors: Doors,
     request: HttpRequest,
+    back: str,
     *,
     name: str = "",
     message: str = "",
@@ -113,7 +114,6 @@ def _form(
 ) -> HTMLResponse:
     template = Template((files("edgekit.apps.web") / "static" / "login.html").read_text(encoding="utf-8"))
     said = f'<p class="problem" role="alert">{escape(message)}</p>' if message else ""
-    back = request.query_params.get("next", "/")
     body = template.substitute(title=escape(doors.title), message=said, name=escape(name[:64]), next=escape(local(back)))
     page = plain_page("Log in", body, theme=Request(request.scope).theme)
     return HTMLResponse(page, status_code=status, headers=headers)

@@ -9,6 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 
+ROUNDING_S = 1e-6
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """`burst` tries at once, then one every `seconds`."""
@@ -27,7 +30,7 @@ class Throttle:
     def wait_s(self, key: str) -> int:
         """How many whole seconds until `key` may try again; 0 when it may now."""
         over = self._level(key) - (self._rate.burst - 1)
-        return max(0, math.ceil(over * self._rate.seconds))
+        return max(0, math.ceil(over * self._rate.seconds - ROUNDING_S))
 
     def failed(self, key: str) -> None:
         """One more failed try of `key`."""

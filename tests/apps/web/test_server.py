@@ -107,6 +107,8 @@ def test_a_browser_is_led_to_the_login_and_back(server: Served) -> None:
     answer = server.client().get("/settings", headers=HTML)
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/settings")
     assert 'name="next" value="/settings"' in server.client().get("/login?next=/settings").text
+    again = server.client().post("/login", data={"name": "admin", "password": "wrong", "next": "/settings"})
+    assert 'name="next" value="/settings"' in again.text
 
 
 @pytest.mark.parametrize(
