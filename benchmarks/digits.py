@@ -48,11 +48,11 @@ def warped(picture: Floats, *, turn_degrees: float = 0.0, move_px: float = 0.0, 
 
 
 def thicker(picture: Floats) -> Floats:
-    return (picture + around(picture).max(axis=0)) / 2
+    return np.asarray((picture + around(picture).max(axis=0)) / 2, np.float32)
 
 
 def thinner(picture: Floats) -> Floats:
-    return (picture + around(picture).min(axis=0)) / 2
+    return np.asarray((picture + around(picture).min(axis=0)) / 2, np.float32)
 
 
 def around(picture: Floats) -> Floats:
@@ -80,12 +80,13 @@ SPOILS: Mapping[str, Spoil] = {
 
 def on_paper(picture: Floats) -> NDArray[np.uint8]:
     """A photograph of the digit: dark ink on warm paper, uneven light, some noise, four times as large, with a margin."""
-    sheet = np.kron(np.pad(picture, 10), np.ones((4, 4), np.float32))
+    sheet: NDArray[np.floating] = np.kron(np.pad(picture, 10), np.ones((4, 4), np.float32))
     sheet = (sheet + np.roll(sheet, 1, 0) + np.roll(sheet, 1, 1) + np.roll(sheet, (1, 1), (0, 1))) / 4
     light = np.linspace(0.95, 0.7, sheet.shape[1], dtype=np.float32)[None, :]
     random = np.random.default_rng(int(picture.sum() * 1000) % 2**32)
     gray = light * (1 - 0.75 * sheet) + 0.012 * random.standard_normal(sheet.shape)
-    return np.rint(np.clip(gray[..., None] * np.array([1, 0.97, 0.9]), 0, 1) * 255).astype(np.uint8)
+    colored = np.clip(gray[..., None] * np.array([1, 0.97, 0.9]), 0, 1)
+    return np.asarray(np.rint(colored * 255), np.uint8)
 
 
 def answers(network: Network, pictures: Floats) -> Floats:
@@ -128,7 +129,7 @@ def _reads(network: Network, image: NDArray[np.uint8], label: int) -> bool:
 
 def main(folder: Path) -> None:
     pair = open_pair(next(folder.glob("t10k*images-idx3-ubyte*")))
-    pictures, labels = np.stack(tuple(pair.images)).astype(np.float32) / 255, read_labels(pair.labels_path)
+    pictures, labels = np.stack(tuple(pair.images)).astype(np.float32) / np.float32(255), read_labels(pair.labels_path)
     result: dict[str, Any] = {"test_digits": len(labels), "through_the_app_digits": THROUGH_THE_APP, "artifacts": {}}
     for artifact in artifacts():
         with load(artifact, threads=1) as session:

@@ -93,7 +93,7 @@ def _decoded(file: Path | io.BytesIO, name: str, pixels: int = PIXEL_LIMIT) -> I
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with pil.open(file, formats=FORMATS) as picture:
-                _refuse_sizes(name, *picture.size, pixels)
+                _refuse_sizes(name, picture.size, pixels)
                 return _as_rgb(name, need("PIL.ImageOps").exif_transpose(picture))
     except InputError:
         raise
@@ -105,7 +105,8 @@ def _decoded(file: Path | io.BytesIO, name: str, pixels: int = PIXEL_LIMIT) -> I
         raise InputError(f"{name!r} does not decode: {exc}", "is it whole? copy or download it again") from exc
 
 
-def _refuse_sizes(name: str, width: int, height: int, pixels: int) -> None:
+def _refuse_sizes(name: str, size: tuple[int, int], pixels: int) -> None:
+    width, height = size
     if width < 1 or height < 1:
         raise InputError(f"{name!r} is {width} x {height} pixels", "a picture needs at least one pixel")
     if width * height > pixels:

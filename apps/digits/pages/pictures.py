@@ -29,7 +29,7 @@ def shown(image: NDArray[np.uint8]) -> str:
 def seen(picture: NDArray[np.float32], saliency: NDArray[np.float32] | None = None) -> str:
     """What the network saw, pixel by pixel; with `saliency` [28, 28] in -1..1 the ink that spoke for the digit is orange,
     against it blue."""
-    gray = np.repeat(picture[..., None] * 255, 3, axis=2)
+    gray: NDArray[np.floating] = np.repeat(picture[..., None] * 255, 3, axis=2)
     if saliency is not None:
         weight = np.abs(saliency)[..., None] ** 0.7
         tint = np.where(saliency[..., None] > 0, FOR, AGAINST)

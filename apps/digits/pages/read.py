@@ -112,10 +112,13 @@ class ReadPage:
         try:
             while self._waiting is not None:
                 data, self._waiting = self._waiting, None
-                self._show(await asyncio.to_thread(lambda data=data: self._desk.read(decode_image(data, pixels=PIXELS))))
+                self._show(await asyncio.to_thread(self._seen, data))
                 await self._explained()
         finally:
             self._busy = False
+
+    def _seen(self, data: bytes) -> Read:
+        return self._desk.read(decode_image(data, pixels=PIXELS))
 
     def _cleared(self) -> None:
         self._waiting = None
