@@ -1,76 +1,77 @@
-"""`edgekit run digits`: reads the handwritten digits in a picture."""
+"""`edgekit run digits`: reads handwritten digits, in a picture or on a page to draw on."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgekit.apps.base import Answer, RunOptions
 from edgekit.apps.digits.annotate import UNSURE_BELOW, annotated
-from edgekit.apps.digits.normalise import SIDE
-from edgekit.apps.digits.reader import Classify, Floats, Reading, read_digits
-from edgekit.core.errors import EdgekitError, InputError, NotFound, UsageError
-from edgekit.loading import load
-from edgekit.models.digits import artifacts, model_path
-from edgekit.runtimes.face import FaceSession
+from edgekit.apps.digits.desk import Desk
+from edgekit.apps.digits.networks import Network, open_others, open_session
+from edgekit.apps.digits.reader import Reading, read_digits
+from edgekit.apps.web import options as web_options
+from edgekit.core.errors import UsageError
+from edgekit.core.optional import need
 from edgekit.tasks.images import read_image, write_png
 
-HELP = "read the handwritten digits in a picture"
+HELP = "read handwritten digits: in a picture (--image), or drawn on a page that is served here"
 
-CLASSES = 10
+
+def configure(parser: argparse._ActionsContainer) -> None:
+    """What only this app takes."""
+    parser.add_argument(
+        "--against", type=Path, metavar="B", help="the artifact to compare with (default: the other packaged one)"
+    )
+    web_options.configure(parser)
 
 
 def run(options: RunOptions) -> Answer:
-    """Read `options.image`; with `options.output` also draw what was read. Raises `UsageError` without a picture."""
-    if options.image is None or options.source is not None or options.config is not None:
-        raise UsageError("the digits app reads one picture", "edgekit run digits --image FILE")
-    image = read_image(options.image)
+    """Read `options.image`, drawing what was read into `options.output`; without a picture, serve the page.
+
+    Raises `UsageError` for options that neither has a use for.
+    """
+    for name, value in (("source", options.source), ("config", options.config)):
+        if value is not None:
+            raise UsageError(f"the digits app has no use for --{name}", "edgekit run digits --image FILE")
+    if options.image is not None:
+        return _read(options, options.image)
+    if options.output is not None:
+        raise UsageError("the page writes no file: -o goes with --image", "edgekit run digits --image FILE -o OUT.png")
+    return _serve(options)
+
+
+def _read(options: RunOptions, path: Path) -> Answer:
+    """One picture, from the command line."""
+    image = read_image(path)
     with open_session(options.artifact, options.runtime) as session:
-        reading = read_digits(image, classifier(session))
+        reading = read_digits(image, Network(session))
         runtime = session.runtime
     if options.output is not None:
         write_png(options.output, annotated(image, reading.digits))
     return Answer(result=_result(reading, runtime), text=_text(reading, runtime))
 
 
-def open_session(artifact: Path | None, runtime: str) -> FaceSession:
-    """The artifact that was asked for, or the first packaged one that runs here.
+def _serve(options: RunOptions) -> Answer:
+    """The page, until it is stopped."""
+    for package in ("fastapi", "nicegui"):
+        need(package)
+    from edgekit.apps.digits.pages.shell import shell
+    from edgekit.apps.web.serve import serve
 
-    Raises `NotFound` with every reason when no packaged one does.
-    """
-    if artifact is not None:
-        return load(artifact, runtime=runtime)
-    reasons = []
-    for path in artifacts():
-        try:
-            return load(path, runtime=runtime)
-        except EdgekitError as reason:
-            reasons.append(f"\n  {path.name}: {reason.message}")
-    said = "no packaged digit artifact runs here:" + "".join(reasons) if reasons else "no digit artifact came with this package"
-    raise NotFound(said, f"make one: edgekit convert {model_path()} --target cpu, then pass its folder with --artifact")
+    serving = web_options.serving(options)
+    with closing(_desk(options)) as desk:
+        return serve(shell(desk), serving)
 
 
-def classifier(session: FaceSession) -> Classify:
-    """The session as a function of one digit. Raises `InputError` when the artifact is not a network for digits."""
-    inputs, outputs = session.inputs, session.outputs
-    shapes = [[spec.shape for spec in specs] for specs in (inputs, outputs)]
-    if shapes[0] not in ([(1, 1, SIDE, SIDE)], [(1, SIDE, SIDE, 1)]) or shapes[1] != [(1, CLASSES)]:
-        raise InputError(
-            f"{session.artifact.path.name!r} takes {shapes[0]} and gives {shapes[1]}: "
-            f"the digits app needs [(1, 1, {SIDE}, {SIDE})] and [(1, {CLASSES})]",
-            "is this the digit network's artifact?",
-        )
-
-    def classify(picture: Floats) -> Floats:
-        feed = picture.reshape(inputs[0].shape).astype(np.float32)
-        probabilities: Floats = np.asarray(session.run({inputs[0].name: feed})[outputs[0].name], np.float32)[0]
-        return probabilities
-
-    return classify
+def _desk(options: RunOptions) -> Desk:
+    session = open_session(options.artifact, options.runtime)
+    others, absent = open_others(session, options.own.get("against"))
+    return Desk(Network(session), tuple(Network(other) for other in others), absent)
 
 
 def _result(reading: Reading, runtime: str) -> Mapping[str, Any]:

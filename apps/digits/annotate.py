@@ -11,7 +11,8 @@ from edgekit.apps.digits.reader import Digit
 from edgekit.core.optional import need
 
 SURE, UNSURE = (11, 98, 214), (214, 90, 11)
-UNSURE_BELOW = 0.6
+UNSURE_BELOW = 0.8
+"""A calibrated score below this asks a person to look."""
 LEAST_SIDE = 360
 """Smaller pictures are enlarged, or their labels could not be read."""
 

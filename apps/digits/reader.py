@@ -37,10 +37,14 @@ class Digit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """All digits of a picture in reading order, and the time the network took for all of them."""
+    """All digits of a picture in reading order, and the time the network took for all of them.
+
+    `pictures` holds what the network saw of each digit, float32 [28, 28] in 0..1.
+    """
 
     digits: tuple[Digit, ...]
     latency_ms: float
+    pictures: tuple[Floats, ...] = ()
 
 
 def read_digits(image: NDArray[np.uint8], classify: Classify) -> Reading:
@@ -51,7 +55,8 @@ def read_digits(image: NDArray[np.uint8], classify: Classify) -> Reading:
     read = [digit for glyph in glyphs(inked.mask) for digit in _read(glyph, inked, clock)]
     height, width = image.shape[:2]
     found = tuple(_digit(one, factor, width, height) for one in read)
-    return Reading(digits=found, latency_ms=round(1000 * clock.seconds, 3))
+    pictures = tuple(one.picture for one in read)
+    return Reading(digits=found, latency_ms=round(1000 * clock.seconds, 3), pictures=pictures)
 
 
 def reduced(image: NDArray[np.uint8], limit: int) -> tuple[NDArray[np.uint8], int]:
@@ -80,22 +85,23 @@ class _Clock:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """A glyph and what the network said about it."""
+    """A glyph, what the network saw of it, and what it said."""
 
     glyph: Glyph
+    picture: Floats
     probabilities: Floats
 
 
 def _read(glyph: Glyph, inked: Inked, classify: Classify) -> Sequence[_Read]:
     """The glyph as one digit, or as the several that touch in it when those are read with more certainty."""
-    best: Sequence[_Read] = [_ask(glyph, inked, classify)]
+    surest: Sequence[_Read] = [_ask(glyph, inked, classify)]
     if not may_be_several(glyph):
-        return best
+        return surest
     for parts in partings(glyph):
         read = [_ask(part, inked, classify) for part in parts]
-        if _certainty(read) > _certainty(best):
-            best = read
-    return best
+        if _certainty(read) > _certainty(surest):
+            surest = read
+    return surest
 
 
 def _certainty(read: Sequence[_Read]) -> float:
@@ -105,11 +111,17 @@ def _certainty(read: Sequence[_Read]) -> float:
 
 def _ask(glyph: Glyph, inked: Inked, classify: Classify) -> _Read:
     (x1, y1, x2, y2), mask = with_edges(glyph, inked.strength)
-    return _Read(glyph, classify(normalised(inked.strength[y1:y2, x1:x2], mask)))
+    picture = normalised(inked.strength[y1:y2, x1:x2], mask)
+    return _Read(glyph, picture, classify(picture))
+
+
+def best(probabilities: Floats) -> tuple[tuple[int, float], ...]:
+    """The three likeliest digits with their probabilities, likeliest first."""
+    order = np.argsort(-probabilities, kind="stable")[:TOP]
+    return tuple((int(index), round(float(probabilities[index]), 4)) for index in order)
 
 
 def _digit(read: _Read, factor: int, width: int, height: int) -> Digit:
-    order = np.argsort(-read.probabilities, kind="stable")[:TOP]
-    top = tuple((int(index), round(float(read.probabilities[index]), 4)) for index in order)
+    top = best(read.probabilities)
     x1, y1, x2, y2 = (factor * edge for edge in read.glyph.box)
     return Digit(digit=top[0][0], score=top[0][1], top3=top, box=(x1, y1, min(x2, width), min(y2, height)))

@@ -33,6 +33,10 @@ EXTRAS = {
     "zstandard": "flash",
     "cv2": "opencv",
     "mediapipe": "mediapipe",
+    "nicegui": "web",
+    "fastapi": "web",
+    "uvicorn": "web",
+    "prometheus_client": "web",
 }
 
 

@@ -42,14 +42,26 @@ def read_image(path: Path | str) -> Image:
         raise NotFound(f"no picture at {str(path)!r}", "is the path right, and is it a file?")
     if path.stat().st_size == 0:
         raise InputError(f"{str(path)!r} is empty (0 bytes)", "copy or download it again")
-    return _decoded(path)
+    return _decoded(path, str(path))
+
+
+def decode_image(data: bytes, name: str = "the picture", *, pixels: int = PIXEL_LIMIT) -> Image:
+    """As `read_image`, for a file's bytes that came from elsewhere; `name` is what errors call it, `pixels` the most it may have."""
+    if not data:
+        raise InputError(f"{name!r} is empty (0 bytes)", "send it again")
+    return _decoded(io.BytesIO(data), name, pixels)
 
 
 def write_png(path: Path, image: Image) -> None:
     """Write `image` ([height, width, 3] uint8 RGB) as a PNG; the same pixels give the same bytes with the same Pillow."""
+    write_atomically(path, encode_png(image))
+
+
+def encode_png(image: Image) -> bytes:
+    """`image` ([height, width, 3] uint8 RGB) as a PNG's bytes."""
     buffer = io.BytesIO()
     need("PIL.Image").fromarray(image).save(buffer, format="PNG", compress_level=6)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def list_images(folder: Path | str) -> Listing:
@@ -73,44 +85,45 @@ def _counts(path: Path, folder: Path) -> bool:
     return not hidden and path.is_file()
 
 
-def _decoded(path: Path) -> Image:
+def _decoded(file: Path | io.BytesIO, name: str, pixels: int = PIXEL_LIMIT) -> Image:
     pil = need("PIL.Image")
     for plugin in ("TiffImagePlugin", "WebPImagePlugin"):
         need(f"PIL.{plugin}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with pil.open(path, formats=FORMATS) as picture:
-                _refuse_sizes(path, *picture.size)
-                return _as_rgb(path, need("PIL.ImageOps").exif_transpose(picture))
+            with pil.open(file, formats=FORMATS) as picture:
+                _refuse_sizes(name, picture.size, pixels)
+                return _as_rgb(name, need("PIL.ImageOps").exif_transpose(picture))
     except InputError:
         raise
     except pil.DecompressionBombError as exc:
-        raise _too_large(path, str(exc)) from exc
+        raise _too_large(name, str(exc), pixels) from exc
     except pil.UnidentifiedImageError as exc:
-        raise InputError(f"{str(path)!r} is not a picture of a known format ({', '.join(FORMATS)})", _CONVERT) from exc
+        raise InputError(f"{name!r} is not a picture of a known format ({', '.join(FORMATS)})", _CONVERT) from exc
     except Exception as exc:  # decoders raise anything from SyntaxError to struct.error on damaged files
-        raise InputError(f"{str(path)!r} does not decode: {exc}", "is it whole? copy or download it again") from exc
+        raise InputError(f"{name!r} does not decode: {exc}", "is it whole? copy or download it again") from exc
 
 
-def _refuse_sizes(path: Path, width: int, height: int) -> None:
+def _refuse_sizes(name: str, size: tuple[int, int], pixels: int) -> None:
+    width, height = size
     if width < 1 or height < 1:
-        raise InputError(f"{str(path)!r} is {width} x {height} pixels", "a picture needs at least one pixel")
-    if width * height > PIXEL_LIMIT:
-        raise _too_large(path, f"{width} x {height} pixels")
+        raise InputError(f"{name!r} is {width} x {height} pixels", "a picture needs at least one pixel")
+    if width * height > pixels:
+        raise _too_large(name, f"{width} x {height} pixels", pixels)
 
 
-def _too_large(path: Path, found: str) -> InputError:
-    limit = f"the limit is {PIXEL_LIMIT // 1_000_000} megapixels"
-    return InputError(f"{str(path)!r} is too large: {found}; {limit}", "scale it down first")
+def _too_large(name: str, found: str, pixels: int) -> InputError:
+    limit = f"the limit is {pixels // 1_000_000} megapixels"
+    return InputError(f"{name!r} is too large: {found}; {limit}", "scale it down first")
 
 
-def _as_rgb(path: Path, picture: Any) -> Image:
+def _as_rgb(name: str, picture: Any) -> Image:
     """A decoded Pillow picture of any mode as [height, width, 3] uint8."""
     if picture.mode == "F":
-        raise InputError(f"{str(path)!r} holds 32-bit floats: their range is unknown", _CONVERT)
+        raise InputError(f"{name!r} holds 32-bit floats: their range is unknown", _CONVERT)
     if picture.mode.startswith("I"):
-        return _from_16_bit(path, np.asarray(picture))
+        return _from_16_bit(name, np.asarray(picture))
     if picture.mode in ("LA", "PA", "La", "RGBa", "RGBA") or "transparency" in picture.info:
         picture = picture.convert("RGBA")
         paper = need("PIL.Image").new("RGBA", picture.size, "white")
@@ -118,7 +131,7 @@ def _as_rgb(path: Path, picture: Any) -> Image:
     return np.array(picture.convert("RGB"), dtype=np.uint8)
 
 
-def _from_16_bit(path: Path, values: NDArray[Any]) -> Image:
+def _from_16_bit(name: str, values: NDArray[Any]) -> Image:
     if values.min() < 0 or values.max() > 0xFFFF:
-        raise InputError(f"{str(path)!r} holds values from {values.min()} to {values.max()}, beyond 16 bits", _CONVERT)
+        raise InputError(f"{name!r} holds values from {values.min()} to {values.max()}, beyond 16 bits", _CONVERT)
     return np.repeat((values >> 8).astype(np.uint8)[:, :, None], 3, axis=2)

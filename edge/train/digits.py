@@ -49,7 +49,7 @@ def train_digits(
             f"{len(pair.labels)} training digits are too few to set {settings.validation} aside for validation",
             "is this the whole of MNIST?",
         )
-    train_set, validation = split(_tensors(pair), settings.validation, settings.seed)
+    train_set, validation = split(tensors(pair), settings.validation, settings.seed)
     ensure_writable(out)
     _run(trainer, train_set, validation, out, progress)
     best = network.build()
@@ -66,7 +66,7 @@ def _trainer(out: Path, settings: Settings, resume: bool) -> Trainer:
     return Trainer(settings)
 
 
-def _tensors(pair: mnist.Pair) -> Pictures:
+def tensors(pair: mnist.Pair) -> Pictures:
     """The arrays as tensors."""
     torch = need("torch")
     return Pictures(torch.from_numpy(pair.images.copy())[:, None], torch.from_numpy(pair.labels.copy()))
@@ -137,7 +137,7 @@ def _score(best: nn.Module, digits: Pictures) -> dict[str, Any]:
 
 def _test(best: nn.Module, test: mnist.Pair, out: Path) -> dict[str, Any]:
     """The test set: accuracy, confusion matrix (also as a picture) and robustness."""
-    digits = _tensors(test)
+    digits = tensors(test)
     predicted = evaluate(best, digits).predicted.numpy()
     matrix = pictures.confusion_matrix(digits.labels.numpy(), predicted, network.CLASSES)
     write_atomically(out / "confusion.png", pictures.confusion(matrix))

@@ -35,10 +35,11 @@ def spoils() -> Mapping[str, Spoil]:
 
 def robustness(network: nn.Module, pictures: Pictures) -> dict[str, float]:
     """Share of right answers under each distortion."""
-    return {name: evaluate(network, _spoiled(pictures, spoil)).accuracy for name, spoil in spoils().items()}
+    return {name: evaluate(network, spoiled(pictures, spoil)).accuracy for name, spoil in spoils().items()}
 
 
-def _spoiled(pictures: Pictures, spoil: Spoil) -> Pictures:
+def spoiled(pictures: Pictures, spoil: Spoil) -> Pictures:
+    """The pictures under one distortion, rounded as a file would hold them."""
     spoiled = (spoil(pictures.images.float() / 255).clamp(0, 1) * 255).round().byte()
     return Pictures(spoiled, pictures.labels)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
+CARD, TEMPERATURE = FOLDER / "card.json", FOLDER / "temperature.json"
 
 
 class Sample(NamedTuple):

@@ -1,0 +1,1 @@
+"""The digit app's page and its programming interface, written in NiceGUI and FastAPI."""

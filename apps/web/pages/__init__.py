@@ -1,0 +1,1 @@
+"""The shell's own pages and routes, written in FastAPI and NiceGUI: imported only once `need` has found these."""
