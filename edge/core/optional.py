@@ -29,6 +29,10 @@ EXTRAS = {
     "matplotlib": "train",
     "tensorrt": "",
     "joblib": "sweep",
+    "gguf": "gguf",
+    "jinja2": "llama",
+    "llama_cpp": "llama",
+    "xllamacpp": "llm",
 }
 
 
