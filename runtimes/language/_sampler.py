@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from edgekit.core.errors import InputError
-from edgekit.core.optional import need
-from edgekit.runtimes.language._grammar import checked
+from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
 from edgekit.runtimes.text import Sampling
 
 PENALTY_WINDOW = 64
@@ -19,7 +17,8 @@ PENALTY_WINDOW = 64
 def sampler(c: Any, vocab: Any, vocabulary: int, wanted: Sampling) -> Any:
     """A chain to be freed by the caller. Raises `InputError` for a grammar, a schema or a bias that cannot be."""
     grammar = grammar_of(wanted)
-    bias = _biases(c, wanted.logit_bias, vocabulary)
+    ensure_biases(wanted, vocabulary)
+    bias = _biases(c, wanted.logit_bias)
     held = c.llama_sampler_init_grammar(vocab, grammar.encode(), b"root") if grammar else None
     if grammar and not held:
         raise InputError("the engine does not take the grammar", "is every rule written as GBNF has it?")
@@ -33,23 +32,7 @@ def sampler(c: Any, vocab: Any, vocabulary: int, wanted: Sampling) -> Any:
     return chain
 
 
-def grammar_of(wanted: Sampling) -> str:
-    """The grammar of a request, or of its schema; empty for none."""
-    if wanted.grammar and wanted.json_schema is not None:
-        raise InputError("a grammar and a JSON schema were both given", "one of them")
-    if wanted.json_schema is None:
-        return checked(wanted.grammar) if wanted.grammar else ""
-    try:
-        written = need("llama_cpp.llama_grammar").json_schema_to_gbnf(json.dumps(wanted.json_schema))
-    except Exception as exc:  # the translator raises whatever it trips over
-        raise InputError(f"the JSON schema cannot be made into a grammar: {type(exc).__name__}: {exc}") from exc
-    return checked(str(written))
-
-
-def _biases(c: Any, given: Mapping[int, float], vocabulary: int) -> Any:
-    for token in given:
-        if not 0 <= token < vocabulary:
-            raise InputError(f"there is no token {token} to be biased: the vocabulary has {vocabulary}")
+def _biases(c: Any, given: Mapping[int, float]) -> Any:
     if not given:
         return None
     return (c.llama_logit_bias * len(given))(*[c.llama_logit_bias(token, bias) for token, bias in given.items()])
