@@ -197,8 +197,8 @@ class _Parrot:
         return Probe(ok=True, version=VERSION)
 
     def open(self, model: Path | str = "", options: TextOptions = DEFAULTS) -> TextSession:
-        """Opens no file."""
-        return ParrotSession(options.context)
+        """Opens no file; a number as `model` is how many seconds it thinks before each word."""
+        return ParrotSession(options.context, pace_s=float(str(model) or 0))
 
 
 runtime: TextRuntime = _Parrot()

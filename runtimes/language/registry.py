@@ -10,7 +10,7 @@ from edgekit.core.names import did_you_mean
 from edgekit.runtimes import language
 from edgekit.runtimes.text import TextRuntime
 
-NOT_ENGINES = frozenset({"registry", "stops", "supervised"})
+NOT_ENGINES = frozenset({"opening", "registry", "stops", "supervised"})
 
 
 def names() -> tuple[str, ...]:

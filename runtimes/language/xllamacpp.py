@@ -22,7 +22,7 @@ from edgekit.core.optional import need
 from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
 from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
-from edgekit.runtimes.language._local_http import Local, Refused
+from edgekit.runtimes.language._http import Refused, Server, SocketFile, Unreachable
 from edgekit.runtimes.language._machine import compute_threads
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._state import fingerprint, pack, unpack
@@ -63,7 +63,7 @@ class XllamaSession:
         threads = compute_threads(flight.options.threads)
         self.model: TextModel = flight.model(NAME, threads)
         self._server, self._http = self._started("text", embedding=False)
-        self._embedder: tuple[Any, Local] | None = None
+        self._embedder: tuple[Any, Server] | None = None
         self._special = {key: self._special_text(key) for key in ("bos", "eos")}
         values = {key: typed.value for key, typed in flight.header.values.items()}
         self._template: ChatTemplate = template_of(values, self._special["bos"], self._special["eos"])
@@ -175,7 +175,7 @@ class XllamaSession:
         self._server = self._embedder = None
         self._folder.cleanup()
 
-    def _started(self, name: str, *, embedding: bool) -> tuple[Any, Local]:
+    def _started(self, name: str, *, embedding: bool) -> tuple[Any, Server]:
         package, options = need("xllamacpp"), self._flight.options
         socket, key = f"{self._folder.name}/{name}.sock", secrets.token_hex(16)
         settings = package.CommonParams()
@@ -197,7 +197,7 @@ class XllamaSession:
             server = package.Server(settings)
         except Exception as exc:  # whatever its C++ throws
             raise EngineRefused(f"{NAME} does not load {self._path.name!r}: {exc}") from exc
-        return server, Local(Path(socket), key)
+        return server, Server(lambda: SocketFile(Path(socket)), key)
 
     def _special_text(self, key: str) -> str:
         token = self._flight.header.get(f"tokenizer.ggml.{key}_token_id", -1)
@@ -271,6 +271,8 @@ def _complaints() -> Iterator[None]:
     except Refused as exc:
         error = InputError if 400 <= exc.status < 500 else EngineRefused
         raise error(f"{NAME}: {exc}") from exc
+    except Unreachable as exc:
+        raise EngineLost(f"{NAME}: its server broke off: {exc}") from exc
 
 
 class _Xllamacpp:
