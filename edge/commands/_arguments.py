@@ -81,3 +81,13 @@ def numbers(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number, or numbers with commas") from None
+
+
+def size(text: str) -> int:
+    """`8GB`, `512MB` or a number of bytes, as bytes; memory is counted in powers of 1024."""
+    plain = text.upper().removesuffix("B").removesuffix("I")
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(plain[-1:], 1)
+    digits = plain[:-1] if factor > 1 else plain
+    if not (digits.isascii() and digits.isdecimal() and int(digits)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 8GB")
+    return int(digits) * factor

@@ -120,6 +120,12 @@ class _Child:
         quantize(Path(call.path), Path(call.goal), int(call.text), importance)
         self._say(Answer(number=call.number))
 
+    def check(self, call: Call) -> None:
+        from edgekit.runtimes.language.llama_cpp import check
+
+        check()
+        self._say(Answer(number=call.number))
+
     @property
     def _opened(self) -> TextSession:
         assert self._session is not None  # the other side opens first
@@ -137,4 +143,5 @@ _CALLS: Mapping[str, Callable[[_Child, Call], None]] = {
     "save": _Child.save,
     "restore": _Child.restore,
     "quantize": _Child.quantize,
+    "check": _Child.check,
 }

@@ -13,7 +13,7 @@ from edgekit.runtimes import text
 from edgekit.runtimes.text import Done, Piece, TextModel, TextOptions, TextRequest
 
 Name = Literal[
-    "open", "generate", "render", "tokenize", "detokenize", "embed", "score", "save", "restore", "quantize", "cancel"
+    "open", "generate", "render", "tokenize", "detokenize", "embed", "score", "save", "restore", "quantize", "check", "cancel"
 ]
 
 

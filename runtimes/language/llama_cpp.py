@@ -322,6 +322,16 @@ def quantize(source: Path, goal: Path, file_type: int, importance: Mapping[str, 
         raise EngineRefused(f"{NAME} could not quantize {source.name!r} (it answered {status})", "the engine's log says why")
 
 
+def check() -> None:
+    """Load the library and quantize a few numbers: one built for another processor ends the process here."""
+    package = need("llama_cpp")
+    package.llama_backend_init()
+    base = ctypes.CDLL(str(Path(str(package.__file__)).parent / "lib" / "libggml-base.so"))
+    numbers, blocks = (ctypes.c_float * 256)(*map(float, range(256))), ctypes.create_string_buffer(8 * 34)
+    wide = ctypes.c_int64
+    base.ggml_quantize_chunk(8, numbers, blocks, wide(0), wide(1), wide(256), None)
+
+
 def _shared(left: Sequence[int], right: Sequence[int]) -> int:
     """How many tokens both begin with."""
     return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

@@ -297,6 +297,19 @@ def quantize(
             process.close()
 
 
+def library_works(seconds: float = 60) -> bool:
+    """Whether libllama loads here and answers; one built for another processor ends its process at once."""
+    process = Process("llama_cpp")
+    try:
+        _awaited(process, Call(name="check"), seconds)
+    except EdgekitError as why:
+        log.info("libllama does not work here: %s", why)
+        return False
+    finally:
+        process.close()
+    return True
+
+
 def _awaited(process: Process, call: Call, seconds: float) -> None:
     until = time.monotonic() + seconds
     for answer in process.answers(process.send(call), LOOK_S):

@@ -90,7 +90,9 @@ def tiny_gguf(path: Path, *, without: tuple[str, ...] = (), more: Mapping[str, T
     template = sizes.pop("template", CHATML)
     context = sizes.pop("context", 256)
     seed = sizes.pop("seed", 0)
-    keys = {k: v for k, v in {**values(context=context, template=template, **sizes), **(more or {})}.items() if k not in without}
+    keys = {
+        k: v for k, v in {**values(context=context, template=template, **sizes), **(more or {})}.items() if k not in without
+    }
     made = [in_memory(name, value) for name, value in tensors(seed=seed, **sizes).items() if name not in without]
     write(path, keys, [Entry(name=t.name, shape=t.shape, kind=t.kind, data=t.stored) for t in made])
     return path
