@@ -137,16 +137,13 @@ class XllamaSession:
     def score(self, tokens: Sequence[int]) -> NDArray[Any]:
         """The logarithms of the probabilities after each token, float32 [len(tokens), vocabulary]; see `TOP`."""
         rows = np.empty((len(tokens), self.model.vocabulary), np.float32)
+        # Probabilities come with a token that is said only, which the end and a half character are not: the choice is pushed to a
+        # letter. They themselves are those from before it was pushed.
+        letter = self._tokens("a", begin=False, special=False)[-1]
+        asked = {"n_predict": 1, "temperature": 0.0, "logit_bias": [[letter, 1e4]], "n_probs": min(TOP, self.model.vocabulary)}
         for index in range(len(tokens)):
-            asked = {
-                "prompt": list(tokens[: index + 1]),
-                "n_predict": 1,
-                "temperature": 0.0,
-                "id_slot": 0,
-                "cache_prompt": True,
-            }
             with _complaints():
-                answer = self._http.ask("/completion", {**asked, "n_probs": min(TOP, self.model.vocabulary)})
+                answer = self._http.ask("/completion", {"prompt": list(tokens[: index + 1]), "id_slot": 0, **asked})
             rows[index] = _spread(answer["completion_probabilities"][0]["top_logprobs"], self.model.vocabulary)
         return rows
 
