@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,22 +19,30 @@ NAME_LIMIT = 80
 """Characters of a payload file's name; ours have a dozen, and 255 bytes is where file systems give up."""
 
 
-def write(path: Path, manifest: Manifest, files: Mapping[str, bytes], *, replace: bool = False) -> Artifact:
-    """Write the folder atomically. `manifest.files` must describe exactly `files` (see `described`)."""
+def write(path: Path, manifest: Manifest, files: Mapping[str, bytes | Path], *, replace: bool = False) -> Artifact:
+    """Write the folder atomically; a payload is its bytes, or the file to copy. `manifest.files` must describe exactly `files`."""
     with new_folder(path, replace=replace) as folder:
         for name, data in files.items():
-            (folder / name).write_bytes(data)
+            if isinstance(data, Path):
+                shutil.copyfile(data, folder / name)
+            else:
+                (folder / name).write_bytes(data)
         (folder / MANIFEST).write_bytes(encode(manifest))
     return read(path)
 
 
-def described(files: Mapping[str, bytes], roles: Mapping[str, str]) -> tuple[File, ...]:
+def described(files: Mapping[str, bytes | Path], roles: Mapping[str, str]) -> tuple[File, ...]:
     """The manifest entries of payload files: name, role, hash and size, in name order."""
     entries = [
-        {"name": name, "role": roles[name], "sha256": sha256_bytes(data), "bytes": len(data)}
-        for name, data in sorted(files.items())
+        {"name": name, "role": roles[name], "sha256": digest, "bytes": size}
+        for name, (digest, size) in sorted((name, _measured(data)) for name, data in files.items())
     ]
     return msgspec.convert(entries, tuple[File, ...])
+
+
+def _measured(data: bytes | Path) -> tuple[str, int]:
+    """Hash and size of a payload."""
+    return (sha256_file(data), data.stat().st_size) if isinstance(data, Path) else (sha256_bytes(data), len(data))
 
 
 def encode(manifest: Manifest) -> bytes:

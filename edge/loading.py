@@ -81,6 +81,11 @@ def load(path: str | Path, *, runtime: str = AUTO, threads: int = 0, layout: Lay
 
 def open_artifact(artifact: Artifact, *, runtime: str = AUTO, threads: int = 0, layout: Layout = "source") -> FaceSession:
     """As `load`, for an artifact that has been read."""
+    if artifact.manifest.language is not None:
+        raise Unsupported(
+            f"{artifact.path.name!r} is a language model: it takes text, not arrays",
+            f"edgekit run assistant --artifact {artifact.path}",
+        )
     if threads < 0:
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
     if layout not in LAYOUTS:

@@ -13,6 +13,9 @@ from edgekit.core.errors import ArtifactError, GateFailed, InputError, UsageErro
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Accuracy, Artifact, Parity
+from edgekit.language_parity import judged as language_judged
+from edgekit.language_parity import read_golden as read_spoken
+from edgekit.language_parity import scored
 from edgekit.loading import open_artifact
 from edgekit.parity import Golden, Run, judged, parity, read_golden
 from edgekit.runtimes.face import FaceSession
@@ -76,6 +79,9 @@ def verify(
         return Verdict(path=str(path), hash_ok=True, signature=signature, parity=None, accuracy=None, runtime="")
     if max_drop is not None and labelled is None:
         raise UsageError("a largest drop was given, but no data to measure it on", "add --evaluate DATA")
+    if artifact.manifest.language is not None:
+        found = _language_verdict(artifact, against, labelled, runtime, progress)
+        return msgspec.structs.replace(found, signature=signature)
     reference = _reference(against) if against is not None else None
     with open_artifact(artifact, runtime=runtime) as session:
         progress(Event(stage="parity"))
@@ -97,6 +103,23 @@ def _signature(artifact: Artifact, keys: Sequence[PublicKey]) -> SignatureCheck:
         return SignatureCheck(ok=True, signed=ensure_signed(artifact, keys))
     except (GateFailed, InputError) as refusal:
         return SignatureCheck(ok=False, reason=refusal.message)
+
+
+def _language_verdict(
+    artifact: Artifact, against: Path | None, labelled: Path | None, runtime: str, progress: Progress
+) -> Verdict:
+    """A language model is asked for its next tokens, and they are compared with the source's that travel with it."""
+    if labelled is not None or against is not None:
+        option = "--evaluate" if labelled is not None else "--against"
+        raise UsageError(f"{option} is not for language models", "the source's own answers are recorded in the artifact")
+    progress(Event(stage="parity"))
+    source = read_spoken(artifact.file("golden"))
+    scores, engine = scored(artifact.file("model"), source.tokens, runtime)
+    notes = (f"checked in {engine} on this machine, not on {artifact.manifest.target.device}",)
+    parity = language_judged(source, scores, artifact.manifest.target.precision)
+    return Verdict(
+        path=str(artifact.path), hash_ok=True, signature=None, parity=parity, accuracy=None, runtime=engine, notes=notes
+    )
 
 
 def _reference(model: Path) -> Run:

@@ -13,7 +13,7 @@ from edgekit.runtimes.base import Placeable, Runtime, Session
 
 GROUP = "edgekit.runtimes"
 AT = "@"
-NOT_RUNTIMES = frozenset({"base", "face", "registry"})
+NOT_RUNTIMES = frozenset({"base", "face", "language", "registry", "text"})
 
 
 def names() -> tuple[str, ...]:

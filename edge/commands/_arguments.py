@@ -127,3 +127,13 @@ def password_in(file: Path) -> str:
     if not typed or not typed[0]:
         raise InputError(f"{str(file)!r} holds no password in its first line")
     return typed[0]
+
+
+def size(text: str) -> int:
+    """`8GB`, `512MB` or a number of bytes, as bytes; memory is counted in powers of 1024."""
+    plain = text.upper().removesuffix("B").removesuffix("I")
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(plain[-1:], 1)
+    digits = plain[:-1] if factor > 1 else plain
+    if not (digits.isascii() and digits.isdecimal() and int(digits)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 8GB")
+    return int(digits) * factor

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.commands._arguments import add_input_shape, add_preprocessing, count, percentage, percentages, preprocessing
+from edgekit.commands._arguments import add_input_shape, add_preprocessing, count, percentage, percentages, preprocessing, size
 from edgekit.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from edgekit.conversion.pipeline import Request
 
 PRECISIONS = ("auto", "fp32", "fp16", "int8", "mixed")
+LANGUAGE_PRECISIONS = (
+    "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "q3_k_m", "q2_k",
+)  # fmt: skip
+"""Beside auto, fp32 and fp16, of language models."""
 SWEEP_FOLDER = "edgekit-sweep"
 HELP = "convert trained models into verified artifacts for one or more targets"
 
@@ -21,7 +25,11 @@ HELP = "convert trained models into verified artifacts for one or more targets"
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options, as CLI.md promises them."""
     parser.add_argument(
-        "models", metavar="MODEL", nargs="+", type=Path, help="a model file: ONNX, TFLite, PyTorch, Keras, boosted trees"
+        "models",
+        metavar="MODEL",
+        nargs="+",
+        type=Path,
+        help="a model: ONNX, TFLite, PyTorch, Keras, boosted trees; a language model: GGUF, llama2.c, Hugging Face folder",
     )
     parser.add_argument(
         "--target", "-t", required=True, help="jetson, coral, rpi, cpu or a name from 'edgekit devices'; several with commas"
@@ -54,6 +62,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", default="", help="licence of the model, recorded in the manifest")
     parser.add_argument("--force", action="store_true", help="replace an artifact that exists")
     _configure_sweep(parser)
+    _configure_language(parser)
     _configure_quantizing(parser)
     add_preprocessing(parser, "preprocessing, recorded in the manifest: (pixel * scale - mean) / std")
 
@@ -89,6 +98,17 @@ def _configure_sweep(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _configure_language(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "language models: --precision q8_0, q4_0, q4_k_m, ... (auto: the best that fits the board); --prune removes whole layers"
+    )
+    group.add_argument("--context", metavar="N", type=count, default=0, help="tokens of conversation to reckon with (2048)")
+    group.add_argument("--imatrix", metavar="TEXT", type=Path, help="text file that says which weights matter most")
+    group.add_argument(
+        "--memory", metavar="SIZE", type=size, default=0, help="memory of your board, such as 8GB (its smallest)"
+    )
+
+
 def _configure_quantizing(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("quantizing more plainly, to compare or for engines that need it; it costs accuracy")
     group.add_argument("--weights", choices=("per-channel", "per-tensor"), default="per-channel", help="scales per weight")
@@ -119,7 +139,7 @@ def request_of(args: argparse.Namespace, precision: str) -> Request:
     from edgekit.core.schema import Recipe
 
     recipe = Recipe(
-        precision=known(precision, PRECISIONS, "--precision"),
+        precision=known(precision, (*PRECISIONS, *LANGUAGE_PRECISIONS), "--precision"),
         format=args.format,
         max_drop=args.max_drop,
         max_steps=args.max_steps,
@@ -138,6 +158,9 @@ def request_of(args: argparse.Namespace, precision: str) -> Request:
         force=args.force,
         licence=args.licence,
         prune=_only_prune(args),
+        context=args.context,
+        imatrix=args.imatrix,
+        memory_bytes=args.memory,
     )
 
 
@@ -177,7 +200,7 @@ NOT_WRITTEN = {
     "fp8": "edgekit writes no FP8: of these boards only Jetson Thor computes it; take int8 or fp16 there",
     "fp4": "edgekit writes no FP4: of these boards only Jetson Thor computes it; take int8 or fp16 there",
     "bf16": "edgekit writes no bfloat16; fp16 takes as little and is safe where the calibrated ranges allow it",
-    "int4": "edgekit writes no 4-bit networks: their kernels are for language models; take int8",
+    "int4": "edgekit writes no 4-bit networks: their kernels are for language models (q4_0, q4_k_m); take int8",
 }
 """Precisions people know from elsewhere, and what to take instead."""
 
@@ -235,7 +258,10 @@ def failure_text(failure: Failure, *, alone: bool) -> str:
 def parity_text(made: Cell) -> str:
     """Parity and accuracy in a few words."""
     parity = made.parity
-    said = f"SQNR {parity.value:.1f} dB" if parity.metric == "sqnr_db" else f"max relative error {parity.value:.1e}"
+    said = {
+        "sqnr_db": f"SQNR {parity.value:.1f} dB",
+        "kl_nats": f"{parity.value:.4f} nats from its source",
+    }.get(parity.metric, f"max relative error {parity.value:.1e}")
     if made.accuracy is None:
         return said
     return f"{said}, {made.accuracy.metric} {made.accuracy.source:.4f} -> {made.accuracy.artifact:.4f}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgekit.conversion.float_cost import FloatCost
+from edgekit.conversion.language import convert_language, is_language_model
 from edgekit.conversion.pipeline import Conversion, Request, convert_one, source_for
 from edgekit.core.errors import EdgekitError
 from edgekit.core.profiles import find
@@ -68,6 +69,9 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
     made: list[Cell] = []
     failed: list[Failure] = []
     for model in models:
+        if is_language_model(model):
+            _language_cells(model, boards, request, progress, made, failed)
+            continue
         try:
             source = source_for(model, request, progress)
         except EdgekitError as error:
@@ -80,6 +84,24 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
             except EdgekitError as error:
                 failed.append(_failure(model, target, error))
     return Batch(artifacts=tuple(made), failed=tuple(failed))
+
+
+def _language_cells(
+    model: Path,
+    boards: Mapping[str, tuple[str, Device]],
+    request: Request,
+    progress: Progress,
+    made: list[Cell],
+    failed: list[Failure],
+) -> None:
+    """The same for a language model, which nothing is shared of between boards but its file."""
+    for target, device in boards.values():
+        started = time.monotonic()
+        try:
+            artifact = convert_language(model, device, request.of_language(), progress)
+            made.append(_cell(Conversion(artifact=artifact), target, time.monotonic() - started))
+        except EdgekitError as error:
+            failed.append(_failure(model, target, error))
 
 
 def _cell(conversion: Conversion, target: str, seconds: float) -> Cell:

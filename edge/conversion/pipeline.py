@@ -10,6 +10,7 @@ from typing import Any
 from edgekit import artifact as artifacts
 from edgekit.conversion.candidate import Gates, proven
 from edgekit.conversion.float_cost import FloatCost, float_cost
+from edgekit.conversion.language import LanguageRequest, convert_language, is_language_model
 from edgekit.conversion.lowering import lower, prepare
 from edgekit.conversion.proof import Proof, ensure
 from edgekit.conversion.rescue import may_mix, mixed, rescued
@@ -36,7 +37,26 @@ class Request:
     force: bool = False
     licence: str = ""
     prune: float | None = None
-    """Share of the multiply-accumulates to remove first."""
+    """Share of the multiply-accumulates to remove first; of a language model, of its layers."""
+    context: int = 0
+    """Of a language model: tokens of conversation its memory is reckoned with; 0 leaves it to edgekit."""
+    imatrix: Path | None = None
+    """Of a language model: text that says which columns of its weights matter."""
+    memory_bytes: int = 0
+    """Of the very board, where it is sold in several sizes."""
+
+    def of_language(self) -> LanguageRequest:
+        """What of it is meant for a language model."""
+        return LanguageRequest(
+            precision=self.recipe.precision,
+            output=self.output,
+            force=self.force,
+            licence=self.licence,
+            prune=self.prune,
+            context=self.context,
+            imatrix=self.imatrix,
+            memory_bytes=self.memory_bytes,
+        )
 
     def __post_init__(self) -> None:
         budget = self.recipe.max_drop
@@ -62,6 +82,9 @@ def convert(
     allow_cpu_ops: bool = False,
     max_steps: int = 12,
     prune: float | None = None,
+    context: int = 0,
+    imatrix: str | Path | None = None,
+    memory_bytes: int = 0,
     progress: Progress = silent,
 ) -> Artifact:
     """Convert a trained model for one target and prove it; returns the artifact written to `output/NAME.TARGET.PRECISION`.
@@ -70,6 +93,8 @@ def convert(
     `evaluate`: data to judge on, as `tasks.datasets.open_dataset` takes it; with `max_drop` (0.01 = one point) it is a gate, and
     int8 that misses it is rescued by keeping layers in float, trying at most `max_steps` plans.
     `prune`: a share (0.3) of the multiply-accumulates to remove first, whole channels at a time, without training.
+    A language model (GGUF, llama2.c, a Hugging Face folder) takes `context`, `imatrix` (a text file), `memory_bytes` of the board,
+    and `prune` as a share of its layers; of the others only precision, output and force.
     Raises `GateFailed` when parity or accuracy is missed, and other `EdgekitError`s for what cannot be converted.
     """
     recipe = Recipe(
@@ -88,8 +113,13 @@ def convert(
         output=Path(output),
         force=force,
         prune=prune,
+        context=context,
+        imatrix=Path(imatrix) if imatrix is not None else None,
+        memory_bytes=memory_bytes,
     )
     device = find(target)
+    if is_language_model(Path(model)):
+        return convert_language(Path(model), device, request.of_language(), progress)
     return convert_one(source_for(Path(model), request, progress), device, request, progress).artifact
 
 

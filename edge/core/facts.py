@@ -46,6 +46,7 @@ FACTS: Mapping[str, Kind] = {
     "memory_bandwidth_peak_bytes_per_s": _count(10**8, 2 * 10**13, "theoretical peak of the memory interface"),
     "memory_bandwidth_cpu_bytes_per_s": _count(10**8, 10**12, "measured: memcpy by one CPU thread"),
     "memory_fill_cpu_bytes_per_s": _count(10**8, 10**12, "measured: memset by one CPU thread"),
+    "language_bytes_per_s": _count(10**7, 10**13, "measured: weights that a language engine reads while it writes an answer"),
     "onchip_cache_bytes": _count(2**10, GIB, "accelerator's own memory for weights and activations"),
     "device_tree": _words("file of the boot partition that the board's firmware loads"),
     "storage": _words("where the operating system and models live"),

@@ -37,6 +37,10 @@ EXTRAS = {
     "fastapi": "web",
     "uvicorn": "web",
     "prometheus_client": "web",
+    "gguf": "gguf",
+    "jinja2": "llama",
+    "llama_cpp": "llama",
+    "xllamacpp": "llm",
 }
 
 

@@ -12,7 +12,11 @@ from typing import Any, Literal
 
 import msgspec
 
-Precision = Literal["fp32", "fp16", "int8", "mixed"]
+Precision = Literal[
+    "fp32", "fp16", "int8", "mixed",
+    "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "q3_k_m", "q2_k",
+]  # fmt: skip
+"""Of networks in the first line; of language models beside fp32 and fp16 in the second, as llama.cpp names them."""
 MANIFEST_VERSION = 1
 
 
@@ -139,7 +143,7 @@ class Postprocess(Value, frozen=True, kw_only=True):
 class Recipe(Value, frozen=True, kw_only=True):
     """The user's wish for one conversion."""
 
-    precision: Literal["auto", "fp32", "fp16", "int8", "mixed"] = "auto"
+    precision: Precision | Literal["auto"] = "auto"
     format: str = "auto"
     max_drop: float | None = None
     """Largest accepted accuracy loss in points of the metric (0.01 = one percentage point)."""
@@ -166,7 +170,7 @@ class Target(Value, frozen=True, kw_only=True):
 class Parity(Value, frozen=True, kw_only=True, omit_defaults=False):
     """How near the artifact's outputs are to the source model's, on the recorded samples (worst output)."""
 
-    metric: Literal["max_relative_error", "sqnr_db"]
+    metric: Literal["max_relative_error", "sqnr_db", "kl_nats"]
     value: float
     tolerance: float
     ok: bool
@@ -215,6 +219,46 @@ class Recovery(Value, frozen=True, kw_only=True):
     macs_share: float
 
 
+class Substituted(Value, frozen=True, kw_only=True):
+    """A tensor of a language model that could not be stored in the type that was wanted, and why."""
+
+    tensor: str
+    wanted: str
+    given: str
+    why: str
+
+
+class Language(Value, frozen=True, kw_only=True):
+    """A language model: its sizes, how it was quantized, and what it takes on the board it was made for."""
+
+    architecture: str
+    parameters: int
+    layers: int
+    vocabulary: int
+    trained_context: int
+    context: int
+    """Tokens of conversation that memory was reckoned with."""
+    bits_per_weight: float
+    kv_bytes_per_token: int
+    read_bytes_per_token: int
+    """Weights that every token makes the engine read."""
+    need_bytes: int
+    usable_bytes: int | None
+    """Of the board; None where its memory is not known."""
+    tokens_per_s: float | None
+    """What the board's memory allows; None where its bandwidth is not known."""
+    tokens_per_s_from: str = ""
+    substituted: tuple[Substituted, ...] = ()
+    tensor_errors: Mapping[str, float] = {}
+    """Root mean square of what quantizing changed, relative to the tensor's own."""
+    has_template: bool = False
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it fits the board."""
+        return None if self.usable_bytes is None else self.need_bytes <= self.usable_bytes
+
+
 class File(Value, frozen=True, kw_only=True):
     """One payload file of an artifact."""
 
@@ -261,6 +305,7 @@ class Manifest(Value, frozen=True, kw_only=True):
     recovery: Recovery | None = None
     preprocess: Preprocess | None = None
     postprocess: Postprocess | None = None
+    language: Language | None = None
     calibration_sha256: str = ""
     float_layers: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

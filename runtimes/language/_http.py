@@ -1,0 +1,147 @@
+"""HTTP to a model's server: questions with one answer, and streams that can be interrupted at any time."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+LOOK_S = 0.02
+"""How often a stream looks whether it should end."""
+LONGEST_LINE = 1 << 24
+LARGEST_BYTES = 1 << 28
+
+
+class Refused(Exception):
+    """The server answered with an error; `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Unreachable(Exception):
+    """Nobody answers there, or whoever does hung up."""
+
+
+class SocketFile(http.client.HTTPConnection):
+    """A connection to a server that listens on a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(str(self._path))
+
+
+class Server:
+    """A server, by how it is connected to, and the key it asks for."""
+
+    def __init__(self, connect: Callable[[], http.client.HTTPConnection], key: str) -> None:
+        self._connect = connect
+        authorization = {"Authorization": f"Bearer {key}"} if key else {}
+        self._headers = {"Content-Type": "application/json", **authorization}
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """The whole answer. Raises `Refused`, `Unreachable`, and `ValueError` for what is no JSON."""
+        connection, response = self.send("POST", path, body)
+        return _whole(connection, response)
+
+    def get(self, path: str) -> Any:
+        """As `ask`, without a body."""
+        connection, response = self.send("GET", path, None)
+        return _whole(connection, response)
+
+    def stream(self, path: str, body: Mapping[str, Any], cancel: threading.Event, ends_at: float) -> Stream:
+        """The events of an answer, until it ends, `cancel` is set, or the monotonic clock shows `ends_at`."""
+        return Stream(self, path, body, cancel, ends_at)
+
+    def send(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+        """An answer that has begun. Raises as `ask` does."""
+        connection = self._connect()
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), self._headers)
+            response = connection.getresponse()
+            if response.status != 200:
+                raise Refused(_message(response.read(LONGEST_LINE)), response.status)
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise Unreachable(str(exc) or type(exc).__name__) from exc
+        except Refused:
+            connection.close()
+            raise
+        return connection, response
+
+
+class Stream:
+    """The events of one answer, each a decoded `data:` line; `ValueError` for one that is no JSON, `Unreachable` when it breaks off.
+
+    `interrupted`: the end came from this side. `finished`: the server said `[DONE]`.
+    """
+
+    def __init__(self, server: Server, path: str, body: Mapping[str, Any], cancel: threading.Event, ends_at: float) -> None:
+        self._asked = (server, path, body)
+        self._cancel = cancel
+        self._ends_at = ends_at
+        self._over = threading.Event()
+        self.interrupted = False
+        self.finished = False
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        server, path, body = self._asked
+        connection, response = server.send("POST", path, body)
+        watcher = threading.Thread(target=self._watch, args=(connection.sock or response.fp,), daemon=True)
+        watcher.start()
+        try:
+            while line := self._line(response):
+                if line.strip() == b"data: [DONE]":
+                    self.finished = True
+                elif line.startswith(b"data:"):
+                    yield json.loads(line[5:])
+        finally:
+            self._over.set()
+            connection.close()
+            watcher.join()
+
+    def _line(self, response: http.client.HTTPResponse) -> bytes:
+        try:
+            return response.readline(LONGEST_LINE)
+        except (OSError, http.client.HTTPException, ValueError) as exc:
+            if self.interrupted:
+                return b""
+            raise Unreachable(str(exc) or type(exc).__name__) from exc
+
+    def _watch(self, connection: socket.socket) -> None:
+        """Hang up when the answer is no longer wanted: the server then stops evaluating, in mid-prompt too."""
+        while not self._over.wait(LOOK_S):
+            if self._cancel.is_set() or time.monotonic() >= self._ends_at:
+                self.interrupted = True
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+                return
+
+
+def _whole(connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> Any:
+    try:
+        return json.loads(response.read(LARGEST_BYTES))
+    except (OSError, http.client.HTTPException) as exc:
+        raise Unreachable(str(exc) or type(exc).__name__) from exc
+    finally:
+        connection.close()
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return data[:200].decode(errors="replace")

@@ -1,0 +1,167 @@
+"""A child process with an engine in it: started, asked, told to stop, and ended; its last words are kept."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import IO
+
+import msgspec
+
+from edgekit.core.errors import DeviceError
+from edgekit.core.process import ending
+from edgekit.runtimes.language._wire import Answer, Call, encode
+from edgekit.runtimes.text import EngineLost
+
+START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgekit.runtimes.language._child import main; main()"
+"""The child imports what this process would, wherever it was started; it never runs the user's own script again."""
+GOODBYE_S = 2.0
+KILLED_S = 5.0
+MOST_SAID_BYTES = 4 << 20
+TAIL_BYTES = 16384
+ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "MALLOC_ARENA_MAX": "2"}
+"""An engine that aborts must not start a debugger; and every arena would take 64 MiB of the address space that is limited."""
+_TELLING = re.compile(
+    r"error|fail|invalid|missing|not found|unknown|cannot|unable|mismatch|not within|exception|abort", re.IGNORECASE
+)
+_PREFIX = re.compile(r"^[\d.]+ [A-Z] |^\S+: (?=\S+: )")
+
+
+class Process:
+    """`ask` and `cancel`, from one thread at a time; `end` from any."""
+
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
+        self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
+        fcntl.fcntl(self._said, fcntl.F_SETFL, os.O_APPEND)
+        self._process = _start(self._said)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(_stream(self._process.stdout), selectors.EVENT_READ)
+        self._killer = weakref.finalize(self, _kill, self._process)
+        self._read = b""
+        self._number = 0
+
+    @property
+    def pid(self) -> int:
+        """Of the child."""
+        return self._process.pid
+
+    def send(self, call: Call) -> int:
+        """Send a call; its number."""
+        self._number += 1
+        self._write(msgspec.structs.replace(call, number=self._number))
+        if os.fstat(self._said.fileno()).st_size > MOST_SAID_BYTES:
+            self._said.truncate(0)
+        return self._number
+
+    def cancel(self) -> None:
+        """Tell the child to stop what it does."""
+        self._write(Call(name="cancel", number=self._number))
+
+    def answers(self, number: int, look_s: float) -> Iterator[Answer | None]:
+        """The answers to that call until its last one; None whenever `look_s` passed without any. Raises `EngineLost`."""
+        while True:
+            line = self._line(look_s)
+            if line is None:
+                yield None
+                continue
+            answer = msgspec.json.decode(line, type=Answer)
+            if answer.number == number:
+                yield answer
+                if answer.last:
+                    return
+
+    def close(self) -> None:
+        """Let the child end by itself, for a moment."""
+        with suppress(OSError):
+            _stream(self._process.stdin).close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(GOODBYE_S)
+        self.end()
+
+    def end(self) -> None:
+        """Kill the child if it still is; again does nothing."""
+        self._killer()
+        if not self._said.closed:
+            self._selector.close()
+            for stream in (self._process.stdin, self._process.stdout, self._said):
+                with suppress(OSError):
+                    _stream(stream).close()
+
+    def last_words(self) -> str:
+        """The line of the engine's log that says what was wrong, else its last line."""
+        if self._said.closed:
+            return ""
+        self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
+        telling = [line for line in lines if _TELLING.search(line)]
+        # The first complaint is the cause; those after it are of those who depended on it.
+        found = telling[0] if telling else lines[-1] if lines else ""
+        return _PREFIX.sub("", found)[:300]
+
+    def _write(self, call: Call) -> None:
+        with suppress(BrokenPipeError):  # a child that is gone is seen while reading
+            _stream(self._process.stdin).write(encode(call))
+
+    def _line(self, look_s: float) -> bytes | None:
+        """The next line; None after `look_s` without one."""
+        until = time.monotonic() + look_s
+        while b"\n" not in self._read:
+            left = until - time.monotonic()
+            if left <= 0 or not self._selector.select(left):
+                return None
+            more = os.read(_stream(self._process.stdout).fileno(), 1 << 16)
+            if not more:
+                raise self._lost()
+            self._read += more
+        line, _, self._read = self._read.partition(b"\n")
+        return line
+
+    def _lost(self) -> EngineLost:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(KILLED_S)
+        status = self._process.poll()
+        how = "closed its pipe" if status is None else ending(status)
+        last = self.last_words()
+        hint = "edgekit doctor"
+        if status is not None and -status == 4:
+            hint = "the engine was built for another processor: install it again here, or try another engine"
+        self.end()
+        return EngineLost(f"{self._engine}: its process {how}" + (f" ({last})" if last else ""), hint)
+
+
+def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The child, in a session of its own: Ctrl-C on a terminal is for this process, which then ends the child."""
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-c", START, json.dumps(sys.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            bufsize=0,
+            start_new_session=True,
+            env={**os.environ, **ENVIRONMENT},
+        )
+    except OSError as exc:
+        raise DeviceError(f"no process could be started with {sys.executable!r}: {exc.strerror or exc}") from exc
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(KILLED_S)
+
+
+def _stream(stream: IO[bytes] | None) -> IO[bytes]:
+    assert stream is not None  # every stream of the child was asked for as a pipe
+    return stream

@@ -1,0 +1,355 @@
+"""llama.cpp through the package llama-cpp-python, by its C functions: decoding, sampling, states, embeddings, quantizing.
+
+Not for several threads at once, and not for a process that must survive: `supervised` runs it in one of its own.
+"""
+
+from __future__ import annotations
+
+import codecs
+import ctypes
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.core.errors import InputError, MissingDependency
+from edgekit.core.optional import need
+from edgekit.runtimes.base import Probe
+from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
+from edgekit.runtimes.language._machine import compute_threads
+from edgekit.runtimes.language._preflight import Flight, preflight
+from edgekit.runtimes.language._sampler import sampler
+from edgekit.runtimes.language._state import fingerprint, pack, unpack
+from edgekit.runtimes.language.stops import Stops
+from edgekit.runtimes.text import (
+    DEFAULTS,
+    Done,
+    EngineRefused,
+    Piece,
+    PromptTooLong,
+    Reason,
+    SavedState,
+    TextEvent,
+    TextModel,
+    TextOptions,
+    TextRequest,
+    TextRuntime,
+    TextSession,
+    Timings,
+)
+
+NAME = "llama_cpp"
+ABORTED = 2
+"""What llama_decode answers when the abort callback said so."""
+MEAN_POOLING = 1
+_GET = 'pip install "edgekit[llama]" compiles it (minutes); "edgekit[llm]" needs no compiler'
+
+
+class LlamaSession:
+    """One model with one conversation's memory: a prompt that begins like the last one is evaluated from where it differs."""
+
+    def __init__(self, flight: Flight) -> None:
+        self._c = need("llama_cpp")
+        self._flight = flight
+        self._path = flight.header.path
+        self._c.llama_backend_init()
+        self._handle = self._loaded(flight)
+        self._vocab = self._c.llama_model_get_vocab(self._handle)
+        threads = compute_threads(flight.options.threads)
+        self.model: TextModel = flight.model(NAME, threads)
+        self._stop = threading.Event()
+        self._ends_at = float("inf")
+        self._abort = self._c.ggml_abort_callback(lambda _: self._stop.is_set() or time.monotonic() >= self._ends_at)
+        self._context = self._opened(flight, threads)
+        self._embedder: Any = None
+        self._memory = self._c.llama_get_memory(self._context)
+        self._known: list[int] = []
+        self._template = self._found_template()
+
+    def generate(self, request: TextRequest, *, cancel: threading.Event | None = None) -> Iterator[TextEvent]:
+        """See `TextSession`. Raises `PromptTooLong`, `InputError` for a grammar or a bias that cannot be."""
+        self._stop = cancel or threading.Event()
+        self._ends_at = time.monotonic() + request.deadline_s if request.deadline_s is not None else float("inf")
+        prompt = self._prompt(request)
+        chain = sampler(self._c, self._vocab, self.model.vocabulary, request.sampling)
+        try:
+            yield from self._answered(prompt, request, chain)
+        finally:
+            self._c.llama_sampler_free(chain)
+
+    def _answered(self, prompt: list[int], request: TextRequest, chain: Any) -> Iterator[TextEvent]:
+        begun = time.perf_counter()
+        cached = self._evaluate(prompt)
+        read = time.perf_counter()
+        known = len(prompt) - max(cached, 0)
+        said, reason = 0, self._interrupted() if cached < 0 else None
+        decoder, stops = codecs.getincrementaldecoder("utf-8")("replace"), Stops(request.sampling.stop)
+        pending = 0
+        while reason is None:
+            if said >= request.sampling.max_tokens or len(self._known) >= self.model.context:
+                reason = "length"
+                break
+            token = self._c.llama_sampler_sample(chain, self._context, -1)
+            said, pending = said + 1, pending + 1
+            if self._c.llama_vocab_is_eog(self._vocab, token):
+                reason = "stop"
+                break
+            if text := stops.push(decoder.decode(self._piece(token))):
+                yield Piece(text=text, tokens=pending)
+                pending = 0
+            if stops.found:
+                reason = "stop"
+            elif not self._decode([token]):
+                reason = self._interrupted()
+        if text := stops.push(decoder.decode(b"", final=True)) + stops.flush():
+            yield Piece(text=text, tokens=pending)
+        timings = Timings(
+            cache_n=max(cached, 0),
+            prompt_n=known if cached >= 0 else 0,
+            prompt_ms=1000 * (read - begun),
+            predicted_n=said,
+            predicted_ms=1000 * (time.perf_counter() - read),
+        )
+        yield Done(reason=reason, timings=timings)
+
+    def render(self, request: TextRequest) -> str:
+        """See `TextSession`."""
+        return self._template.render(request)
+
+    def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """Without the token that begins a prompt."""
+        return tuple(self._tokens(text, begin=False, special=special))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Raises `InputError` for an id out of range, which would end the process."""
+        for token in tokens:
+            self._ensure_token(token)
+        return b"".join(self._piece(token, special=True) for token in tokens).decode("utf-8", errors="replace")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Rows of length 1, from a context of their own that is made at the first call."""
+        rows = [self._embedded(self._tokens(text, begin=True, special=False)) for text in texts]
+        return np.stack(rows) if rows else np.zeros((0, self.model.embedding_length), np.float32)
+
+    def score(self, tokens: Sequence[int]) -> NDArray[Any]:
+        """The logits after each token, float32 [len(tokens), vocabulary]."""
+        self._forget()
+        rows = []
+        for token in tokens:
+            self._ensure_token(token)
+            if not self._decode([token]):
+                raise EngineRefused(f"{NAME} stopped while scoring")
+            pointer = self._c.llama_get_logits_ith(self._context, -1)
+            rows.append(np.ctypeslib.as_array(pointer, (self.model.vocabulary,)).copy())
+        return np.stack(rows)
+
+    def save(self, path: Path) -> SavedState:
+        """See `TextSession`."""
+        with tempfile.TemporaryDirectory(dir=path.parent if path.parent.is_dir() else None) as folder:
+            raw, tokens = Path(folder) / "raw", (ctypes.c_int32 * len(self._known))(*self._known)
+            if not self._c.llama_state_seq_save_file(self._context, os.fsencode(raw), 0, tokens, len(self._known)):
+                raise EngineRefused(f"{NAME} could not save the conversation to {str(path)!r}", "is the disk full?")
+            return pack(path, raw, NAME, self._identity(), tuple(self._known))
+
+    def restore(self, path: Path) -> int:
+        """See `TextSession`. On an error nothing is remembered."""
+        self._forget()
+        with tempfile.TemporaryDirectory() as folder:
+            raw = Path(folder) / "raw"
+            tokens = unpack(path, raw, NAME, self._identity())
+            if len(tokens) > self.model.context:
+                raise InputError(f"{path.name!r} holds {len(tokens)} tokens, the context {self.model.context}")
+            room, count = (ctypes.c_int32 * len(tokens))(), ctypes.c_size_t()
+            read = self._c.llama_state_seq_load_file(self._context, os.fsencode(raw), 0, room, len(tokens), ctypes.byref(count))
+        if not read or count.value != len(tokens):
+            self._forget()
+            raise InputError(f"{NAME} does not take back {path.name!r}", "the conversation is read again instead")
+        self._known = list(tokens)
+        return len(tokens)
+
+    def close(self) -> None:
+        """Closing again does nothing."""
+        for context in (self._context, self._embedder):
+            if context is not None:
+                self._c.llama_free(context)
+        if self._handle is not None:
+            self._c.llama_model_free(self._handle)
+        self._context = self._embedder = self._handle = None
+
+    def _loaded(self, flight: Flight) -> Any:
+        settings = self._c.llama_model_default_params()
+        settings.n_gpu_layers = flight.options.gpu_layers
+        handle = self._c.llama_model_load_from_file(os.fsencode(self._path), settings)
+        if not handle:
+            raise EngineRefused(f"{NAME} does not load {self._path.name!r}")
+        return handle
+
+    def _opened(self, flight: Flight, threads: int, *, embeddings: bool = False) -> Any:
+        options = flight.options
+        settings = self._c.llama_context_default_params()
+        settings.n_ctx = options.context
+        settings.n_batch = settings.n_ubatch = min(options.batch, options.context)
+        settings.n_threads = threads
+        settings.n_threads_batch = options.batch_threads or threads
+        settings.abort_callback = self._abort
+        settings.no_perf = True
+        if embeddings:
+            settings.embeddings, settings.pooling_type = True, MEAN_POOLING
+            settings.n_batch = settings.n_ubatch = options.context
+        context = self._c.llama_init_from_model(self._handle, settings)
+        if not context:
+            raise EngineRefused(f"{NAME} could not make a context of {options.context} tokens")
+        return context
+
+    def _found_template(self) -> ChatTemplate:
+        values = {key: typed.value for key, typed in self._flight.header.values.items()}
+        bos, eos = (self._name(which(self._vocab)) for which in (self._c.llama_vocab_bos, self._c.llama_vocab_eos))
+        return template_of(values, bos, eos)
+
+    def _name(self, token: int) -> str:
+        return self._piece(token, special=True).decode(errors="replace") if token >= 0 else ""
+
+    def _identity(self) -> str:
+        return fingerprint(self._path)
+
+    def _prompt(self, request: TextRequest) -> list[int]:
+        text = self.render(request)
+        begun = bool(self._template.bos) and text.startswith(self._template.bos)
+        tokens = self._tokens(text, begin=not begun, special=True)
+        if not tokens:
+            raise InputError("the prompt is empty, and this model has no token to begin with", "ask it something")
+        if len(tokens) >= self.model.context:
+            raise PromptTooLong(
+                f"the prompt has {len(tokens)} tokens, the context {self.model.context}",
+                "a shorter prompt, or a larger context",
+                tokens=len(tokens),
+                limit=self.model.context,
+            )
+        return tokens
+
+    def _tokens(self, text: str, *, begin: bool, special: bool) -> list[int]:
+        data = text.encode("utf-8", errors="replace")
+        room = len(data) + 8
+        tokens = (ctypes.c_int32 * room)()
+        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, room, begin, special)
+        if count < 0:
+            raise EngineRefused(f"{NAME} could not split {len(data)} bytes of text into tokens")
+        return tokens[:count]
+
+    def _piece(self, token: int, *, special: bool = False) -> bytes:
+        room = ctypes.create_string_buffer(64)
+        count = self._c.llama_token_to_piece(self._vocab, token, room, len(room), 0, special)
+        if count < 0:
+            room = ctypes.create_string_buffer(-count)
+            count = self._c.llama_token_to_piece(self._vocab, token, room, len(room), 0, special)
+        return room.raw[: max(count, 0)]
+
+    def _ensure_token(self, token: int) -> None:
+        if not 0 <= token < self.model.vocabulary:
+            raise InputError(f"there is no token {token}: the vocabulary has {self.model.vocabulary}")
+
+    def _evaluate(self, prompt: Sequence[int]) -> int:
+        """Evaluate what is new of the prompt; how many tokens were known, or -1 when it was interrupted."""
+        known = min(_shared(prompt, self._known), len(prompt) - 1)
+        if not self._c.llama_memory_seq_rm(self._memory, 0, known, -1):
+            self._c.llama_memory_clear(self._memory, True)  # a model that cannot forget a part forgets all
+            known = 0
+        self._known = list(prompt[:known])
+        step = min(self._flight.options.batch, self.model.context)
+        for start in range(known, len(prompt), step):
+            if not self._decode(prompt[start : start + step]):
+                return -1
+        return known
+
+    def _decode(self, tokens: Sequence[int]) -> bool:
+        """Evaluate tokens after those known; False when interrupted, and then they count as unknown."""
+        count = len(tokens)
+        status = self._c.llama_decode(self._context, self._c.llama_batch_get_one((ctypes.c_int32 * count)(*tokens), count))
+        if status == 0:
+            self._known += tokens
+            return True
+        if not self._c.llama_memory_seq_rm(self._memory, 0, len(self._known), -1):
+            self._forget()
+        if status == ABORTED or self._stop.is_set() or time.monotonic() >= self._ends_at:
+            return False
+        raise EngineRefused(f"{NAME}: llama_decode answered {status} for {count} tokens after {len(self._known)}")
+
+    def _forget(self) -> None:
+        self._c.llama_memory_clear(self._memory, True)
+        self._known = []
+
+    def _interrupted(self) -> Reason:
+        return "cancelled" if self._stop.is_set() else "deadline"
+
+    def _embedded(self, tokens: list[int]) -> NDArray[Any]:
+        if not tokens or len(tokens) > self.model.context:
+            raise InputError(f"a text of {len(tokens)} tokens cannot be embedded: 1 to {self.model.context} can", "split it")
+        if self._embedder is None:
+            self._embedder = self._opened(self._flight, self.model.threads, embeddings=True)
+        self._stop, self._ends_at = threading.Event(), float("inf")
+        self._c.llama_memory_clear(self._c.llama_get_memory(self._embedder), True)
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        status = self._c.llama_decode(self._embedder, self._c.llama_batch_get_one(array, len(tokens)))
+        pointer = self._c.llama_get_embeddings_seq(self._embedder, 0) if status == 0 else None
+        if not pointer:
+            raise EngineRefused(f"{NAME} could not embed a text of {len(tokens)} tokens (llama_decode answered {status})")
+        row: NDArray[Any] = np.ctypeslib.as_array(pointer, (self.model.embedding_length,)).astype(np.float32)
+        length = float(np.linalg.norm(row))
+        return row / length if length else row
+
+
+def quantize(source: Path, goal: Path, file_type: int, importance: Mapping[str, NDArray[Any]], threads: int = 0) -> None:
+    """libllama's own quantizing of a float file into a new one. Raises `EngineRefused`; in place it would end the process."""
+    if goal.exists():
+        raise InputError(f"{str(goal)!r} exists already", "libllama writes new files only")
+    c = need("llama_cpp")
+    settings = c.llama_model_quantize_default_params()
+    settings.ftype, settings.nthread = file_type, compute_threads(threads)
+    kept = [(name.encode(), np.ascontiguousarray(row, np.float32)) for name, row in importance.items()]
+    if kept:
+        pointer = ctypes.POINTER(ctypes.c_float)
+        entries = [c.llama_model_imatrix_data(name, row.ctypes.data_as(pointer), row.size) for name, row in kept]
+        settings.imatrix = (c.llama_model_imatrix_data * (len(entries) + 1))(*entries)
+    status = c.llama_model_quantize(os.fsencode(source), os.fsencode(goal), ctypes.byref(settings))
+    if status:
+        goal.unlink(missing_ok=True)
+        raise EngineRefused(f"{NAME} could not quantize {source.name!r} (it answered {status})", "the engine's log says why")
+
+
+def check() -> None:
+    """Load the library and quantize a few numbers: one built for another processor ends the process here."""
+    package = need("llama_cpp")
+    package.llama_backend_init()
+    base = ctypes.CDLL(str(Path(str(package.__file__)).parent / "lib" / "libggml-base.so"))
+    numbers, blocks = (ctypes.c_float * 256)(*map(float, range(256))), ctypes.create_string_buffer(8 * 34)
+    wide = ctypes.c_int64
+    base.ggml_quantize_chunk(8, numbers, blocks, wide(0), wide(1), wide(256), None)
+
+
+def _shared(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many tokens both begin with."""
+    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+class _LlamaCpp:
+    name = NAME
+
+    def probe(self) -> Probe:
+        """Whether the package imports here."""
+        try:
+            return Probe(ok=True, version=str(need("llama_cpp").__version__))
+        except MissingDependency as missing:
+            return Probe(ok=False, reason=missing.message, hint=_GET)
+
+    def open(self, model: Path | str, options: TextOptions = DEFAULTS) -> TextSession:
+        """Load the GGUF file at `model`."""
+        return LlamaSession(preflight(Path(model), options))
+
+
+runtime: TextRuntime = _LlamaCpp()

@@ -1,0 +1,293 @@
+"""llama.cpp's own server in this process, through the package xllamacpp, whose wheels need no compiler.
+
+It listens on a socket file in a folder of this user's, never on a port, and only for as long as the session lives.
+"""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.core.errors import InputError, MissingDependency
+from edgekit.core.optional import need
+from edgekit.runtimes.base import Probe
+from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
+from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
+from edgekit.runtimes.language._http import Refused, Server, SocketFile, Unreachable
+from edgekit.runtimes.language._machine import compute_threads
+from edgekit.runtimes.language._preflight import Flight, preflight
+from edgekit.runtimes.language._state import fingerprint, pack, unpack
+from edgekit.runtimes.text import (
+    DEFAULTS,
+    Done,
+    EngineLost,
+    EngineRefused,
+    Piece,
+    PromptTooLong,
+    Reason,
+    Sampling,
+    SavedState,
+    TextEvent,
+    TextModel,
+    TextOptions,
+    TextRequest,
+    TextRuntime,
+    TextSession,
+    Timings,
+)
+
+NAME = "xllamacpp"
+STATE = "conversation"
+"""Name of a saved state in the folder while it is packed."""
+TOP = 2048
+"""So many next tokens are asked for when scoring; the rest of the distribution is spread evenly."""
+_REASONS: Mapping[str, Reason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
+
+
+class XllamaSession:
+    """One model, one slot: its prompt memory serves the next prompt that begins alike."""
+
+    def __init__(self, flight: Flight) -> None:
+        self._flight = flight
+        self._path = flight.header.path
+        self._folder = tempfile.TemporaryDirectory(prefix="edgekit-")
+        threads = compute_threads(flight.options.threads)
+        self.model: TextModel = flight.model(NAME, threads)
+        self._server, self._http = self._started("text", embedding=False)
+        self._embedder: tuple[Any, Server] | None = None
+        self._special = {key: self._special_text(key) for key in ("bos", "eos")}
+        values = {key: typed.value for key, typed in flight.header.values.items()}
+        self._template: ChatTemplate = template_of(values, self._special["bos"], self._special["eos"])
+        self._known: tuple[int, ...] = ()
+
+    def generate(self, request: TextRequest, *, cancel: threading.Event | None = None) -> Iterator[TextEvent]:
+        """See `TextSession`. Raises `PromptTooLong`, and `InputError` for a grammar or a schema that cannot be."""
+        began = time.perf_counter()
+        ensure_biases(request.sampling, self.model.vocabulary)
+        prompt = self._prompt(request)
+        ends_at = time.monotonic() + request.deadline_s if request.deadline_s is not None else float("inf")
+        body = {
+            "prompt": prompt,
+            "stream": True,
+            "timings_per_token": True,
+            "return_tokens": True,
+            **_sampling(request.sampling),
+        }
+        said: list[int] = []
+        timings = Timings()
+        stream = self._http.stream("/completion", body, cancel or threading.Event(), ends_at)
+        with _complaints():
+            for event in stream:
+                timings = _timings(event.get("timings"), timings)
+                said += event.get("tokens") or []
+                if event.get("content"):
+                    yield Piece(text=event["content"], tokens=max(1, len(event.get("tokens") or [])))
+                if event.get("stop"):
+                    self._known = (*prompt, *said)
+                    yield Done(reason=_REASONS.get(event.get("stop_type", ""), "stop"), timings=timings)
+                    return
+        self._known = (*prompt, *said)
+        if not stream.interrupted:
+            raise EngineLost(f"{NAME} ended its answer without saying so")
+        if not timings.prompt_ms:
+            timings = Timings(prompt_ms=1000 * (time.perf_counter() - began))
+        yield Done(reason="cancelled" if cancel is not None and cancel.is_set() else "deadline", timings=timings)
+
+    def render(self, request: TextRequest) -> str:
+        """See `TextSession`."""
+        return self._template.render(request)
+
+    def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+        """Without the token that begins a prompt."""
+        return tuple(self._tokens(text, begin=False, special=special))
+
+    def detokenize(self, tokens: Sequence[int]) -> str:
+        """Raises `InputError` for an id out of range."""
+        for token in tokens:
+            if not 0 <= token < self.model.vocabulary:
+                raise InputError(f"there is no token {token}: the vocabulary has {self.model.vocabulary}")
+        return str(self._http.ask("/detokenize", {"tokens": list(tokens)})["content"])
+
+    def embed(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Rows of length 1, from a second server on the same file that is started at the first call."""
+        if not texts:
+            return np.zeros((0, self.model.embedding_length), np.float32)
+        for text in texts:
+            count = len(self._tokens(text, begin=True, special=False))
+            if not 0 < count <= self.model.context:
+                raise InputError(f"a text of {count} tokens cannot be embedded: 1 to {self.model.context} can", "split it")
+        if self._embedder is None:
+            self._embedder = self._started("embed", embedding=True)
+        with _complaints():
+            answer = self._embedder[1].ask("/v1/embeddings", {"input": list(texts)})
+        rows = np.array([row["embedding"] for row in answer["data"]], np.float32)
+        lengths: NDArray[Any] = np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: NDArray[Any] = rows / np.where(lengths, lengths, 1)
+        return unit
+
+    def score(self, tokens: Sequence[int]) -> NDArray[Any]:
+        """The logarithms of the probabilities after each token, float32 [len(tokens), vocabulary]; see `TOP`."""
+        rows = np.empty((len(tokens), self.model.vocabulary), np.float32)
+        # Probabilities come with a token that is said only, which the end and a half character are not: the choice is pushed to a
+        # letter. They themselves are those from before it was pushed.
+        letter = self._tokens("a", begin=False, special=False)[-1]
+        asked = {"n_predict": 1, "temperature": 0.0, "logit_bias": [[letter, 1e4]], "n_probs": min(TOP, self.model.vocabulary)}
+        for index in range(len(tokens)):
+            with _complaints():
+                answer = self._http.ask("/completion", {"prompt": list(tokens[: index + 1]), "id_slot": 0, **asked})
+            rows[index] = _spread(answer["completion_probabilities"][0]["top_logprobs"], self.model.vocabulary)
+        return rows
+
+    def save(self, path: Path) -> SavedState:
+        """See `TextSession`."""
+        with _complaints():
+            self._http.ask("/slots/0?action=save", {"filename": STATE})
+        raw = Path(self._folder.name) / STATE
+        try:
+            return pack(path, raw, NAME, fingerprint(self._path), self._known)
+        finally:
+            raw.unlink(missing_ok=True)
+
+    def restore(self, path: Path) -> int:
+        """See `TextSession`."""
+        raw = Path(self._folder.name) / STATE
+        try:
+            self._known = unpack(path, raw, NAME, fingerprint(self._path))
+            with _complaints():
+                return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
+        finally:
+            raw.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Closing again does nothing."""
+        self._server = self._embedder = None
+        self._folder.cleanup()
+
+    def _started(self, name: str, *, embedding: bool) -> tuple[Any, Server]:
+        package, options = need("xllamacpp"), self._flight.options
+        socket, key = f"{self._folder.name}/{name}.sock", secrets.token_hex(16)
+        settings = package.CommonParams()
+        settings.model.path = str(self._path)
+        settings.n_ctx, settings.n_parallel = options.context, 1
+        settings.n_batch = settings.n_ubatch = options.context if embedding else min(options.batch, options.context)
+        settings.n_gpu_layers = options.gpu_layers
+        settings.cpuparams.n_threads = self.model.threads
+        settings.cpuparams_batch.n_threads = options.batch_threads or self.model.threads
+        settings.hostnames, settings.api_keys = [socket], [key]
+        settings.slot_save_path = f"{self._folder.name}/"
+        settings.n_threads_http = 3
+        settings.cache_ram_mib = 0
+        settings.ui = settings.warmup = settings.fit_params = False
+        settings.embedding = embedding
+        if embedding:
+            settings.pooling_type = package.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
+        try:
+            server = package.Server(settings)
+        except Exception as exc:  # whatever its C++ throws
+            raise EngineRefused(f"{NAME} does not load {self._path.name!r}: {exc}") from exc
+        return server, Server(lambda: SocketFile(Path(socket)), key)
+
+    def _special_text(self, key: str) -> str:
+        token = self._flight.header.get(f"tokenizer.ggml.{key}_token_id", -1)
+        if not isinstance(token, int) or not 0 <= token < self.model.vocabulary:
+            return ""
+        return str(self._http.ask("/detokenize", {"tokens": [token]})["content"])
+
+    def _tokens(self, text: str, *, begin: bool, special: bool) -> list[int]:
+        asked = {"content": text, "add_special": begin, "parse_special": special}
+        return list(self._http.ask("/tokenize", asked)["tokens"])
+
+    def _prompt(self, request: TextRequest) -> list[int]:
+        text = self.render(request)
+        begun = bool(self._special["bos"]) and text.startswith(self._special["bos"])
+        tokens = self._tokens(text, begin=not begun, special=True)
+        if not tokens:
+            raise InputError("the prompt is empty, and this model has no token to begin with", "ask it something")
+        if len(tokens) >= self.model.context:
+            raise PromptTooLong(
+                f"the prompt has {len(tokens)} tokens, the context {self.model.context}",
+                "a shorter prompt, or a larger context",
+                tokens=len(tokens),
+                limit=self.model.context,
+            )
+        return tokens
+
+
+def _sampling(wanted: Sampling) -> dict[str, Any]:
+    """A request in llama-server's words."""
+    body: dict[str, Any] = {
+        "n_predict": wanted.max_tokens,
+        "temperature": wanted.temperature,
+        "top_k": wanted.top_k,
+        "top_p": wanted.top_p,
+        "min_p": wanted.min_p,
+        "repeat_penalty": wanted.repeat_penalty,
+        "presence_penalty": wanted.presence_penalty,
+        "frequency_penalty": wanted.frequency_penalty,
+        "seed": wanted.seed if wanted.seed >= 0 else secrets.randbits(31),
+        "stop": list(wanted.stop),
+        "logit_bias": [[token, bias] for token, bias in wanted.logit_bias.items()],
+        "id_slot": 0,
+        "cache_prompt": True,
+    }
+    if grammar := grammar_of(wanted):
+        body["grammar"] = grammar
+    return body
+
+
+def _timings(given: Mapping[str, Any] | None, before: Timings) -> Timings:
+    if not given:
+        return before
+    known = {name: given.get(name, 0) for name in ("cache_n", "prompt_n", "prompt_ms", "predicted_n", "predicted_ms")}
+    return Timings(**known)
+
+
+def _spread(top: Sequence[Mapping[str, Any]], vocabulary: int) -> NDArray[Any]:
+    """Logarithms of all probabilities, from those of the likeliest."""
+    given = {int(entry["id"]): float(entry["logprob"]) for entry in top}
+    left = max(1e-12, 1 - float(np.sum(np.exp(list(given.values())))))
+    row = np.full(vocabulary, np.log(left / max(1, vocabulary - len(given))), np.float32)
+    row[list(given)] = list(given.values())
+    return row
+
+
+@contextmanager
+def _complaints() -> Iterator[None]:
+    """What the server refuses, as one of our errors."""
+    try:
+        yield
+    except Refused as exc:
+        error = InputError if 400 <= exc.status < 500 else EngineRefused
+        raise error(f"{NAME}: {exc}") from exc
+    except Unreachable as exc:
+        raise EngineLost(f"{NAME}: its server broke off: {exc}") from exc
+
+
+class _Xllamacpp:
+    name = NAME
+
+    def probe(self) -> Probe:
+        """Whether the package imports here."""
+        try:
+            need("xllamacpp")
+        except MissingDependency as missing:
+            return Probe(ok=False, reason=missing.message, hint=missing.hint)
+        from importlib.metadata import version
+
+        return Probe(ok=True, version=version("xllamacpp"))
+
+    def open(self, model: Path | str, options: TextOptions = DEFAULTS) -> TextSession:
+        """Load the GGUF file at `model`."""
+        return XllamaSession(preflight(Path(model), options))
+
+
+runtime: TextRuntime = _Xllamacpp()
