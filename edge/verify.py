@@ -80,8 +80,8 @@ def verify(
     if max_drop is not None and labelled is None:
         raise UsageError("a largest drop was given, but no data to measure it on", "add --evaluate DATA")
     if artifact.manifest.language is not None:
-        found = _language_verdict(artifact, against, labelled, runtime, progress)
-        return msgspec.structs.replace(found, signature=signature)
+        spoken = _language_verdict(artifact, against, labelled, runtime, progress)
+        return msgspec.structs.replace(spoken, signature=signature)
     reference = _reference(against) if against is not None else None
     with open_artifact(artifact, runtime=runtime) as session:
         progress(Event(stage="parity"))

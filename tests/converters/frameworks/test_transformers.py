@@ -88,7 +88,11 @@ def make(folder: Path, family: str, **more: Any) -> Any:
 CASES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "llama 3 with scaled rotation": ("llama", "llama-bpe", {"rope_parameters": {"rope_theta": 5e5, **LLAMA3}}),
     "llama 3.2, tied, head of its own size": ("llama", "llama-bpe", {"tie_word_embeddings": True, "head_dim": 32}),
-    "smollm2, tied": ("llama", "smollm", {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 1e5}}),
+    "smollm2, tied": (
+        "llama",
+        "smollm",
+        {"tie_word_embeddings": True, "rope_parameters": {"rope_type": "default", "rope_theta": 1e5}},
+    ),
     "llama with biases": ("llama", "llama-bpe", {"attention_bias": True, "mlp_bias": True}),
     "qwen2.5, biases of q, k and v": ("qwen2", "qwen2", {"tie_word_embeddings": True}),
     "qwen3, norms of q and k": ("qwen3", "qwen2", {"head_dim": 32}),
