@@ -90,6 +90,8 @@ def out_of_engine(port: Port) -> Converter:
 
 def out_of_memory(port: Port) -> Converter:
     """As `out_of_engine`, from memory that the engine writes again: always a new array."""
+    if port.permutation is None and not _is_quantized(port) and port.engine.dtype == port.source.dtype:
+        return lambda memory: memory.copy()
     convert = out_of_engine(port)
 
     def copied(memory: Array) -> Array:
@@ -198,10 +200,15 @@ def _dequantizer(source: TensorSpec, engine: TensorSpec, permutation: tuple[int,
 
 def _copier(to: TensorSpec, permutation: tuple[int, ...] | None) -> Writer:
     """The same numbers in another layout and dtype, written."""
+    narrow = np.dtype(to.dtype).kind in "iu"
 
     def copy(array: Array, into: Array) -> None:
         turned = array if permutation is None else array.transpose(permutation)
-        _check_range(turned, to)
+        if narrow:
+            _check_range(turned, to)
+        if not _is_interleaved(turned):
+            np.copyto(into, turned, casting="unsafe")
+            return
         for part, place in _parts(turned, into):
             np.copyto(place, part, casting="unsafe")
 

@@ -70,9 +70,11 @@ class FaceSession:
 
     def _run_in_place(self, lender: InPlace, feed: Arrays) -> Arrays:
         """Everything is checked before anything is written: a feed that does not fit leaves the engine as it was."""
+        write = {}
         for name, door in self._doors.items():
-            door.check(feed[name])
-        write = {door.engine_name: door.writer(feed[name]) for name, door in self._doors.items()}
+            array = feed[name]
+            door.check(array)
+            write[door.engine_name] = door.writer(array)
         return dict(zip(self._names, lender.run_in_place(write, self._results), strict=True))
 
     def run_in_steps(self, feed: Arrays, now: Callable[[], int]) -> tuple[Arrays, tuple[int, int, int]]:

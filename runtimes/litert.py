@@ -41,6 +41,9 @@ class LiteRTSession:
         self.outputs = tuple(_spec(detail) for detail in outputs)
         self._input_index = {detail["name"]: detail["index"] for detail in inputs}
         self._output_index = {detail["name"]: detail["index"] for detail in outputs}
+        self._memory_in, self._memory_out = (
+            {detail["name"]: interpreter.tensor(detail["index"]) for detail in details} for details in (inputs, outputs)
+        )
 
     def run(self, feed: Arrays) -> Arrays:
         """All outputs by name. Raises `DeviceError` for whatever LiteRT refuses."""
@@ -62,17 +65,18 @@ class LiteRTSession:
         interpreter = self._interpreter
         if interpreter is None:
             raise DeviceError(f"this {self._engine} session is closed")
-        for name, index in self._input_index.items():
-            write[name](interpreter.tensor(index)())
+        for name, memory in self._memory_in.items():
+            write[name](memory())
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as exc:
             raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
-        return tuple(convert(interpreter.tensor(self._output_index[name])()) for name, convert in read)
+        return tuple(convert(self._memory_out[name]()) for name, convert in read)
 
     def close(self) -> None:
         """Release the interpreter; closing again does nothing."""
         self._interpreter = None
+        self._memory_in, self._memory_out = {}, {}
 
 
 class _LiteRT:
