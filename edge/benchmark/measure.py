@@ -28,7 +28,7 @@ from edgekit.benchmark.scenarios import (
     timed_words,
 )
 from edgekit.benchmark.summarise import summarise
-from edgekit.core.errors import UsageError
+from edgekit.core.errors import Unsupported, UsageError
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact
 
@@ -53,6 +53,7 @@ def measure(
     _check(paths, duration_s, restarts, threads, warmup_s)
     method = _method(scenario, duration_s, restarts, rate_hz, bound_ms, warmup_s)
     artifacts = [read(path) for path in paths]
+    _ensure_tensors(artifacts)
     done: list[list[Done]] = [[] for _ in artifacts]
     turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
     for count, (artifact, answers) in enumerate(turns):
@@ -77,6 +78,16 @@ def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int
         raise UsageError(f"restarts must be 1 or more, got {restarts}")
     if threads < 0:
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
+
+
+def _ensure_tensors(artifacts: Sequence[Artifact]) -> None:
+    """Language models speak text: they have no inputs to feed, and no one latency."""
+    for artifact in artifacts:
+        if artifact.manifest.language is not None:
+            raise Unsupported(
+                f"{artifact.path.name!r} is a language model, and these scenarios time models with tensors",
+                f"edgekit verify {artifact.path} checks it; tokens per second are not measured by bench",
+            )
 
 
 def _method(
