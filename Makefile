@@ -57,7 +57,7 @@ test-pythons: $(STAMP) ## the same on every Python 3.10 to 3.13 that is here
 check: test lint types contracts docs-check ## what to run before a commit
 
 bench: $(STAMP) ## measure edgekit itself; writes benchmarks/results/*.json
-	@for name in startup install_size spine accuracy; do $(PY) benchmarks/$$name.py || exit 1; done
+	@for name in startup face install_size spine accuracy; do $(PY) benchmarks/$$name.py || exit 1; done
 
 train: $(STAMP) ## train the shipped digit network again (PyTorch, an hour); DATA=folder of MNIST idx files
 	@$(PY) -m pip install --progress-bar off -e '.[dev,train]'
