@@ -19,9 +19,10 @@ from typing import Any
 from edgekit.core import process
 from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, MissingDependency, Unsupported, UsageError
 from edgekit.core.schema import Artifact
+from edgekit.runtimes._apart import RUN_S, START_S, apart
 from edgekit.runtimes._pipeline import Pipeline
 from edgekit.runtimes.base import Probe, Runtime, Session, complaints
-from edgekit.runtimes.litert import LiteRTSession, interpreter_module, open_interpreter, package_version
+from edgekit.runtimes.litert import LiteRTSession, interpreter_module, open_session, package_version
 
 NAME = "edgetpu"
 LIBRARY = "libedgetpu.1.dylib" if sys.platform == "darwin" else "libedgetpu.so.1"
@@ -34,10 +35,6 @@ SEGMENT = re.compile(r".*_segment_([0-9]{1,3})_of_([0-9]{1,3})_edgetpu\.tflite")
 """What edgetpu_compiler calls the segments of a model."""
 LOOK = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
 LOOK_S = 30.0
-START_S = 60.0
-"""A fresh USB accelerator gets its firmware first, and a board's Python takes seconds to import LiteRT."""
-RUN_S = 10.0
-"""Thirty times the slowest published inference (VGG16 on the Dev Board, 343 ms: coral.ai benchmarks)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,23 +136,12 @@ def _pipeline(orders: Sequence[dict[str, Any]]) -> Session:
 
 def open_compiled(path: str, threads: int, library: str, device: str) -> LiteRTSession:
     """The model on the accelerator, in this process. What the process apart calls."""
-    return LiteRTSession(open_interpreter(path, threads, (_delegate(library, device),), NAME), NAME)
+    return open_session(path, threads, (_delegate(library, device),), NAME)
 
 
 def _apart(arguments: dict[str, Any]) -> Session:
-    # Imported here: it needs what Windows does not have, where this module must still be importable.
-    from edgekit.runtimes._isolated import IsolatedSession, Job
-
-    return IsolatedSession(
-        Job(
-            engine=NAME,
-            factory=f"{__name__}:{open_compiled.__name__}",
-            arguments=arguments,
-            start_s=START_S,
-            run_s=RUN_S,
-            advice=AFTER_A_CRASH,
-        )
-    )
+    factory = f"{__name__}:{open_compiled.__name__}"
+    return apart(NAME, factory, arguments, advice=AFTER_A_CRASH, start_s=START_S, run_s=RUN_S)
 
 
 def _check_library() -> None:

@@ -8,6 +8,7 @@ switch for that (no environment variable or call reaches its logger: google-ai-e
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
@@ -15,15 +16,19 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency
+from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, UsageError
 from edgekit.core.optional import need
 from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.runtimes._apart import apart
 from edgekit.runtimes.base import Arrays, Probe, Read, Runtime, Session, Write, complaints, cores, model_file
 
 NAME = "litert"
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
 """TensorFlow's own comes last: it takes seconds to import, and only a board that has nothing smaller needs it."""
 UNRESOLVED = "unresolved custom op"
+APART = "apart"
+"""`litert@apart`: LiteRT checks a file's structure and not its numbers, so a hostile one can end the process it runs in."""
+APART_RUN_S = 300.0
 
 
 class LiteRTSession:
@@ -79,9 +84,20 @@ class LiteRTSession:
         self._memory_in, self._memory_out = {}, {}
 
 
+@dataclass(frozen=True, slots=True)
 class _LiteRT:
-    name = NAME
+    device: str = ""
     formats = ("tflite", "edgetpu")
+
+    @property
+    def name(self) -> str:
+        return f"{NAME}@{self.device}" if self.device else NAME
+
+    def on(self, device: str) -> _LiteRT:
+        """The same runtime in a process of its own. Raises `UsageError` for any other word."""
+        if device != APART:
+            raise UsageError(f"{NAME} knows no {device!r}", f"{NAME}, or {NAME}@{APART} for models you do not trust")
+        return _LiteRT(device)
 
     def probe(self) -> Probe:
         """Whether one of the packages imports here."""
@@ -91,9 +107,22 @@ class _LiteRT:
             return Probe(ok=False, reason=missing.message, hint=missing.hint)
         return Probe(ok=True, version=package_version(module))
 
-    def load(self, artifact: Artifact, *, threads: int = 0) -> LiteRTSession:
+    def load(self, artifact: Artifact, *, threads: int = 0) -> Session:
         """Open the artifact's model file. `ArtifactError` when it is not a model, `DeviceError` when it does not load."""
-        return LiteRTSession(open_interpreter(model_file(artifact), threads))
+        path = model_file(artifact)
+        if self.device == APART:
+            arguments = {"path": path, "threads": threads}
+            return apart(
+                NAME, f"{__name__}:{open_session.__name__}", arguments, advice="do not use this model", run_s=APART_RUN_S
+            )
+        return open_session(path, threads)
+
+
+def open_session(path: str, threads: int, delegates: tuple[Any, ...] = (), engine: str = NAME) -> LiteRTSession:
+    """A session of a TFLite file. Raises as `open_interpreter` does, and `ArtifactError` for tensors that cannot be described."""
+    interpreter = open_interpreter(path, threads, delegates, engine)
+    with complaints(engine, f"describe the tensors of {path!r}", error=ArtifactError, hint="convert the model again"):
+        return LiteRTSession(interpreter, engine)
 
 
 def execute(

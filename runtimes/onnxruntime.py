@@ -213,7 +213,8 @@ def _open(model: str | bytes, options: Any, what: str, providers: Sequence[Any] 
     )
     with complaints(NAME, f"load {what!r}"):
         try:
-            session = ort.InferenceSession(model, options, providers=list(providers))
+            # Its own fallback opens the model once more on the CPU, and prints that on stdout.
+            session = ort.InferenceSession(model, options, providers=list(providers), enable_fallback=0)
         except unreadable as exc:
             raise ArtifactError(f"{what!r} is not a readable ONNX model: {exc}", "convert the model again") from exc
     _check_provider(session.get_providers(), providers)

@@ -1,22 +1,25 @@
 """OpenCV's DNN module, the last resort for `onnx` artifacts: it is on many boards that have nothing else, and slower than the others.
 
 It takes float32 inputs of known shape. What it computes of an integer model is its own affair: it has fewer operators than
-ONNX Runtime, and says so while the file is read. Threads are OpenCV's of the whole process.
+ONNX Runtime, and says so while the file is read. It runs in a process of its own: a damaged file can end it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, Unsupported
 from edgekit.core.optional import need
 from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.runtimes._apart import apart
 from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, cores, model_file
 
 NAME = "opencv"
 TAKES = "float32"
+RUN_S = 300.0
 
 
 class OpenCVSession:
@@ -60,7 +63,7 @@ class _OpenCV:
             )
         return Probe(ok=True, version=str(cv2.__version__))
 
-    def load(self, artifact: Artifact, *, threads: int = 0) -> OpenCVSession:
+    def load(self, artifact: Artifact, *, threads: int = 0) -> Session:
         """Open the artifact's model file. `ArtifactError` when it is no model, `Unsupported` for what OpenCV does not take."""
         manifest = artifact.manifest
         inputs = tuple(port.engine for port in manifest.inputs)
@@ -69,8 +72,22 @@ class _OpenCV:
             raise Unsupported(
                 f"opencv takes {TAKES} inputs, and {odd.name!r} is {odd.dtype}", "load it with runtime='onnxruntime'"
             )
-        net = _read(need("cv2"), model_file(artifact), cores(threads))
-        return OpenCVSession(net, inputs, tuple(port.engine for port in manifest.outputs))
+        need("cv2")
+        arguments = {
+            "path": model_file(artifact),
+            "threads": threads,
+            "inputs": msgspec.to_builtins(inputs),
+            "outputs": msgspec.to_builtins(tuple(port.engine for port in manifest.outputs)),
+        }
+        return apart(
+            NAME, f"{__name__}:{open_net.__name__}", arguments, advice="load it with runtime='onnxruntime'", run_s=RUN_S
+        )
+
+
+def open_net(path: str, threads: int, inputs: list[Any], outputs: list[Any]) -> OpenCVSession:
+    """The network in this process. What the process apart calls."""
+    specs = [msgspec.convert(side, tuple[TensorSpec, ...]) for side in (inputs, outputs)]
+    return OpenCVSession(_read(need("cv2"), path, cores(threads)), *specs)
 
 
 def _read(cv2: Any, path: str, threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import iter_modules
@@ -21,6 +22,7 @@ def names() -> tuple[str, ...]:
     return tuple(sorted({*built_in(), *_offered()}))
 
 
+@cache
 def built_in() -> tuple[str, ...]:
     """Names of the runtimes that ship with edgekit: the file names in its `runtimes` folder."""
     found = (info.name for info in iter_modules(runtimes.__path__))

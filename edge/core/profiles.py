@@ -72,8 +72,12 @@ def by_name(name: str) -> Device:
 
 def own_file(name: str) -> Path | None:
     """The file of a user's own profile of that name, the current folder's first; None where there is none."""
-    here = (folder / f"{name}.yaml" for folder in reversed(user_folders())) if PLAIN_NAME.fullmatch(name) else ()
-    return next((path for path in here if path.is_file()), None)
+    if not PLAIN_NAME.fullmatch(name):
+        return None
+    shipped = shipped_folder() / f"{name}.yaml"
+    here = (folder / f"{name}.yaml" for folder in reversed(user_folders()))
+    # Inside a checkout the current folder's profiles are the shipped ones.
+    return next((path for path in here if path.is_file() and not (shipped.is_file() and path.samefile(shipped))), None)
 
 
 def recognise(known: Iterable[Device], compatible: Sequence[str]) -> Device | None:

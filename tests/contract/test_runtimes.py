@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -41,11 +42,13 @@ def where_it_works(name: str) -> Runtime[Session]:
 
 
 @pytest.fixture(params=PAIRS, ids="-".join)
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Artifact, Session]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Artifact, Session]]:
     """A tiny artifact of a format the runtime takes, and a session of it."""
     name, kind = request.param
     artifact = tiny_artifact(tmp_path, kind)
-    return artifact, where_it_works(name).load(artifact)
+    session = where_it_works(name).load(artifact)
+    yield artifact, session
+    session.close()
 
 
 def engine_feed(session: Session) -> dict[str, np.ndarray]:

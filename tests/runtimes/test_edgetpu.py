@@ -112,7 +112,9 @@ def test_what_names_no_device_is_refused(device: str) -> None:
 
 
 def test_a_runtime_without_a_choice_of_devices_says_so() -> None:
-    with pytest.raises(UsageError, match="'litert' does not choose among devices"):
+    with pytest.raises(UsageError, match="'dryrun' does not choose among devices"):
+        registry.get("dryrun@usb:0")
+    with pytest.raises(UsageError, match="litert knows no 'usb:0'"):
         registry.get("litert@usb:0")
     with pytest.raises(NotFound, match="no runtime named 'nosuch'"):
         registry.get("nosuch@usb:0")

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from msgspec import to_builtins
 from tiny import SOURCE_IN, artifact, tiny_artifact, tiny_onnx
 
 from edgekit.core.errors import ArtifactError, DeviceError, Unsupported
@@ -30,7 +31,9 @@ IMAGE = np.ones((1, 3, 4, 4), np.float32)
 def test_a_feed_that_does_not_fit_is_refused_and_not_reshaped_to(
     tmp_path: Path, feed: dict[str, np.ndarray], said: str
 ) -> None:
-    session = opencv.runtime.load(tiny_artifact(tmp_path, "onnx"))
+    made = tiny_artifact(tmp_path, "onnx")
+    (image,), (scores,) = made.manifest.inputs, made.manifest.outputs
+    session = opencv.open_net(str(made.file("model")), 1, [to_builtins(image.engine)], [to_builtins(scores.engine)])
     with pytest.raises(DeviceError, match=said):
         session.run(feed)
 
