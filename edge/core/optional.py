@@ -32,7 +32,6 @@ EXTRAS = {
     "cryptography": "sign",
     "zstandard": "flash",
     "cv2": "opencv",
-    "mediapipe": "mediapipe",
     "nicegui": "web",
     "fastapi": "web",
     "uvicorn": "web",

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -75,9 +76,13 @@ def own_file(name: str) -> Path | None:
     if not PLAIN_NAME.fullmatch(name):
         return None
     shipped = shipped_folder() / f"{name}.yaml"
-    here = (folder / f"{name}.yaml" for folder in reversed(user_folders()))
-    # Inside a checkout the current folder's profiles are the shipped ones.
-    return next((path for path in here if path.is_file() and not (shipped.is_file() and path.samefile(shipped))), None)
+    for folder in ("hardware_profiles", f"{_config_home()}/edgekit/hardware_profiles"):
+        if os.path.isfile(f"{folder}/{name}.yaml"):  # noqa: PTH113  (every load of an artifact asks this)
+            path = Path(folder) / f"{name}.yaml"
+            # Inside a checkout the current folder's profiles are the shipped ones.
+            if not (shipped.is_file() and path.samefile(shipped)):
+                return path
+    return None
 
 
 def recognise(known: Iterable[Device], compatible: Sequence[str]) -> Device | None:
@@ -100,6 +105,7 @@ def files() -> Mapping[str, Path]:
     return found
 
 
+@cache
 def shipped_folder() -> Path:
     """The folder of the profiles that come with edgekit."""
     return Path(next(iter(import_module("edgekit.hardware_profiles").__path__)))
@@ -107,9 +113,12 @@ def shipped_folder() -> Path:
 
 def user_folders() -> tuple[Path, Path]:
     """Where a person may put profiles: the configuration folder, then the current folder."""
+    return Path(_config_home()) / "edgekit/hardware_profiles", Path("hardware_profiles")
+
+
+def _config_home() -> str:
     config = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-    home = os.path.expanduser(config)  # noqa: PTH111  (Path's raises where there is no home)
-    return Path(home) / "edgekit/hardware_profiles", Path("hardware_profiles")
+    return os.path.expanduser(config)  # noqa: PTH111  (Path's raises where there is no home)
 
 
 def read(path: Path) -> Device:
