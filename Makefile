@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
+.PHONY: help setup demo test test-slow fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
 
 PY := .venv/bin/python
 STAMP := build/.installed
@@ -23,6 +23,11 @@ test: $(STAMP) ## the tests (minutes)
 
 test-slow: $(STAMP) ## the tests that take long
 	@$(PYTEST) -m slow
+
+fuzz: $(STAMP) ## a long, coverage-guided fuzz of the readers of artifacts and profiles (atheris, 5 minutes each)
+	@$(PY) -m pip install -q atheris
+	@$(PY) tests/fuzz/readers.py artifact
+	@$(PY) tests/fuzz/readers.py profile
 
 test-frameworks: ## the importers of other frameworks' files, with those frameworks in their own environment (about 1 GB)
 	@.ci/frameworks
