@@ -80,7 +80,7 @@ SPOILS: Mapping[str, Spoil] = {
 
 def on_paper(picture: Floats) -> NDArray[np.uint8]:
     """A photograph of the digit: dark ink on warm paper, uneven light, some noise, four times as large, with a margin."""
-    sheet: NDArray[np.floating] = np.kron(np.pad(picture, 10), np.ones((4, 4), np.float32))
+    sheet = np.asarray(np.kron(np.pad(picture, 10), np.ones((4, 4))), np.float32)
     sheet = (sheet + np.roll(sheet, 1, 0) + np.roll(sheet, 1, 1) + np.roll(sheet, (1, 1), (0, 1))) / 4
     light = np.linspace(0.95, 0.7, sheet.shape[1], dtype=np.float32)[None, :]
     random = np.random.default_rng(int(picture.sum() * 1000) % 2**32)
