@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, models, numbers, zoo
+from measured import accuracy, digits, models, numbers, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -187,6 +187,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "cli": cli,
     "devices": devices,
+    "digits": digits,
     "extras": extras,
     "folders": folders,
     "manifest": manifest_fields,

@@ -47,6 +47,27 @@ def numbers() -> str:
     return f"{table(('what', 'measured'), rows)}\n\n{conditions(spine['conditions'])}"
 
 
+def digits() -> str:
+    """How well the digit artifacts read, clean and spoiled, alone and through the whole app."""
+    found = result("digits")
+    artifacts = found["artifacts"]
+    header = ("test digits", *(name for artifact in artifacts for name in (f"`{artifact}` reads rightly", "calibration error")))
+    ways = next(iter(artifacts.values()))
+    rows = [(name, *_digit_cells(artifacts, name)) for name in ways["network"]]
+    rows += [(f"through the app: {name}", *_app_cells(artifacts, name)) for name in ways["app"]]
+    counted = f"{found['test_digits']:,} test digits, {found['through_the_app_digits']:,} of them through the app"
+    return f"{table(header, rows)}\n\n{counted}. {conditions(found['conditions'])}"
+
+
+def _digit_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
+    scores = [each["network"][name] for each in artifacts.values()]
+    return [f"{score[what]:.2f} %" for score in scores for what in ("accuracy", "calibration_error")]
+
+
+def _app_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
+    return [text for each in artifacts.values() for text in (f"{each['app'][name]:.1f} %", "")]
+
+
 def zoo() -> str:
     """Every graph of the zoo by edgekit and its peers: what converts, how near it is, what it takes."""
     found = result("zoo")

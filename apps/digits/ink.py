@@ -68,8 +68,16 @@ def _sorted3(a: Floats, b: Floats, c: Floats) -> tuple[Floats, Floats, Floats]:
 
 def _is_light(gray: Floats) -> bool:
     """Whether the ink is lighter than the paper: ink is the rare side, so it gives the differences their skew."""
-    difference = gray - (np.median(gray) if min(gray.shape) < SMALL_PX else _spread(_tiled(gray, 0.5), gray.shape))
+    difference = gray - (np.median(gray) if min(gray.shape) < SMALL_PX else _spread(_plane(_tiled(gray, 0.5)), gray.shape))
     return float((difference.astype(np.float64) ** 3).sum()) > 0
+
+
+def _plane(tiles: Floats) -> Floats:
+    """The plane that is nearest to the tiles: it follows the light across the picture, but not a thick pen's strokes."""
+    rows, columns = np.indices(tiles.shape)
+    terms = np.stack([np.ones(tiles.size), rows.ravel(), columns.ravel()], axis=1)
+    found = terms @ np.linalg.lstsq(terms, tiles.ravel(), rcond=None)[0]
+    return np.asarray(found.reshape(tiles.shape), np.float32)
 
 
 def paper_level(dark: Floats) -> Floats:

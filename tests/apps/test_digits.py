@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit.apps import digits
 from edgekit.apps.base import RunOptions
+from edgekit.apps.digits import networks
 from edgekit.apps.digits.annotate import annotated
 from edgekit.apps.digits.ink import find_ink, median3, otsu
 from edgekit.apps.digits.normalise import normalised, pen_width, thicker
@@ -227,9 +228,18 @@ def test_what_was_read_is_drawn_into_a_copy(classify: Classify) -> None:
     assert not np.array_equal(picture[: page.shape[0], : page.shape[1]], page)
 
 
-def test_the_app_wants_a_picture() -> None:
-    with pytest.raises(UsageError, match="reads one picture"):
-        digits.run(RunOptions())
+REFUSED = [
+    pytest.param(RunOptions(image=number_picture(), config=Path("x.yaml")), "no use for --config", id="settings"),
+    pytest.param(RunOptions(source="/dev/video0"), "no use for --source", id="a camera"),
+    pytest.param(RunOptions(output=Path("read.png")), "-o goes with --image", id="a file from the page"),
+    pytest.param(RunOptions(port=70_000), "port 70000 is not one of 0 to 65535", id="no such port"),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_options_that_fit_neither_a_picture_nor_the_page_are_refused(options: RunOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        digits.run(options)
 
 
 def test_an_artifact_that_does_not_exist_is_named() -> None:
@@ -239,9 +249,9 @@ def test_an_artifact_that_does_not_exist_is_named() -> None:
 
 def test_without_a_packaged_artifact_the_hint_is_the_command_that_makes_one(monkeypatch: pytest.MonkeyPatch) -> None:
     none: Callable[[], tuple[Path, ...]] = tuple
-    monkeypatch.setattr(digits, "artifacts", none)
+    monkeypatch.setattr(networks, "artifacts", none)
     with pytest.raises(NotFound, match="no digit artifact") as caught:
-        digits.open_session(None, "auto")
+        networks.open_session(None, "auto")
     assert f"edgekit convert {model_path()} --target cpu" in caught.value.hint
 
 

@@ -169,7 +169,7 @@ def test_the_artifacts_stand_side_by_side(page: Page) -> None:
         assert precision in text
         assert runtime in text
         assert "ms" in text
-    assert page.locator(".dg-chart canvas").count() == 1
+    assert page.locator(".ek-chart canvas").count() == 1
 
 
 def test_the_ink_that_decided_is_shown_in_color(page: Page) -> None:

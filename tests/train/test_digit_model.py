@@ -152,3 +152,17 @@ def test_packaged_artifacts_are_artifacts() -> None:
 
     for path in artifacts():
         assert read(path).manifest.source.sha256 == sha256_file(model_path())
+
+
+@pytest.mark.slow
+def test_the_shipped_temperature_is_what_its_recipe_finds(shared_data: Path) -> None:
+    pytest.importorskip("torch")
+    from edgekit.models.digits import TEMPERATURE
+    from edgekit.train.temperature import fit
+
+    shipped = json.loads(TEMPERATURE.read_text(encoding="utf-8"))
+    found = fit(shared_data / "mnist")
+    assert found.keys() == shipped.keys()
+    assert found["network"] == shipped["network"]
+    for name in ("temperature", "calibration_error", "calibration_error_before"):
+        assert found[name] == pytest.approx(shipped[name], abs=1e-3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from edgekit.apps.digits.pages.pictures import shown
 from edgekit.apps.digits.pages.sheet import Sheet
 from edgekit.apps.digits.saliency import occlusion
 from edgekit.apps.web.pages.parts import heading, icon, panel, problem
+from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
 from edgekit.models.digits import number_picture, samples
@@ -28,7 +28,6 @@ UPLOAD_BYTES = 24_000_000
 EXPLAINED = 16
 """Of more digits than this the ink is not weighed: it would take longer than anybody waits."""
 
-KEPT = 60
 SAMPLES = (("A page with a number", number_picture()), ("A small 7", next(s.path for s in samples() if s.digit == 7)))
 
 
@@ -40,7 +39,7 @@ class ReadPage:
         self._read: Read | None = None
         self._waiting: bytes | None = None
         self._busy = False
-        self._times: deque[tuple[float, ...]] = deque(maxlen=KEPT)
+        self._networks = (desk.reader, *desk.others)
 
     def draw(self, visit: Visit) -> None:
         """Make the page's elements."""
@@ -55,9 +54,7 @@ class ReadPage:
             self._comparison = ui.html("", sanitize=False)
             for name, reason in self._desk.absent.items():
                 problem(f"{name} does not run here: {reason}")
-            self._chart = ui.echart(_chart([n.about.precision for n in (self._desk.reader, *self._desk.others)])).classes(
-                "dg-chart"
-            )
+            self._times = Rolling("Time per digit", "ms", [network.about.precision for network in self._networks])
         self._show(None)
 
     def _sheet_panel(self) -> None:
@@ -134,8 +131,7 @@ class ReadPage:
         self._nothing.set_visibility(not found)
         self._explain.set_visibility(found)
         self._cards.set_content(results.cards(read, None) if read and found else "")
-        networks = [network.about for network in (self._desk.reader, *self._desk.others)]
-        self._comparison.set_content(results.comparison(networks, read))
+        self._comparison.set_content(results.comparison([network.about for network in self._networks], read))
         self._footer.set_text(self._said(read))
         if read and found:
             self._note(read)
@@ -148,12 +144,9 @@ class ReadPage:
         return f"{taken}{name} · scores are {scores}"
 
     def _note(self, read: Read) -> None:
-        """One more point on the chart of times."""
+        """One more point on the plot of times."""
         per_network = zip(*([opinion.latency_ms for opinion in look.opinions] for look in read.looks), strict=True)
-        self._times.append(tuple(round(sum(times) / len(times), 3) for times in per_network))
-        for series, times in zip(self._chart.options["series"], zip(*self._times, strict=True), strict=True):
-            series["data"] = list(times)
-        self._chart.update()
+        self._times.add([round(sum(times) / len(times), 3) for times in per_network])
 
     async def _explained(self) -> None:
         """Weigh the ink of the digits that are shown, when that is asked for."""
@@ -178,24 +171,3 @@ def _tool(title: str, symbol: str, action: Any) -> None:
 
 def _rejected() -> None:
     raise EdgekitError(f"that is no picture of at most {UPLOAD_BYTES // 1_000_000} MB", "send a smaller one")
-
-
-def _chart(names: list[str]) -> dict[str, Any]:
-    """Time per digit over the last readings."""
-    gray = "#8a918b"
-    return {
-        "title": {"text": "Time per digit, ms", "left": 0, "textStyle": {"fontSize": 13, "fontWeight": 600, "color": gray}},
-        "legend": {"right": 0, "top": 0, "textStyle": {"color": gray}, "icon": "roundRect"},
-        "grid": {"left": 36, "right": 8, "top": 36, "bottom": 10},
-        "tooltip": {"trigger": "axis"},
-        "color": ["#0b7fd0", "#e08a1e", "#3aa675", "#a466d6"],
-        "xAxis": {
-            "type": "category",
-            "axisLabel": {"show": False},
-            "axisTick": {"show": False},
-            "data": list(range(1, KEPT + 1)),
-        },
-        "yAxis": {"type": "value", "min": 0, "axisLabel": {"color": gray}, "splitLine": {"lineStyle": {"color": "#8884"}}},
-        "series": [{"name": name, "type": "line", "showSymbol": False, "data": []} for name in names],
-        "aria": {"enabled": True},
-    }

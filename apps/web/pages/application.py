@@ -18,7 +18,7 @@ from edgekit.apps.web.options import Serving
 from edgekit.apps.web.pages import account, frame, interface, login, metrics
 from edgekit.apps.web.plain import message_page
 from edgekit.apps.web.security.accounts import Accounts
-from edgekit.apps.web.security.authentication import Authentication, cookie_name
+from edgekit.apps.web.security.authentication import Authentication
 from edgekit.apps.web.security.bodies import Bodies
 from edgekit.apps.web.security.headers import Headers
 from edgekit.apps.web.security.origins import Origins, own_names
@@ -53,7 +53,7 @@ def application(shell: Shell, serving: Serving, accounts: Accounts) -> ASGIApp:
     for api in shell.apis:
         app.include_router(api.router, prefix=api.prefix, dependencies=[bearer, Depends(_allowed(api))])
     app.add_exception_handler(EdgekitError, _said)
-    _mount_pages(app, shell, serving, accounts)
+    _mount_pages(app, shell, accounts)
     return _guarded(app, shell, serving, accounts)
 
 
@@ -77,17 +77,11 @@ def _allowed(api: Api) -> Callable[[HttpRequest], None]:
     return check
 
 
-def _mount_pages(app: FastAPI, shell: Shell, serving: Serving, accounts: Accounts) -> None:
+def _mount_pages(app: FastAPI, shell: Shell, accounts: Accounts) -> None:
     """The app's pages and the shell's own, in the frame."""
-    cookie = cookie_name(is_tls=serving.is_tls)
-
-    def alive(request: HttpRequest) -> bool:
-        secret = Request(request.scope).cookie(cookie)
-        return not secret or accounts.session(secret) is not None
-
     frame.add_look()
     for page in (*shell.pages, *account.pages(accounts), interface.page(app.openapi)):
-        frame.register(shell, page, alive)
+        frame.register(shell, page)
     nicegui_app.add_exception_handler(404, _nothing_here)
     ui.run_with(app, title=shell.title, dark=None, tailwind=False, storage_secret=None, show_welcome_message=False)
 

@@ -22,9 +22,6 @@ DARK = {"auto": None, "light": False, "dark": True}
 SESSION_CHECK_S = 20.0
 DRAWN_WITHIN_S = 30.0
 
-Alive = Callable[[HttpRequest], bool]
-"""Whether the session that opened a page is still one."""
-
 
 def add_look() -> None:
     """The shell's style sheet, for every page."""
@@ -35,7 +32,7 @@ def add_look() -> None:
     nicegui_app.on_exception(_tell)
 
 
-def register(shell: Shell, page: Page, alive: Alive) -> None:
+def register(shell: Shell, page: Page) -> None:
     """Serve `page` at its path, in the frame."""
 
     async def show(request: HttpRequest) -> None:
@@ -44,7 +41,7 @@ def register(shell: Shell, page: Page, alive: Alive) -> None:
             path={name: str(value) for name, value in request.path_params.items()},
             query=dict(request.query_params),
         )
-        _behave(request, alive)
+        _behave(request.scope["state"]["alive"])
         _header(shell, page, visit.user, Request(request.scope).theme)
         with ui.element("main").classes("ek-main").props("id=content tabindex=-1"):
             await _drawn(page, visit)
@@ -68,9 +65,9 @@ async def _drawn(page: Page, visit: Visit) -> None:
         problem("This page could not be drawn: that is a mistake in edgekit.", "the server's log says more")
 
 
-def _behave(request: HttpRequest, alive: Alive) -> None:
+def _behave(alive: Callable[[], bool]) -> None:
     """Leave for the login when the session has ended: a page that stays open must not outlive it."""
-    timer = ui.timer(SESSION_CHECK_S, lambda: None if alive(request) else ui.navigate.to("/login"))
+    timer = ui.timer(SESSION_CHECK_S, lambda: None if alive() else ui.navigate.to("/login"))
     ui.context.client.on_disconnect(timer.deactivate)
     ui.context.client.on_connect(timer.activate)
 

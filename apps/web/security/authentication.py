@@ -20,7 +20,7 @@ BEARER = "bearer "
 
 
 class Authentication:
-    """Puts the user into `scope["state"]["user"]`, or refuses."""
+    """Puts the user into `scope["state"]["user"]`, or refuses. `["alive"]` asks again later: what stays open must not outlive it."""
 
     def __init__(self, app: ASGIApp, accounts: Accounts, *, is_tls: bool) -> None:
         self.app, self._accounts, self._cookie = app, accounts, cookie_name(is_tls=is_tls)
@@ -34,7 +34,7 @@ class Authentication:
         if user is None and not (scope["type"] == "http" and request.path in OPEN):
             await refuse(scope, send, _refusal(request))
             return
-        scope.setdefault("state", {})["user"] = user
+        scope.setdefault("state", {}).update(user=user, alive=lambda: self._user(request) is not None)
         await self.app(scope, receive, send)
 
     def _user(self, request: Request) -> User | None:

@@ -56,7 +56,8 @@ Every pair that was mixed up in the test, most frequent first (see also `confusi
 
 It answers one of ten digits whatever it is shown: letters, two digits at once or a smudge get a digit too, usually with a low
 score. It expects the normalisation above; `edgekit run digits` does it. MNIST's writers were American: a 1 with a long upstroke
-is often read as 7, a 9 with a curled tail less well. Scores are softened by label smoothing: a certain answer is about 0.95.
+is often read as 7, a 9 with a curled tail less well. Scores are softened by label smoothing: a certain answer is about 0.95; the
+app makes them honest with the temperature in `temperature.json`, fitted on the validation digits (`edge/train/temperature.py`).
 
 ## How to make it again
 

@@ -12,12 +12,16 @@ pytest.importorskip("nicegui")
 from web import Served, served
 
 SMALL_APP = """
-import sys
+import io, itertools, sys, threading, time
 from pathlib import Path
+from PIL import Image
 from fastapi import APIRouter
 from starlette.requests import Request
 from prometheus_client import Gauge
+from edgekit.apps.web.live import Broadcast
 from edgekit.apps.web.options import Serving
+from edgekit.apps.web.pages.live import Live, add_stream
+from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.serve import serve
 from edgekit.apps.web.shell import Api, Page, Shell
@@ -48,6 +52,31 @@ def draw(visit):
     heading("Notes", f"of {visit.user.name}")
     with panel("All"): empty("No notes yet", "write one")
 
+broadcast = Broadcast()
+add_stream(open_to_all, "/live", broadcast)
+encoded = []
+
+@open_to_all.get("/watched")
+def watched(): return {"watched": broadcast.is_watched, "encoded": len(encoded)}
+
+def film():
+    for number in itertools.count():
+        time.sleep(0.05)
+        if broadcast.is_watched:
+            buffer = io.BytesIO()
+            Image.new("RGB", (64, 36), (number * 7 % 256, 90, 160)).save(buffer, "JPEG")
+            encoded.append(number)
+            broadcast.show(buffer.getvalue())
+
+threading.Thread(target=film, daemon=True).start()
+
+def watch(visit):
+    heading("Watch")
+    with panel("Camera"): Live(broadcast, "/v1/live", label="the camera")
+    with panel("Speed"):
+        plot = Rolling("Pictures", "per second", ["camera"])
+        plot.add([20.0]); plot.add([21.0])
+
 def broken(visit): raise ValueError("secret detail")
 def refused(visit): raise InputError("the camera is unplugged", "plug it in")
 
@@ -58,6 +87,7 @@ shell = Shell(
         Page(path="/", title="Notes", icon="edit", draw=draw),
         Page(path="/settings", title="Settings", icon="tune", role="admin", draw=draw),
         Page(path="/notes/{number}", title="One note", listed=False, draw=lambda visit: heading(f"Note {visit.path['number']}")),
+        Page(path="/watch", title="Watch", listed=False, draw=watch),
         Page(path="/broken", title="Broken", listed=False, draw=broken),
         Page(path="/refused", title="Refused", listed=False, draw=refused),
     ),

@@ -120,6 +120,28 @@ def test_logging_out_ends_the_session_here_and_on_the_server(page: Page, server:
     assert server.client(cookies=cookies).get("/api/notes").status_code == 401
 
 
+def test_a_live_picture_moves_and_is_made_only_while_somebody_watches(page: Page, server: Served) -> None:
+    program = server.login()
+    before = program.get("/v1/watched").json()
+    assert before["watched"] is False
+    page.goto(f"{server.url}/watch")
+    page.wait_for_selector(".ek-live-live")
+    color = """() => { const canvas = new OffscreenCanvas(1, 1), context = canvas.getContext('2d');
+        context.drawImage(document.querySelector('.ek-live img'), 0, 0, 1, 1); return context.getImageData(0, 0, 1, 1).data[0]; }"""
+    first = page.evaluate(color)
+    page.wait_for_function(f"first => ({color})() !== first", arg=first)
+    assert program.get("/v1/watched").json()["watched"] is True
+    assert page.locator(".ek-chart canvas").count() == 1
+    page.goto(f"{server.url}/account")
+    page.wait_for_selector(".ek-panel")
+    for _ in range(100):
+        left = program.get("/v1/watched").json()
+        if not left["watched"]:
+            break
+    assert left["watched"] is False
+    assert left["encoded"] > before["encoded"]
+
+
 @pytest.mark.slow
 def test_a_page_that_is_open_leaves_when_its_session_ends(page: Page, server: Served) -> None:
     cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}

@@ -1,0 +1,37 @@
+"""A live picture on a page, and the route that it comes from."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from nicegui import ui
+from starlette.requests import Request
+
+from edgekit.apps.web.live import CONTENT_TYPE, STALLED_AFTER_S, Broadcast, multipart
+
+LOOK_S = 1.0
+
+
+class Live(ui.element, component="live.js"):
+    """The picture of `broadcast`, which `url` serves; what is made within it is laid over it."""
+
+    def __init__(self, broadcast: Broadcast, url: str, *, label: str) -> None:
+        super().__init__()
+        self.props["url"], self.props["label"], self.props["stalled"] = url, label, False
+        self._broadcast = broadcast
+        ui.timer(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        age = self._broadcast.age_s
+        stalled = age is not None and age > STALLED_AFTER_S
+        if stalled != self.props["stalled"]:
+            self.props["stalled"] = stalled
+            self.update()
+
+
+def add_stream(router: APIRouter, path: str, broadcast: Broadcast) -> None:
+    """Serve `broadcast` at `path` of `router`, to each watcher as long as the session lasts."""
+
+    @router.get(path, summary="Live pictures (MJPEG)", response_class=StreamingResponse)
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(multipart(broadcast, request.state.alive), media_type=CONTENT_TYPE)

@@ -1,0 +1,47 @@
+"""Plots of what changes while one looks: the last so many values of a few series, in one scale."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from nicegui import ui
+
+GRAY = "#8a918b"
+COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e")
+"""Told apart by people who see fewer colours, on light and on dark."""
+
+
+class Rolling:
+    """A line for each of `names` over the last `kept` values; `unit` stands beside the title."""
+
+    def __init__(self, title: str, unit: str, names: Sequence[str], *, kept: int = 60) -> None:
+        self._rows: deque[tuple[float, ...]] = deque(maxlen=kept)
+        self.chart = ui.echart(_options(f"{title}, {unit}", names, kept)).classes("ek-chart")
+
+    def add(self, values: Sequence[float]) -> None:
+        """One more value for every series, in the order of their names."""
+        self._rows.append(tuple(values))
+        for series, column in zip(self.chart.options["series"], zip(*self._rows, strict=True), strict=True):
+            series["data"] = list(column)
+        self.chart.update()
+
+
+def _options(title: str, names: Sequence[str], kept: int) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "left": 0, "textStyle": {"fontSize": 13, "fontWeight": 600, "color": GRAY}},
+        "legend": {"right": 0, "top": 0, "textStyle": {"color": GRAY}, "icon": "roundRect"},
+        "grid": {"left": 36, "right": 8, "top": 36, "bottom": 10},
+        "tooltip": {"trigger": "axis"},
+        "color": list(COLORS),
+        "xAxis": {
+            "type": "category",
+            "axisLabel": {"show": False},
+            "axisTick": {"show": False},
+            "data": list(range(1, kept + 1)),
+        },
+        "yAxis": {"type": "value", "min": 0, "axisLabel": {"color": GRAY}, "splitLine": {"lineStyle": {"color": "#8884"}}},
+        "series": [{"name": name, "type": "line", "showSymbol": False, "data": []} for name in names],
+        "aria": {"enabled": True},
+    }

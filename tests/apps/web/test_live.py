@@ -1,0 +1,94 @@
+"""Live pictures: the latest one for everybody, none for nobody, and nothing that piles up."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from edgekit.apps.web import live
+from edgekit.apps.web.live import Broadcast, multipart
+from edgekit.core.errors import InputError
+
+
+def test_somebody_who_is_slow_gets_the_latest_picture_and_not_a_queue() -> None:
+    async def watch() -> list[bytes]:
+        broadcast = Broadcast()
+        broadcast.show(b"0")
+        frames = broadcast.frames()
+        seen = [await anext(frames)]
+        for number in range(1, 10):
+            broadcast.show(b"%d" % number)
+        seen.append(await anext(frames))
+        await frames.aclose()
+        return seen
+
+    assert asyncio.run(watch()) == [b"0", b"9"]
+
+
+def test_nobody_watches_before_and_after() -> None:
+    async def watch() -> list[bool]:
+        broadcast = Broadcast()
+        states = [broadcast.is_watched]
+        broadcast.show(b"x")
+        frames = broadcast.frames()
+        await anext(frames)
+        states.append(broadcast.is_watched)
+        await frames.aclose()
+        return [*states, broadcast.is_watched]
+
+    assert asyncio.run(watch()) == [False, True, False]
+
+
+def test_pictures_come_from_another_thread() -> None:
+    async def watch() -> bytes:
+        broadcast = Broadcast()
+        frames = broadcast.frames()
+        waiting = asyncio.ensure_future(anext(frames))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=broadcast.show, args=(b"from afar",))
+        thread.start()
+        got = await asyncio.wait_for(waiting, 20)
+        thread.join()
+        await frames.aclose()
+        return got
+
+    assert asyncio.run(watch()) == b"from afar"
+
+
+def test_only_so_many_may_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "WATCHERS", 1)
+
+    async def watch() -> None:
+        broadcast = Broadcast()
+        broadcast.show(b"x")
+        first, second = broadcast.frames(), broadcast.frames()
+        await anext(first)
+        try:
+            with pytest.raises(InputError, match="1 watch already"):
+                await anext(second)
+        finally:
+            await first.aclose()
+
+    asyncio.run(watch())
+
+
+def test_the_stream_ends_when_the_session_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ALLOWED_EVERY_S", -1.0)
+
+    async def watch() -> list[bytes]:
+        broadcast = Broadcast()
+        broadcast.show(b"x")
+        return [piece async for piece in multipart(broadcast, lambda: False)]
+
+    assert asyncio.run(watch()) == []
+
+
+def test_the_age_of_a_picture_is_known() -> None:
+    now = [100.0]
+    broadcast = Broadcast(now=lambda: now[0])
+    assert broadcast.age_s is None
+    broadcast.show(b"x")
+    now[0] += 7
+    assert broadcast.age_s == 7
