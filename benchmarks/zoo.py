@@ -1,7 +1,8 @@
 """Every exporter graph of the zoo to float and int8 by edgekit and by its peers, all judged by the same feeds. Writes results/zoo.json.
 
 Needs the zoo folder beside the checkout (EDGEKIT_SHARED says where else). Peers live in environments of their own (PEERS_HOME keeps
-them, else they are temporary; several GB). `python benchmarks/zoo.py MODEL...` measures only these; `--peers none` only edgekit.
+them, else they are temporary; several GB). `python benchmarks/zoo.py MODEL...` measures only these; `--peers none` only edgekit, and
+`--forms int8,int16x8,dynamic,dynamic-onnx` what it makes (without a model's name nothing but the usual table is written to results).
 Results are kept per model and method while it runs, so that a stopped run goes on where it was.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 from common import SHARED, conditions, write
 from zoo_alive import enliven
 from zoo_feeds import feeds, save
-from zoo_methods import METHODS, Outcome, home
+from zoo_methods import FORMS, METHODS, TABLED, Outcome, by_edgekit, home
 from zoo_score import score
 
 ZOO = SHARED.parent / "zoo"
@@ -34,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
     parser.add_argument("--peers", default=",".join(name for name in METHODS if name != "edgekit"))
+    parser.add_argument("--forms", default=",".join(TABLED), help=f"what edgekit makes: {', '.join(FORMS)}")
     parser.add_argument("--work", type=Path, default=None, help="keep what is made here and go on from it")
     arguments = parser.parse_args()
     if not ZOO.is_dir():
@@ -43,23 +45,25 @@ def main() -> int:
     methods = ["edgekit", *(name for name in arguments.peers.split(",") if name in METHODS)]
     with tempfile.TemporaryDirectory() as folder:
         work = arguments.work or Path(folder)
-        rows = [row(model, methods, work) for model in wanted]
-    if not arguments.models:
+        forms = tuple(arguments.forms.split(","))
+        rows = [row(model, methods, work, forms) for model in wanted]
+    if not arguments.models and forms == TABLED:
         versions = {name: METHODS[name].version() for name in methods}
         measured = {"calibration_feeds": CALIBRATION, "held_out_feeds": HELD_OUT, "versions": versions}
         write("zoo", {"conditions": {**conditions("onnxruntime", "ai-edge-litert"), **measured}, "models": rows})
     return 0
 
 
-def row(model: str, methods: list[str], work: Path) -> dict[str, Any]:
+def row(model: str, methods: list[str], work: Path, forms: tuple[str, ...] = TABLED) -> dict[str, Any]:
     """One model by every method; each outcome is printed as soon as it is there."""
     folder = work / model
     ready(model, folder)
     found: dict[str, Any] = {}
     for name in methods:
-        kept = folder / f"{name}.json"
+        asked = forms if name == "edgekit" and forms != TABLED else TABLED
+        kept = folder / (f"{name}.json" if asked == TABLED else f"{name}-{'-'.join(asked)}.json")
         if not kept.exists():
-            kept.write_text(json.dumps(outcome_of(name, folder)), "utf-8")
+            kept.write_text(json.dumps(outcome_of(name, folder, asked)), "utf-8")
         found[name] = json.loads(kept.read_text("utf-8"))
         print(f"{model:36} {name:28} {brief(found[name])}", flush=True)
     return {"model": model, **found}
@@ -76,12 +80,14 @@ def ready(model: str, folder: Path, calibration: int = CALIBRATION) -> None:
     save(folder / "held_out.npz", feeds(folder / "model.onnx", HELD_OUT, seed=2))
 
 
-def outcome_of(name: str, folder: Path) -> dict[str, Any]:
+def outcome_of(name: str, folder: Path, forms: tuple[str, ...] = TABLED) -> dict[str, Any]:
     """What a method made of the model in float and in int8, and how good that is."""
     made = folder / name
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
-    results: Mapping[str, Outcome] = METHODS[name].convert(folder, made)
+    results: Mapping[str, Outcome] = (
+        by_edgekit(folder, made, forms) if name == "edgekit" else METHODS[name].convert(folder, made)
+    )
     return {precision: judged(outcome, folder) for precision, outcome in results.items()}
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -72,16 +72,27 @@ def limited(*argv: str) -> Finished:
     return run(["timeout", str(LIMIT_S), *argv])
 
 
-def by_edgekit(folder: Path, output: Path) -> dict[str, Outcome]:
-    """`edgekit convert` for a Raspberry Pi in both precisions, and ONNX int8 for this machine."""
+FORMS = {
+    "float": ("rpi", "fp32", "tflite"),
+    "int8": ("rpi", "int8", "tflite"),
+    "int8-onnx": ("cpu", "int8", "onnx"),
+    "int16x8": ("rpi", "int16x8", "tflite"),
+    "dynamic": ("rpi", "dynamic", "tflite"),
+    "dynamic-onnx": ("cpu", "dynamic", "onnx"),
+}
+"""What edgekit makes of a model: target, precision and format, by the name of the column."""
+TABLED = ("float", "int8", "int8-onnx")
+"""What stands beside the peers."""
+CALIBRATED = ("int8", "int16x8")
+
+
+def by_edgekit(folder: Path, output: Path, forms: Iterable[str] = TABLED) -> dict[str, Outcome]:
+    """`edgekit convert` for a Raspberry Pi, and as ONNX for this machine."""
     made = {}
-    for name, target, precision, format_ in (
-        ("float", "rpi", "fp32", "tflite"),
-        ("int8", "rpi", "int8", "tflite"),
-        ("int8-onnx", "cpu", "int8", "onnx"),
-    ):
+    for name in forms:
+        target, precision, format_ = FORMS[name]
         options = ("--target", target, "--precision", precision, "--format", format_, "--json", "-o", str(output / name))
-        calibration = ("--calibration", str(folder / "calibration.npz")) if precision == "int8" else ()
+        calibration = ("--calibration", str(folder / "calibration.npz")) if precision in CALIBRATED else ()
         finished = limited(sys.executable, "-m", "edgekit", "convert", str(folder / "model.onnx"), *options, *calibration)
         manifest = next((output / name).glob("*/manifest.json"), None) if (output / name).is_dir() else None
         file = read(manifest.parent).file("model") if manifest else None

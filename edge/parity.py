@@ -25,7 +25,7 @@ FLOAT_TOLERANCE = 1e-4
 """fp32: largest error relative to the output's largest magnitude. Two correct float engines differ by 1e-6 to 1e-5."""
 ROUNDING_ALLOWANCE = 2.0
 """A model that amplifies rounding may differ so many times as much as its own engine differs from itself unoptimised."""
-SQNR_FLOOR_DB: Mapping[str, float] = {"fp16": 30.0, "int8": 6.0, "mixed": 6.0}
+SQNR_FLOOR_DB: Mapping[str, float] = {"fp16": 30.0, "int8": 6.0, "mixed": 6.0, "int16x8": 6.0, "dynamic": 6.0}
 """Quantized: signal to quantization noise of the worst output. Below 6 dB the error is half the signal: not the same model."""
 GOLDEN_SAMPLES = 2
 PARITY_SAMPLES = 8

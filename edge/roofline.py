@@ -17,7 +17,7 @@ from edgekit.core.facts import known_true, number
 from edgekit.core.schema import Device, Engine, Precision
 
 Bound = Literal["compute", "memory", "host link"]
-NUMBER_BYTES = {"int8": 1, "fp16": 2, "mixed": 2, "fp32": 4}
+NUMBER_BYTES = {"int8": 1, "int16x8": 2, "dynamic": 4, "fp16": 2, "mixed": 2, "fp32": 4}
 NEON_MACS = 4
 """Single precision products of one 128-bit multiply-add, which every Armv8 core here starts once per clock or more."""
 INT8_GAIN, DOT_GAIN = 2, 4

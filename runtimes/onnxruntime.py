@@ -175,6 +175,17 @@ def execute(
     return OnnxSession(_open(source, options, what)).run
 
 
+def simulate(model: bytes) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+    """As `execute`, but Q/DQ pairs are computed as they are written, in float: what rounding does, and nothing that the integer kernels
+    of this machine do besides (on x86 without dot products their sums may be clamped, and their preparation may fail).
+    """
+    options = _options(0, "all", as_written=True)
+    if sums_saturate():
+        options.add_session_config_entry("session.x64quantprecision", "1")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return OnnxSession(_open(model, options, "the model")).run
+
+
 def _options(threads: int, optimisation: Optimisation, *, dialect: str = "", as_written: bool = False) -> Any:
     ort = need("onnxruntime")
     options = ort.SessionOptions()

@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import element_type, to_bytes
 from edgekit.converters.lower.base import Lowered
+from edgekit.converters.lower.onnx_dynamic import with_dynamic_range, with_integer_lstms
 from edgekit.converters.lower.opset import at_opset
 from edgekit.converters.names import Names
 from edgekit.converters.quantize.parameters import Quantization
@@ -24,13 +25,14 @@ WIDELY_READ = 20
 SMALL = 32
 """Constants with fewer values stay float32: scales and bounds weigh nothing and matter much."""
 
+NOTHING_DYNAMIC = "dynamic range has nothing to do: ONNX Runtime has it for products with large matrices, embeddings and LSTMs, not for convolutions"
 HALF_NOTE = "weights are stored in half precision and computed with in float32, for ONNX Runtime's CPU kernels are float32"
 
 
 def lower(graph: Graph, *, precision: Precision, quantization: Quantization | None = None) -> Lowered:
     """The ONNX file of `graph` at a precision; inputs and outputs keep their names, shapes and float32.
 
-    "int8" needs the `Quantization` of scheme "ort-x86" or "ort-arm". Raises `ConversionError` without one, or when the
+    "int8" needs the `Quantization` of scheme "ort-x86" or "ort-arm", "dynamic" none. Raises `ConversionError` without one, or when the
     precision is not one that ONNX Runtime's CPU provider knows.
     """
     plain, notes = widely_read(graph)
@@ -38,12 +40,17 @@ def lower(graph: Graph, *, precision: Precision, quantization: Quantization | No
         return _lowered(graph, plain, notes=notes)
     if precision == "fp16":
         return _lowered(graph, with_half_weights(plain), notes=(*notes, HALF_NOTE))
+    if precision == "dynamic":
+        dynamic, found = with_dynamic_range(plain)
+        if not found.dynamic and not found.activations and dynamic.nodes == plain.nodes:
+            raise Unsupported(NOTHING_DYNAMIC, "--precision int8 with --calibration DATA, or --format tflite")
+        return _lowered(graph, dynamic, float_layers=_float_layers(plain, found), notes=notes)
     if precision != "int8" or quantization is None:
         reason = (
             "int8 needs a quantization" if precision == "int8" else f"there is no {precision} form of ONNX for ONNX Runtime"
         )
-        raise ConversionError(reason, "choose fp32, fp16 or int8 with calibration data")
-    integers = with_integers(plain, quantization)
+        raise ConversionError(reason, "choose fp32, fp16, dynamic, or int8 with calibration data")
+    integers = with_integer_lstms(with_integers(plain, quantization), quantization.dynamic)
     return _lowered(graph, integers, float_layers=_float_layers(graph, quantization), notes=notes)
 
 
@@ -89,7 +96,7 @@ def _fits_half(value: Array) -> bool:
 
 def _float_layers(graph: Graph, quantization: Quantization) -> tuple[str, ...]:
     """Names of the nodes that compute in float."""
-    nodes = (node for node in graph.nodes if node.name in quantization.float_nodes)
+    nodes = (node for node in graph.nodes if node.name in quantization.float_nodes - quantization.dynamic)
     return tuple(node.name for node in nodes if any(is_float(graph, name) for name in node.outputs))
 
 

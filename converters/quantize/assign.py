@@ -11,6 +11,8 @@ import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.closing import closing, moved_between
+from edgekit.converters.quantize.dynamic import plain_lstms
 from edgekit.converters.quantize.groups import same_scale_groups
 from edgekit.converters.quantize.histogram import Histogram, merge_all, observe
 from edgekit.converters.quantize.islands import islands
@@ -52,13 +54,27 @@ def assign(
     operands = _operands(graph, plan.float_nodes) if not dialect.heavy_inputs_only else frozenset()
     chosen = _parameters(graph, plan, dialect, wanted | operands)
     activations = {name: chosen[name] for name in plan.activations if name in wanted}
-    weights = _weights(graph, plan.float_nodes, activations, dialect)
+    dynamic = _dynamic(graph, dialect) - frozenset(keep_float)
+    weights = {**_weights(graph, plan.float_nodes, activations, dialect), **_met_by_floats(graph, dynamic)}
     return Quantization(
         activations=activations,
         weights={**{name: chosen[name] for name in sorted(operands)}, **weights},
         float_nodes=plan.float_nodes,
-        dynamic=recurrences(graph).products - frozenset(keep_float) if dialect.float_islands else frozenset(),
+        dynamic=dynamic,
     )
+
+
+def _dynamic(graph: Graph, dialect: Dialect) -> frozenset[str]:
+    """Nodes of recurrent layers whose weights alone are integers: steps that were written out, or LSTMs as they are."""
+    if dialect.float_islands:
+        return recurrences(graph).products - closing(graph)
+    return plain_lstms(graph) if dialect.dynamic_lstms else frozenset()
+
+
+def _met_by_floats(graph: Graph, dynamic: frozenset[str]) -> Mapping[str, QuantParams]:
+    """Parameters of the weights of such products: there is no scale of an input that their biases would have to fit."""
+    products = (node for node in graph.nodes if node.name in dynamic and weight_of(graph, node))
+    return {weight_of(graph, n): weight_params(graph.constants[weight_of(graph, n)], output_axis(graph, n)) for n in products}
 
 
 def _ensure_named(graph: Graph, names: Collection[str]) -> None:
@@ -86,6 +102,9 @@ def _plan(graph: Graph, calibration: Calibration, dialect: Dialect, kept: frozen
     tail = float_tail(graph, {name: min_max(histogram) for name, histogram in histograms.items()})
     unfit = {node.name for node in graph.nodes if not _fits(graph, node, dialect)}
     float_nodes = tail | unfit | kept | (islands(graph) if dialect.float_islands else frozenset())
+    if dialect.float_end:
+        float_nodes |= closing(graph)
+        float_nodes |= moved_between(graph, float_nodes)
     reach = {name: min_max(histogram).reach for name, histogram in histograms.items()}
     constants = {name: observe(bounded(graph, name, reach)) for name in _operands(graph, float_nodes)}
     return _Plan(
@@ -179,9 +198,9 @@ def _clamped(graph: Graph, plan: _Plan) -> Iterator[tuple[str, str]]:
 
 
 def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, QuantParams]]:
-    """Outputs whose parameters do not depend on data. (Symmetric schemes quantize no such output.)"""
+    """Outputs whose parameters do not depend on data. (TensorRT quantizes no such output.)"""
     for node in graph.nodes:
-        params = None if dialect.activations.symmetric else fixed(node.op, dialect.activations.dtype)
+        params = None if dialect.heavy_inputs_only else fixed(node.op, dialect.activations.dtype)
         if params is not None and node.name not in plan.float_nodes and node.output in plan.histograms:
             yield node.output, params
 
@@ -213,6 +232,6 @@ def _weight(graph: Graph, node: Node, activations: Mapping[str, QuantParams], di
     return weight_params(
         graph.constants[name],
         output_axis(graph, node) if node.op in dialect.per_channel else None,
-        bias=graph.constants[bias] if bias and not dialect.heavy_inputs_only else None,
+        bias=graph.constants[bias] if bias and not dialect.heavy_inputs_only and not dialect.wide else None,
         input_scale=float(source.scale[0]) if source is not None else None,
     )

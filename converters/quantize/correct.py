@@ -34,9 +34,17 @@ BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
 def correct_biases(
-    graph: Graph, quantization: Quantization, samples: Iterable[Feed], execute: Executor, *, progress: Progress = silent
+    graph: Graph,
+    quantization: Quantization,
+    samples: Iterable[Feed],
+    execute: Executor,
+    *,
+    exact: Graph | None = None,
+    progress: Progress = silent,
 ) -> PassResult:
     """The graph with new biases in the quantized layers whose mean output is shifted; `changes` counts the layers.
+
+    `exact` is what it should compute where its weights are rounded already: the same nodes with the weights as they were.
 
     Guarantees: the same nodes and tensors; only constants of biases are new (a layer without one gets one). Uses the first samples
     (`MOST`, or fewer where their activations would not fit `BUDGET_BYTES`); with fewer than `FEWEST` nothing changes.
@@ -46,7 +54,7 @@ def correct_biases(
     if len(few) < FEWEST or not layers:
         return PassResult(graph=graph, changes=0)
     biases: dict[str, Array] = {}
-    for done, (node, shift) in enumerate(_shifts(graph, quantization, layers, few, execute), start=1):
+    for done, (node, shift) in enumerate(_shifts(graph, quantization, layers, few, execute, exact or graph), start=1):
         if shift.any():
             biases[node.name] = _corrected(graph, node, shift)
         progress(Event(stage="correct biases", done=done, total=len(layers)))
@@ -67,13 +75,18 @@ def _layers(graph: Graph, quantization: Quantization) -> Iterator[Node]:
 
 
 def _shifts(
-    graph: Graph, quantization: Quantization, layers: Sequence[Node], samples: Sequence[Feed], execute: Executor
+    graph: Graph,
+    quantization: Quantization,
+    layers: Sequence[Node],
+    samples: Sequence[Feed],
+    execute: Executor,
+    reference: Graph,
 ) -> Iterator[tuple[Node, NDArray[np.float64]]]:
     """Each layer with what its output is short of, per channel, once those before it are corrected."""
     bare = frozenset(name for name in quantization.activations if absorbed_by(graph, name) is not None)
     dressed = dress(graph, dressing_of(quantization, reads=lambda node, name: True, integers=True, bare=bare))
     outputs = {node.name: node.output for node in dressed.nodes}
-    exact, rounded = Replay.of(graph, samples, execute), Replay.of(dressed, samples, execute)
+    exact, rounded = Replay.of(reference, samples, execute), Replay.of(dressed, samples, execute)
     for node in layers:
         true, given = exact.until(node.output), rounded.until(outputs[node.name])
         axis, rank = _channel_axis(node), true[0].ndim

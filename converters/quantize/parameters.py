@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array
 
-IntegerType = Literal["int8", "uint8", "int32"]
-LIMITS: Mapping[str, tuple[int, int]] = {"int8": (-128, 127), "uint8": (0, 255), "int32": (-(2**31), 2**31 - 1)}
+IntegerType = Literal["int8", "uint8", "int16", "int32", "int64"]
+LIMITS: Mapping[str, tuple[int, int]] = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-(2**15), 2**15 - 1),
+    "int32": (-(2**31), 2**31 - 1),
+    "int64": (-(2**62), 2**62),
+}
+"""What the integers of a type may be. Sums of 64 bits stop at half of what they could hold, where a double is exact."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.converters.quantize.entropy import least_divergent_share
 from edgekit.converters.quantize.histogram import Histogram
 from edgekit.converters.quantize.parameters import LIMITS, IntegerType, QuantParams
 
@@ -58,14 +59,14 @@ def min_max(histogram: Histogram) -> Range:
 def choose(histogram: Histogram, scheme: Scheme, response: Response = identity) -> Range:
     """The candidate range with the least expected squared error over the histogram.
 
-    Candidates are minimum and maximum, three percentiles, and shrinkings of either end, so that rounding and clipping errors are
+    Candidates are minimum and maximum, three percentiles, the range of least divergence, and shrinkings of either end, so that rounding and clipping errors are
     weighed against each other (the mean-squared-error search of arXiv 2106.08295). `response` is what alone is done with the
     values: the error is measured behind it, so that a Sigmoid's input need not reach where Sigmoid is flat.
     """
     whole = min_max(histogram)
     if whole.span == 0:
         return whole
-    best = _best([whole, *_percentiles(histogram)], histogram, scheme, response)
+    best = _best([whole, *_percentiles(histogram), _informative(histogram)], histogram, scheme, response)
     for _ in range(ROUNDS):
         best = _best([best, *(Range(low=best.low * share, high=best.high) for share in SHRINK)], histogram, scheme, response)
         best = _best([best, *(Range(low=best.low, high=best.high * share) for share in SHRINK)], histogram, scheme, response)
@@ -102,9 +103,12 @@ def parameters(interval: Range, scheme: Scheme) -> QuantParams:
 def fixed(op: str, dtype: IntegerType) -> QuantParams | None:
     """The parameters that an operator's output has whatever the data, or None.
 
-    Sigmoid and Softmax fill [0, 1), Tanh (-1, 1), as the TFLite int8 specification demands of its kernels.
+    Sigmoid and Softmax fill [0, 1), Tanh (-1, 1), as the TFLite int8 specification demands of its kernels; in int16 all are of
+    (-1, 1).
     """
     low, high = LIMITS[dtype]
+    if dtype == "int16":
+        return _per_tensor(1 / 32768, 0, dtype) if op in {"Sigmoid", "Softmax", "Tanh"} else None
     table: Mapping[str, tuple[float, int]] = {
         "Sigmoid": (1 / 256, low),
         "Softmax": (1 / 256, low),
@@ -134,6 +138,12 @@ def _per_tensor(scale: float, zero_point: int, dtype: IntegerType) -> QuantParam
     """A range of zero length gets scale 1: everything is zero and stays so."""
     real = max(scale, SMALLEST_SCALE) if scale > 0 else 1.0
     return QuantParams(scale=np.array([real], np.float32), zero_point=np.array([zero_point], np.int32), dtype=dtype)
+
+
+def _informative(histogram: Histogram) -> Range:
+    """The range that keeps most of what the histogram says."""
+    share = least_divergent_share(histogram)
+    return Range(low=min(histogram.minimum, 0.0) * share, high=max(histogram.maximum, 0.0) * share)
 
 
 def _percentiles(histogram: Histogram) -> Iterator[Range]:

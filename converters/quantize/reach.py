@@ -37,6 +37,18 @@ def reaches(
     return found
 
 
+def last_reaches(
+    graph: Graph, names: Sequence[str], samples: Iterable[Feed], execute: Executor, *, budget_bytes: int = BUDGET_BYTES
+) -> Mapping[str, Reach]:
+    """Largest absolute value per slice of the last axis of each named float tensor, over all samples. Raises as `fetch` does."""
+    found: dict[str, Reach] = {}
+    for _, activations in fetch(graph, names, samples, execute, budget_bytes=budget_bytes):
+        for name, values in activations:
+            seen = np.abs(values).max(axis=tuple(range(values.ndim - 1))).astype(np.float64)
+            found[name] = np.maximum(found[name], seen) if name in found else seen
+    return found
+
+
 def channel_reach(values: Array) -> Reach:
     """Largest absolute value per slice of axis 1."""
     rows = np.ascontiguousarray(values).reshape(*values.shape[:2], -1)

@@ -41,6 +41,9 @@ TFLITE_INT8 = (
 ) - {"Expand", "Dropout"}
 """Operators with an int8 kernel in TFLite (tensorflow/lite/g3doc/performance/quantization_spec.md)."""
 
+TFLITE_INT16 = TFLITE_INT8 - {"MatMul", "ReduceSum", "HardSwish", "PRelu", "ArgMax", "Tile", "DepthToSpace", "SpaceToDepth"}
+"""Operators with an int16 kernel in TFLite besides (kernels/*.cc: no XNNPACK, but ordinary ones)."""
+
 
 def data_inputs(graph: Graph, node: Node) -> tuple[str, ...]:
     """The inputs that carry a node's float data: without shapes, indices, conditions, pads, biases and absent inputs."""

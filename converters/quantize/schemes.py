@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from edgekit.converters.quantize.ranges import Scheme
-from edgekit.converters.quantize.roles import HEAVY, MOVES, TFLITE_INT8
+from edgekit.converters.quantize.roles import HEAVY, MOVES, TFLITE_INT8, TFLITE_INT16
 
-SchemeName = Literal["tflite", "edgetpu", "ort-x86", "ort-arm", "tensorrt"]
+SchemeName = Literal["tflite", "tflite-16x8", "edgetpu", "ort-x86", "ort-arm", "tensorrt"]
 
 ORT_INT8 = frozenset(
     {
@@ -27,7 +27,8 @@ class Dialect:
 
     `operators` may compute on integers; `heavy_inputs_only` quantizes nothing but what multiply-accumulate operators read;
     `one_row_softmax` leaves a Softmax of several rows in float, since the Edge TPU has none; `float_islands` leaves
-    normalisations, attention and wide depthwise convolutions in float; `clip` lets outliers be cut off.
+    normalisations, attention and wide depthwise convolutions in float, `float_end` last layers that cost nothing; `clip` lets
+    outliers be cut off; `dynamic_lstms` says that an LSTM may read floats and have weights of integers.
     """
 
     activations: Scheme
@@ -36,7 +37,14 @@ class Dialect:
     heavy_inputs_only: bool = False
     one_row_softmax: bool = False
     float_islands: bool = False
+    float_end: bool = False
+    dynamic_lstms: bool = False
     clip: bool = True
+
+    @property
+    def wide(self) -> bool:
+        """Whether activations have sixteen bits: sums and biases then have sixty-four."""
+        return self.activations.dtype == "int16"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +59,26 @@ class Style:
 
 
 DIALECTS: Mapping[SchemeName, Dialect] = {
-    "tflite": Dialect(activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY, float_islands=True),
+    "tflite": Dialect(
+        activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY, float_islands=True, float_end=True
+    ),
+    "tflite-16x8": Dialect(
+        activations=Scheme(dtype="int16", symmetric=True),
+        operators=TFLITE_INT16,
+        per_channel=HEAVY,
+        float_islands=True,
+        float_end=True,
+        clip=False,
+    ),
     "edgetpu": Dialect(
         activations=Scheme(dtype="int8"), operators=TFLITE_INT8, per_channel=HEAVY - {"Gemm", "MatMul"}, one_row_softmax=True
     ),
-    "ort-x86": Dialect(activations=Scheme(dtype="uint8"), operators=ORT_INT8, per_channel=HEAVY),
-    "ort-arm": Dialect(activations=Scheme(dtype="int8"), operators=ORT_INT8, per_channel=HEAVY),
+    "ort-x86": Dialect(
+        activations=Scheme(dtype="uint8"), operators=ORT_INT8, per_channel=HEAVY, float_end=True, dynamic_lstms=True
+    ),
+    "ort-arm": Dialect(
+        activations=Scheme(dtype="int8"), operators=ORT_INT8, per_channel=HEAVY, float_end=True, dynamic_lstms=True
+    ),
     "tensorrt": Dialect(
         activations=Scheme(dtype="int8", symmetric=True), operators=HEAVY, per_channel=HEAVY, heavy_inputs_only=True
     ),
@@ -66,4 +88,6 @@ DIALECTS: Mapping[SchemeName, Dialect] = {
 def dialect_of(scheme: SchemeName, style: Style) -> Dialect:
     """The dialect of a scheme in that style."""
     dialect = DIALECTS[scheme]
-    return replace(dialect, per_channel=dialect.per_channel if style.per_channel else frozenset(), clip=style.clip)
+    return replace(
+        dialect, per_channel=dialect.per_channel if style.per_channel else frozenset(), clip=dialect.clip and style.clip
+    )

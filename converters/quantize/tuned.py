@@ -1,29 +1,31 @@
-"""Quantization as good as it gets without labels: parameters, and biases that suit them where that is heard to help."""
+"""Quantization as good as it gets without labels: parameters, and weights and biases that suit them where that is heard to help."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from edgekit.converters.graph import Graph
+from edgekit.converters.graph import Graph, PassResult
 from edgekit.converters.quantize.assign import STANDARD, assign
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.correct import MOST, correct_biases
 from edgekit.converters.quantize.fetch import Executor, Feed
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.probe import LOOKED_AT, Probe
-from edgekit.converters.quantize.schemes import SchemeName, Style
+from edgekit.converters.quantize.rounding import SOON, round_weights
+from edgekit.converters.quantize.schemes import SchemeName, Style, dialect_of
 from edgekit.core.progress import Progress, silent
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tuned:
-    """A quantization, the graph with the biases that suit it, and in how many layers those are new."""
+    """A quantization, the graph with the weights and biases that suit it, and in how many layers those are new."""
 
     graph: Graph
     quantization: Quantization
     corrected: int = 0
+    rounded: int = 0
 
 
 def tuned(
@@ -35,21 +37,52 @@ def tuned(
     scheme: SchemeName,
     keep_float: Collection[str] = (),
     style: Style = STANDARD,
+    rounding_work: float = SOON,
     progress: Progress = silent,
 ) -> Tuned:
-    """The quantization that `assign` gives, with corrected biases where those leave less noise at the heads.
+    """The quantization that `assign` gives, with weights rounded together and corrected biases where those leave less noise.
 
-    Biases are corrected on the first samples (`correct.MOST`) and judged on the next (`probe.LOOKED_AT`), or where there are no
-    more, on the first again. The graph keeps its nodes and tensors, so `calibration`, which is of the graph as it came, holds for
-    it: what integers compute with new biases is what floats computed with the old ones.
+    Weights are rounded (`rounding_work`: see `rounding`) and biases corrected on the first samples (`correct.MOST`); each is
+    judged at the heads on the next (`probe.LOOKED_AT`), or where there are no more, on the first again. The graph keeps its nodes and
+    tensors, so `calibration`, which is of the graph as it came, holds for it: what integers compute with new weights and biases is
+    what floats computed with the old ones. Activations of sixteen bits are taken for exact.
     """
     quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=style)
+    heard = _by_weights(quantization) if dialect_of(scheme, style).wide else quantization
     data = tuple(islice(samples, MOST + LOOKED_AT))
-    found = correct_biases(graph, quantization, data[:MOST], execute, progress=progress)
-    if found.changes == 0:
-        return Tuned(graph=graph, quantization=quantization)
-    probe = Probe(graph=graph, quantization=quantization, samples=data[MOST:] or data[:LOOKED_AT], execute=execute)
-    before, after = (probe.noise(quantization.activations, quantization.weights, graph=each) for each in (graph, found.graph))
-    if after >= before:
-        return Tuned(graph=graph, quantization=quantization)
-    return Tuned(graph=found.graph, quantization=quantization, corrected=found.changes)
+    learnt = data[:MOST]
+    probe = Probe(graph=graph, quantization=heard, samples=data[MOST:] or data[:LOOKED_AT], execute=execute)
+    best = _Best(probe=probe, graph=graph)
+    rounded = best.tried(round_weights(graph, heard, learnt, execute, work=rounding_work))
+    corrected = best.tried(correct_biases(best.graph, heard, learnt, execute, exact=graph, progress=progress))
+    return Tuned(graph=best.graph, quantization=quantization, rounded=rounded, corrected=corrected)
+
+
+def _by_weights(quantization: Quantization) -> Quantization:
+    """What eight bits round, where activations have sixteen."""
+    weights = {name: params for name, params in quantization.weights.items() if params.dtype == "int8"}
+    return replace(quantization, activations={}, weights=weights)
+
+
+@dataclass(kw_only=True)
+class _Best:
+    """The graph of least noise at the heads so far; it is heard only once there is another to compare it with."""
+
+    probe: Probe
+    graph: Graph
+    _noise: float | None = None
+
+    def tried(self, found: PassResult) -> int:
+        """Take the result of a pass when it leaves less noise; how many layers were changed for good."""
+        if found.changes == 0:
+            return 0
+        before = self._of(self.graph) if self._noise is None else self._noise
+        after = self._of(found.graph)
+        better = after < before
+        self._noise = after if better else before
+        self.graph = found.graph if better else self.graph
+        return found.changes if better else 0
+
+    def _of(self, graph: Graph) -> float:
+        known = self.probe.quantization
+        return self.probe.noise(known.activations, known.weights, graph=graph)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from edgekit.conversion.batch import Batch, Cell, Failure
     from edgekit.conversion.pipeline import Request
 
-PRECISIONS = ("auto", "fp32", "fp16", "int8", "mixed")
+PRECISIONS = ("auto", "fp32", "fp16", "int8", "mixed", "int16x8", "dynamic")
 LANGUAGE_PRECISIONS = (
     "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "q3_k_m", "q2_k",
 )  # fmt: skip
@@ -43,7 +43,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="folder that gets NAME.TARGET.PRECISION/ (default: here)",
     )
     parser.add_argument(
-        "--precision", default="auto", help="auto, fp32, fp16, int8 or mixed (auto: the fastest that passes the gates)"
+        "--precision",
+        default="auto",
+        help="auto, fp32, fp16, int8, mixed, int16x8 or dynamic (auto: the fastest that passes the gates; the last two: for CPUs)",
     )
     parser.add_argument(
         "--format", default="auto", help="auto, tflite, onnx, edgetpu or tensorrt (auto: what the board runs best)"
@@ -110,6 +112,11 @@ def _configure_language(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_quantizing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--adaround",
+        action="store_true",
+        help="round the weights of wide layers together, too: minutes, for a little less noise",
+    )
     group = parser.add_argument_group("quantizing more plainly, to compare or for engines that need it; it costs accuracy")
     group.add_argument("--weights", choices=("per-channel", "per-tensor"), default="per-channel", help="scales per weight")
     group.add_argument(
@@ -146,6 +153,7 @@ def request_of(args: argparse.Namespace, precision: str) -> Request:
         weights=args.weights,
         ranges=args.ranges,
         calibration_limit=args.calibration_limit,
+        adaround=args.adaround,
         allow_cpu_ops=args.allow_cpu_ops,
     )
     return Request(
@@ -228,7 +236,7 @@ def as_text(batch: Batch) -> str:
     lines: list[str] = []
     for made in batch.artifacts:
         lines.append(f"{made.path}  {made.bytes / 1e6:.2f} MB  {parity_text(made)}  {made.seconds:.1f} s")
-        lines += recovery_lines(made)
+        lines += recovery_lines(made) + pace_lines(made)
         lines += [f"  note: {note}" for note in made.notes]
     return "\n".join(lines)
 
@@ -247,6 +255,15 @@ def recovery_lines(made: Cell) -> list[str]:
     light = ", ".join(layer.name for layer in found.layers if not layer.macs_share)
     lines += [f"    {layer.name}  {100 * layer.macs_share:.1f} %" for layer in heavy]
     return lines + ([f"    and without arithmetic that counts: {light}"] if light else [])
+
+
+def pace_lines(made: Cell) -> list[str]:
+    """How fast the artifact is beside float, where that was asked, and what stays in float."""
+    if made.pace is None:
+        return []
+    kept = ", ".join(made.float_layers) or "none"
+    time = f"{made.pace.artifact_ms:g} ms per run, in float {made.pace.float_ms:g} ms, in {made.pace.runtime} here"
+    return [f"  {time}", f"  layers in float: {kept}"]
 
 
 def failure_text(failure: Failure, *, alone: bool) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.conversion.float_cost import FloatCost
+from edgekit.conversion.float_cost import FloatCost, Pace
 from edgekit.conversion.language import convert_language, is_language_model
 from edgekit.conversion.pipeline import Conversion, Request, convert_one, source_for
 from edgekit.core.errors import EdgekitError
@@ -32,6 +32,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     float_layers: tuple[str, ...]
     recovery: Recovery | None
     float_cost: FloatCost | None
+    pace: Pace | None
     notes: tuple[str, ...]
 
 
@@ -122,6 +123,7 @@ def _cell(conversion: Conversion, target: str, seconds: float) -> Cell:
         float_layers=manifest.float_layers,
         recovery=manifest.recovery,
         float_cost=conversion.float_cost,
+        pace=conversion.pace,
         notes=manifest.notes,
     )
 

@@ -28,18 +28,47 @@ class FloatCost(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
 
 
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """Median milliseconds per run on this machine, of the artifact and of the same model in float."""
+
+    runtime: str
+    artifact_ms: float
+    float_ms: float
+    runs: int
+
+
 def float_cost(integers: Candidate, mixed: Candidate, feed: Feed) -> FloatCost | None:
-    """Both measured in turns; None where the board's own engine does not run here (see the share of arithmetic then)."""
-    own, here = mixed.manifest.runtimes[0], mixed.manifest.runtimes[-1]
-    if own != here:
+    """What the layers in float cost; None where the board's own engine does not run here (see the share of arithmetic then)."""
+    times = _beside(integers, mixed, feed)
+    if times is None:
+        return None
+    own = mixed.manifest.runtimes[0]
+    return FloatCost(runtime=own, int8_ms=_middle(times[0]), mixed_ms=_middle(times[1]), runs=len(times[0]))
+
+
+def pace(made: Candidate, floats: Candidate, feed: Feed) -> Pace | None:
+    """How fast an artifact is beside float; None where the board's own engine does not run here."""
+    times = _beside(made, floats, feed)
+    if times is None:
+        return None
+    own = made.manifest.runtimes[0]
+    return Pace(runtime=own, artifact_ms=_middle(times[0]), float_ms=_middle(times[1]), runs=len(times[0]))
+
+
+def _middle(times: list[float]) -> float:
+    return round(median(times), 3)
+
+
+def _beside(first: Candidate, second: Candidate, feed: Feed) -> tuple[list[float], list[float]] | None:
+    """Both measured in turns, where the board's own engine runs here."""
+    if second.manifest.runtimes[0] != second.manifest.runtimes[-1]:
         return None
     with (
         tempfile.TemporaryDirectory(prefix="edgekit-") as scratch,
-        _opened(integers, scratch, "integers") as first,
-        _opened(mixed, scratch, "mixed") as second,
+        _opened(first, scratch, "first") as one,
+        _opened(second, scratch, "second") as other,
     ):
-        times = _in_turns((first, second), feed)
-    return FloatCost(runtime=own, int8_ms=round(median(times[0]), 3), mixed_ms=round(median(times[1]), 3), runs=len(times[0]))
+        return _in_turns((one, other), feed)
 
 
 def _opened(candidate: Candidate, scratch: str, name: str) -> FaceSession:

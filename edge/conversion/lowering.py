@@ -6,6 +6,7 @@ or fewer nodes in float.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -19,14 +20,16 @@ from edgekit.converters.lower import tensorrt, tflite
 from edgekit.converters.lower.base import Lowered
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.dynamic import dynamic_range
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.recorded import on_own_grids
+from edgekit.converters.quantize.rounding import SOON
 from edgekit.converters.quantize.schemes import SchemeName, Style
 from edgekit.converters.quantize.tuned import Tuned, tuned
 from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Precision, Recipe, Step, Target
-from edgekit.runtimes.onnxruntime import execute
+from edgekit.runtimes.onnxruntime import simulate
 
 RUNTIMES = {
     "tflite": ("litert",),
@@ -37,8 +40,10 @@ RUNTIMES = {
 """Runtimes that load each format, the board's own first. The last one runs on any host: it is what verifies here."""
 
 
-INTEGER: tuple[Precision, ...] = ("int8", "mixed")
-"""Precisions that compute on integers, with all they can or with some of it kept in float."""
+INTEGER: tuple[Precision, ...] = ("int8", "mixed", "int16x8")
+"""Precisions whose activations are integers, with all they can or with some of it kept in float."""
+HYBRID = frozenset({"Gemm", "Conv"})
+"""Operators of TFLite that multiply floats with weights of int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,8 @@ def scheme_of(target: Target) -> SchemeName:
     """How the target's engine wants its integers."""
     if target.format == "onnx":
         return "ort-arm" if target.dialect == "arm" else "ort-x86"
+    if target.precision == "int16x8":
+        return "tflite-16x8"
     schemes: dict[str, SchemeName] = {"tflite": "tflite", "edgetpu": "edgetpu", "tensorrt": "tensorrt"}
     return schemes[target.format]
 
@@ -116,14 +123,26 @@ def _integers(
         quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=style)
         return Tuned(graph=graph, quantization=on_own_grids(graph, quantization))
     samples = source.samples or ()
-    return tuned(graph, calibration, samples, execute, scheme=scheme, keep_float=keep_float, style=style, progress=progress)
+    return tuned(
+        graph,
+        calibration,
+        samples,
+        simulate,
+        scheme=scheme,
+        keep_float=keep_float,
+        style=style,
+        rounding_work=math.inf if recipe.adaround else SOON,
+        progress=progress,
+    )
 
 
 Written = tuple[Lowered, tuple[Step, ...]]
 
 
 def _tflite(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:
-    precision = "int8" if target.precision in INTEGER else target.precision
+    precision = "int8" if target.precision == "mixed" else target.precision
+    if precision == "dynamic":
+        quantization = dynamic_range(prepared.graph, HYBRID)
     return tflite.lower(prepared.graph, precision=precision, quantization=quantization, edgetpu=False), ()
 
 
@@ -133,7 +152,7 @@ def _edgetpu(prepared: Prepared, target: Target, recipe: Recipe, quantization: Q
 
 
 def _onnx(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:
-    precision = "int8" if target.precision in INTEGER else target.precision
+    precision = "int8" if target.precision == "mixed" else target.precision
     return onnx_format.lower(prepared.graph, precision=precision, quantization=quantization), ()
 
 
@@ -162,8 +181,11 @@ def _steps(
     if calibration is not None:
         detail = f"{calibration.samples} samples"
         steps.append(Step(name="calibrate", tool="onnxruntime", version=metadata.version("onnxruntime"), detail=detail))
-    if integers is not None:
+    if integers is not None or target.precision == "dynamic":
         steps.append(Step(name="quantize", tool="edgekit", version=__version__, detail=target.precision))
+    if integers is not None and integers.rounded:
+        detail = f"{integers.rounded} layers"
+        steps.append(Step(name="round weights together", tool="edgekit", version=__version__, detail=detail))
     if integers is not None and integers.corrected:
         detail = f"{integers.corrected} layers"
         steps.append(Step(name="correct biases", tool="edgekit", version=__version__, detail=detail))

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgekit import artifact as artifacts
-from edgekit.conversion.candidate import Gates, proven
-from edgekit.conversion.float_cost import FloatCost, float_cost
+from edgekit.conversion.candidate import Candidate, Gates, proven
+from edgekit.conversion.float_cost import FloatCost, Pace, float_cost, pace
 from edgekit.conversion.language import LanguageRequest, convert_language, is_language_model
 from edgekit.conversion.lowering import lower, prepare
 from edgekit.conversion.proof import Proof, ensure
@@ -21,7 +23,7 @@ from edgekit.core.files import ensure_free, ensure_writable
 from edgekit.core.profiles import find
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device, Recipe, Target
-from edgekit.plan import plan
+from edgekit.plan import ON_CPU, plan, runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,7 @@ def convert(
     preprocess: Mapping[str, Any] | None = None,
     allow_cpu_ops: bool = False,
     max_steps: int = 12,
+    adaround: bool = False,
     prune: float | None = None,
     context: int = 0,
     imatrix: str | Path | None = None,
@@ -92,6 +95,7 @@ def convert(
     `calibration`: a folder of images, an `.npz`, an idx file, or any iterable of arrays or of {input: array}.
     `evaluate`: data to judge on, as `tasks.datasets.open_dataset` takes it; with `max_drop` (0.01 = one point) it is a gate, and
     int8 that misses it is rescued by keeping layers in float, trying at most `max_steps` plans.
+    `adaround`: round the weights of wide layers together, too, which takes minutes.
     `prune`: a share (0.3) of the multiply-accumulates to remove first, whole channels at a time, without training.
     A language model (GGUF, llama2.c, a Hugging Face folder) takes `context`, `imatrix` (a text file), `memory_bytes` of the board,
     and `prune` as a share of its layers; of the others only precision, output and force.
@@ -102,6 +106,7 @@ def convert(
         format=format,
         max_drop=max_drop,
         max_steps=max_steps,
+        adaround=adaround,
         allow_cpu_ops=allow_cpu_ops,
     )
     request = Request(
@@ -142,6 +147,8 @@ class Conversion:
 
     artifact: Artifact
     float_cost: FloatCost | None = None
+    pace: Pace | None = None
+    """How fast a precision that is asked for by name only is beside float."""
 
 
 def convert_one(source: SourceModel, device: Device, request: Request, progress: Progress = silent) -> Conversion:
@@ -175,9 +182,21 @@ def _attempt(source: SourceModel, target: Target, request: Request, refused: tup
         failed, found = found, rescued(source, target, request.recipe, prepared, found, gates, progress)
         cost = float_cost(failed, found, source.golden.feeds[0])
     _ensure(source, found.proof, target)
+    beside = _beside_float(source, target, request.recipe, found, progress)
     path = _path(source, found.manifest.target, device, request)
     progress(Event(stage=f"write {path.name}"))
-    return Conversion(artifact=artifacts.write(path, found.manifest, found.files, replace=request.force), float_cost=cost)
+    return Conversion(
+        artifact=artifacts.write(path, found.manifest, found.files, replace=request.force), float_cost=cost, pace=beside
+    )
+
+
+def _beside_float(source: SourceModel, target: Target, recipe: Recipe, found: Candidate, progress: Progress) -> Pace | None:
+    """How fast the artifact is beside float, for the precisions that may well be slower."""
+    if target.precision not in ON_CPU.get(target.runtime, ()):
+        return None
+    floats = msgspec.structs.replace(target, precision="fp32")
+    lowered = lower(source, floats, recipe, prepare(source, floats, progress), progress)
+    return pace(found, proven(source, floats, lowered, Gates(), progress), source.golden.feeds[0])
 
 
 def _ensure(source: SourceModel, proof: Proof, target: Target) -> None:
@@ -197,7 +216,7 @@ def _path(source: SourceModel, target: Target, device: Device, request: Request)
 def folder_name(name: str, target: Target, device: Device) -> str:
     """`NAME.TARGET.PRECISION`, with `-FORMAT` when the device usually runs that precision in another format."""
     precision = "int8" if target.precision == "mixed" else target.precision
-    usual = next(engine.format for engine in device.engines if precision in engine.precisions)
+    usual = next(engine.format for engine in device.engines if precision in runs(engine))
     return f"{name}.{target.device}.{target.precision}" + ("" if usual == target.format else f"-{target.format}")
 
 

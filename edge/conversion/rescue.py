@@ -15,7 +15,7 @@ from edgekit.converters.quantize.sensitivity import scan
 from edgekit.core.errors import GateFailed
 from edgekit.core.progress import Event, Progress
 from edgekit.core.schema import Recipe, Target
-from edgekit.runtimes.onnxruntime import execute
+from edgekit.runtimes.onnxruntime import simulate
 
 
 def may_mix(target: Target, recipe: Recipe) -> bool:
@@ -51,7 +51,7 @@ def rescued(
         prepared.graph,
         prepared.calibration,
         source.samples or (),
-        execute,
+        simulate,
         scheme=prepared.scheme,
         style=style_of(recipe),
         progress=progress,

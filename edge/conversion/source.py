@@ -21,14 +21,15 @@ from edgekit.converters.quantize.equalise import equalise
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.probe import LOOKED_AT, Probe
 from edgekit.converters.quantize.ranges import Range
-from edgekit.converters.quantize.reach import Reach, reaches
+from edgekit.converters.quantize.reach import Reach, last_reaches, reaches
 from edgekit.converters.quantize.recorded import undress, with_ranges
+from edgekit.converters.quantize.smooth import smooth
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.formats import Effort, Run, import_model, source_run
 from edgekit.parity import Golden, golden_of, parity, synthetic_samples
-from edgekit.runtimes.onnxruntime import execute
+from edgekit.runtimes.onnxruntime import execute, simulate
 from edgekit.tasks.calibration import calibration_samples
 from edgekit.tasks.datasets import Dataset
 from edgekit.tasks.evaluate import Examinee, Score, evaluate
@@ -121,7 +122,7 @@ class SourceModel:
         return self._calibrations[key]
 
     def equalised(self, progress: Progress = silent) -> Graph:
-        """The cleaned graph with its channels brought to like size: what every integer dialect starts from. Found once per graph.
+        """The cleaned graph with its channels brought to like size and smoothed: what every integer dialect starts from. Found once per graph.
 
         A source with ranges of its own stays as it is, for they hold for its channels as they are.
         """
@@ -129,8 +130,20 @@ class SourceModel:
             return self.graph
         key = sha256_bytes(to_bytes(self.graph))
         if key not in self._equalised:
-            self._equalised[key] = equalise(self.graph, self._reaches(progress), self._noise(progress)).graph
+            even = equalise(self.graph, self._reaches(progress), self._noise(progress)).graph
+            self._equalised[key] = self._smoothed(even, progress)
         return self._equalised[key]
+
+    def _smoothed(self, graph: Graph, progress: Progress) -> Graph:
+        """The graph with what normalisations give smoothed, where the outputs gain by it."""
+
+        def noise_of(candidate: Graph) -> float:
+            few = tuple(islice(self.samples or (), FEW))
+            found = assign(candidate, calibrate(candidate, few, execute, progress=progress, whole=False), scheme="tflite")
+            return self.probe(candidate, found).noise(found.activations, found.weights)
+
+        few = tuple(islice(self.samples or (), FEW))
+        return smooth(graph, lambda names: last_reaches(graph, names, few, execute), noise_of).graph
 
     def _reaches(self, progress: Progress) -> Callable[[Sequence[str]], Mapping[str, Reach]]:
         """How far the channels of tensors go over the samples."""
@@ -150,7 +163,7 @@ class SourceModel:
     def probe(self, graph: Graph, quantization: Quantization) -> Probe:
         """Ears at the heads of `graph` (a form of this model) for what a quantization does."""
         few = tuple(islice(self.samples or (), LOOKED_AT))
-        return Probe(graph=graph, quantization=quantization, samples=few, execute=execute)
+        return Probe(graph=graph, quantization=quantization, samples=few, execute=simulate)
 
 
 def open_source(

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 Precision = Literal[
-    "fp32", "fp16", "int8", "mixed",
+    "fp32", "fp16", "int8", "mixed", "int16x8", "dynamic",
     "q8_0", "q6_k", "q5_k_m", "q5_k_s", "q5_1", "q5_0", "q4_k_m", "q4_k_s", "q4_1", "q4_0", "iq4_nl", "q3_k_m", "q2_k",
 ]  # fmt: skip
 """Of networks in the first line; of language models beside fp32 and fp16 in the second, as llama.cpp names them."""
@@ -152,6 +152,8 @@ class Recipe(Value, frozen=True, kw_only=True):
     weights: Literal["per-channel", "per-tensor"] = "per-channel"
     ranges: Literal["mse", "min-max"] = "mse"
     """How an activation's range is chosen: least squared error, or all that was seen."""
+    adaround: bool = False
+    """Round the weights of wide layers together, too: minutes, for a little less noise."""
     allow_cpu_ops: bool = False
     calibration_limit: int = 128
 

@@ -15,6 +15,7 @@ from edgekit.conversion.batch import convert_all
 from edgekit.conversion.pipeline import Request
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, NotFound, Unsupported, UsageError
 from edgekit.core.progress import silent
+from edgekit.core.schema import Recipe
 from edgekit.loading import open_artifact
 from edgekit.runtimes.onnxruntime import execute
 from edgekit.verify import verify
@@ -60,9 +61,64 @@ def test_converting_twice_gives_the_same_bytes(model: Path, samples: list, tmp_p
 def test_raw_gives_the_engines_own_integers(model: Path, samples: list, tmp_path: Path) -> None:
     made = convert(model, target="rpi", precision="int8", calibration=samples, output=tmp_path)
     port = made.manifest.inputs[0]
+    assert port.engine.dtype == "int8"
     with open_artifact(made) as session:
         raw = session.run({"image": np.zeros(port.engine.shape, port.engine.dtype)}, raw=True)
-    assert raw["probabilities"].dtype == np.int8
+    assert raw["probabilities"].dtype == made.manifest.outputs[0].engine.dtype
+
+
+@pytest.mark.parametrize("target", ["rpi", "cpu"])
+def test_a_classifier_of_a_few_weights_stays_in_float_on_a_cpu_and_is_named(
+    model: Path, samples: list, tmp_path: Path, target: str
+) -> None:
+    made = convert(model, target=target, precision="int8", calibration=samples, output=tmp_path)
+    assert made.manifest.outputs[0].engine.dtype == "float32"
+    assert len(made.manifest.float_layers) == 2
+
+
+@pytest.mark.parametrize("precision", ["int16x8", "dynamic"])
+def test_a_cpu_has_more_precisions_on_demand_and_their_pace_beside_float_is_told(
+    model: Path, samples: list, tmp_path: Path, precision: str
+) -> None:
+    request = Request(recipe=Recipe(precision=precision), calibration=samples, output=tmp_path)  # type: ignore[arg-type]
+    (cell,) = convert_all([model], ["rpi"], request, silent).artifacts
+    assert (cell.precision, cell.format) == (precision, "tflite")
+    assert cell.parity.value > 25
+    assert cell.pace is not None
+    assert cell.pace.artifact_ms > 0
+    assert cell.pace.float_ms > 0
+    assert "quantize" in [step.name for step in artifacts.read(Path(cell.path)).manifest.steps]
+
+
+def test_sixteen_bits_are_nearer_to_float_than_eight(model: Path, samples: list, tmp_path: Path) -> None:
+    wide, narrow = (
+        convert(model, target="rpi", precision=precision, calibration=samples, output=tmp_path)
+        for precision in ("int16x8", "int8")
+    )
+    assert wide.manifest.parity is not None
+    assert narrow.manifest.parity is not None
+    assert wide.manifest.parity.value > narrow.manifest.parity.value
+    assert wide.manifest.inputs[0].engine.dtype == "int16"
+
+
+def test_dynamic_range_needs_no_calibration_and_sixteen_bits_do(model: Path, tmp_path: Path) -> None:
+    assert convert(model, target="rpi", precision="dynamic", output=tmp_path).manifest.target.precision == "dynamic"
+    with pytest.raises(InputError, match="int16x8 needs calibration data"):
+        convert(model, target="rpi", precision="int16x8", output=tmp_path)
+
+
+@pytest.mark.parametrize(("target", "format"), [("coral", "edgetpu"), ("jetson", "auto"), ("cpu", "onnx")])
+def test_only_cpu_engines_with_such_kernels_take_sixteen_bits(
+    model: Path, samples: list, tmp_path: Path, target: str, format: str
+) -> None:
+    with pytest.raises(Unsupported, match="does not run int16x8"):
+        convert(model, target=target, precision="int16x8", format=format, calibration=samples, output=tmp_path)
+
+
+def test_rounding_wide_layers_together_is_an_option(model: Path, samples: list, tmp_path: Path) -> None:
+    made = convert(model, target="rpi", precision="int8", calibration=samples, adaround=True, output=tmp_path)
+    assert made.manifest.parity is not None
+    assert made.manifest.parity.ok
 
 
 def test_auto_takes_what_the_board_is_fast_at(model: Path, samples: list, tmp_path: Path) -> None:
@@ -97,7 +153,7 @@ def test_the_manifest_traces_model_calibration_and_steps(model: Path, samples: l
     manifest = convert(model, target="rpi", precision="int8", calibration=samples, output=tmp_path).manifest
     assert manifest.source.name == "classifier.onnx"
     assert len(manifest.source.sha256) == len(manifest.calibration_sha256) == 64
-    steps = "import, optimise, calibrate, quantize, correct biases, lower, write"
+    steps = "import, optimise, calibrate, quantize, round weights together, lower, write"
     assert ", ".join(step.name for step in manifest.steps) == steps
     assert all(step.version for step in manifest.steps)
 

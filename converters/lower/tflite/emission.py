@@ -15,6 +15,8 @@ from edgekit.converters.lower.tflite.program import Operator, Option, Tensor
 from edgekit.converters.quantize.parameters import QuantParams, quantize
 
 HALF_LIMIT = 65504.0
+REAL = ("float32", "int8", "int16")
+"""Types of tensors that stand for real numbers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ class Emission:
     def elements(self, name: str, permutation: Permutation, params: QuantParams | None) -> Tensor:
         """The same as `read`, but in whatever shape the elements are: what a reader that only renames them wants."""
         here, shape = self.values[name], self.graph.shape(name)
-        tensor = self.converted(here.tensor, params) if here.tensor.dtype in ("float32", "int8") else here.tensor
+        tensor = self.converted(here.tensor, params) if here.tensor.dtype in REAL else here.tensor
         if same_data(shape, here.permutation, permutation):
             return tensor
         moves = tuple(here.permutation.index(axis) for axis in permutation)

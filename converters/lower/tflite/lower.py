@@ -23,7 +23,7 @@ FILE = "model.tflite"
 def lower(graph: Graph, *, precision: Precision, quantization: Quantization | None, edgetpu: bool) -> Lowered:
     """The .tflite file of a graph that `legalise` returned, and how its tensors relate to the source's.
 
-    fp16 stores weights in half precision and computes in float32; int8 needs a `quantization`. Raises `Unsupported` naming
+    fp16 stores weights in half precision and computes in float32; int8, int16x8 and dynamic need a `quantization`. Raises `Unsupported` naming
     the first node that has no TFLite form and counting the others, `ConversionError` where given integers do not fit.
     """
     program, layouts = emit(graph, precision=precision, quantization=quantization)
@@ -52,8 +52,15 @@ def emit(graph: Graph, *, precision: Precision, quantization: Quantization | Non
     for node in fused.nodes:
         own = quantization if quantization and is_int8(fused, node, quantization) else None
         arrangement = planned.arrangements[node.name]
-        dynamic = quantization is not None and node.name in quantization.dynamic
-        site = Site(node=node, graph=fused, arrangement=arrangement, emission=emission, quantization=own, dynamic=dynamic)
+        site = Site(
+            node=node,
+            graph=fused,
+            arrangement=arrangement,
+            emission=emission,
+            quantization=own,
+            dynamic=quantization is not None and node.name in quantization.dynamic,
+            grids=quantization.weights if quantization else {},
+        )
         TABLE[node.op].emit(site)
     outputs = _outputs(graph, planned, emission, {tensor for _, tensor in inputs})
     return Program(name=graph.name, operators=tuple(emission.operators), inputs=inputs, outputs=outputs), planned
@@ -107,10 +114,11 @@ def _port(source: TensorSpec, tensor: Tensor, planned: Plan) -> Port:
 
 
 def _float_layers(graph: Graph, quantization: Quantization | None) -> tuple[str, ...]:
-    """In an int8 model, the nodes that compute on floats, whoever decided so."""
+    """In an integer model, the nodes that compute with floats alone, whoever decided so."""
     if quantization is None:
         return ()
-    return tuple(node.name for node in graph.nodes if _has_floats(graph, node) and not is_int8(graph, node, quantization))
+    nodes = (node for node in graph.nodes if _has_floats(graph, node) and node.name not in quantization.dynamic)
+    return tuple(node.name for node in nodes if not is_int8(graph, node, quantization))
 
 
 def _has_floats(graph: Graph, node: Node) -> bool:

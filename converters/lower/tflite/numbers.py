@@ -49,16 +49,16 @@ def roomy(params: QuantParams, bias: Array | None, input_scale: float) -> QuantP
     return replace(params, scale=np.maximum(params.scale, floor).astype(np.float32))
 
 
-def bias_params(input_scale: float, weights: QuantParams) -> QuantParams:
-    """int32, zero point 0, scale input * weight; per channel along the bias's only axis when the weights are."""
+def bias_params(input_scale: float, weights: QuantParams, *, wide: bool = False) -> QuantParams:
+    """int32 (`wide`: int64), zero point 0, scale input * weight; per channel along the bias's only axis when the weights are."""
     scale = (np.float32(input_scale) * weights.scale).astype(np.float32)
     axis = 0 if weights.per_channel else None
-    return QuantParams(scale=scale, zero_point=np.zeros(scale.shape, np.int32), dtype="int32", axis=axis)
+    return QuantParams(scale=scale, zero_point=np.zeros(scale.shape, np.int32), dtype="int64" if wide else "int32", axis=axis)
 
 
 def quantized_bias(bias: Array, params: QuantParams, where: str) -> Array:
-    """The int32 bias; raises `ConversionError` rather than saturate."""
-    if np.any(np.abs(np.rint(bias.astype(np.float64) / params.scale)) > BIAS_LIMIT):
+    """The integer bias; raises `ConversionError` rather than saturate."""
+    if params.dtype == "int32" and np.any(np.abs(np.rint(bias.astype(np.float64) / params.scale)) > BIAS_LIMIT):
         raise ConversionError(f"the bias of {where!r} does not fit 32 bits", "keep the node in float")
     return quantize(bias, params)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from edgekit.converters.lower.tflite.layout import Permutation, identity, stored
 from edgekit.converters.lower.tflite.numbers import asymmetric, bias_params, equal, quantized_bias, roomy, symmetric
 from edgekit.converters.lower.tflite.program import Option, Tensor
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
+from edgekit.converters.quantize.ranges import fixed
 from edgekit.core.errors import ConversionError
 
 SMALL = 1024
@@ -31,6 +32,8 @@ class Site:
     emission: Emission
     quantization: Quantization | None
     dynamic: bool = False
+    grids: Mapping[str, QuantParams] = field(default_factory=dict)
+    """Parameters of weights, by name: those of a node that computes in float are used where its weights are `dynamic`."""
 
     @property
     def activation(self) -> str:
@@ -109,12 +112,12 @@ class Site:
         """A constant list of int32."""
         return self.emission.constant(label, np.asarray(values, np.int32))
 
-    def require(self, tensor: Tensor, scale: float, zero_point: int) -> Tensor:
-        """`tensor`, whose integers the kernel fixes; raises `ConversionError` when it was given others."""
-        fixed = QuantParams(scale=np.array([scale], np.float32), zero_point=np.array([zero_point], np.int32), dtype="int8")
-        if tensor.params is not None and not equal(tensor.params, fixed):
-            found = f"{float(tensor.params.scale[0]):.6g}, {int(tensor.params.zero_point[0])}"
-            message = f"{self.node.op} at {self.node.name!r} writes int8 of scale {scale:.6g}, {zero_point}, not of {found}"
+    def fixed(self, tensor: Tensor) -> Tensor:
+        """`tensor`, whose integers the kernel of this node fixes; raises `ConversionError` when it was given others."""
+        needed = fixed(self.node.op, tensor.params.dtype) if tensor.params is not None else None
+        if tensor.params is not None and needed is not None and not equal(tensor.params, needed):
+            found, wanted = (f"{float(params.scale[0]):.6g}, {int(params.zero_point[0])}" for params in (tensor.params, needed))
+            message = f"{self.node.op} at {self.node.name!r} writes {needed.dtype} of scale {wanted}, not of {found}"
             raise ConversionError(message, "quantize for the scheme 'tflite' or 'edgetpu'")
         return tensor
 
@@ -139,15 +142,15 @@ class Site:
 
     def _weight_params(self, data: Array, channel: int, bias: Array | None, x: Tensor) -> QuantParams | None:
         if self.quantization is None or x.params is None:
-            return symmetric(data, None) if self.dynamic else None
+            return (self.grids.get(self.node.inputs[1]) or symmetric(data, None)) if self.dynamic else None
         params = self.quantization.weights.get(self.node.inputs[1]) or symmetric(data, channel)
-        return roomy(params, bias, float(x.params.scale[0]))
+        return params if x.dtype == "int16" else roomy(params, bias, float(x.params.scale[0]))
 
     def _bias(self, bias: Array, weights: QuantParams | None, x: Tensor) -> Tensor:
         name = given(self.node, 2) or f"{self.node.inputs[1]};bias"
         if weights is None or x.params is None:
             return self.emission.constant(name, bias)
-        params = bias_params(float(x.params.scale[0]), weights)
+        params = bias_params(float(x.params.scale[0]), weights, wide=x.dtype == "int16")
         return self.emission.constant(name, quantized_bias(bias, params, self.node.name), params)
 
     def _read_constant(self, name: str, index: int, like: QuantParams | None) -> Tensor:

@@ -22,15 +22,39 @@ INT8_TWO = frozenset(
 """Operators whose int8 form is version 2 and whose float form is version 1."""
 
 
+INT16: Mapping[str, int] = {
+    **dict.fromkeys(("ADD", "AVERAGE_POOL_2D", "MAX_POOL_2D", "CONCATENATION", "PAD", "PADV2", "MIRROR_PAD", "MEAN"), 3),
+    **dict.fromkeys(("SOFTMAX", "LOGISTIC", "TANH", "REDUCE_MAX", "REDUCE_MIN", "RELU", "RELU6", "DEQUANTIZE"), 3),
+    **dict.fromkeys(("CONV_2D", "MUL", "SPLIT", "SLICE", "GATHER", "MAXIMUM", "MINIMUM"), 4),
+    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), 4),
+    "DEPTHWISE_CONV_2D": 5,
+    "SUB": 5,
+    "TRANSPOSE": 5,
+    "FULLY_CONNECTED": 7,
+    "LEAKY_RELU": 2,
+    "QUANTIZE": 2,
+    "TRANSPOSE_CONV": 3,
+}
+"""Version of the int16 form of operators; 1 of those that are not named. All are known since 2.5 at the latest."""
+
+
 def version(operator: Operator) -> int:
     """The lowest version with which `operator` may be written."""
+    if any(tensor is not None and tensor.dtype == "int16" for tensor in (operator.inputs[0], operator.outputs[0])):
+        return INT16.get(operator.name, 1)
     special = SPECIAL.get(operator.name)
     base = 2 if _is_int8(operator) and operator.name in INT8_TWO else 1
     return max(base, special(operator)) if special else base
 
 
 BASE_RUNTIME = "2.5.0"
-NEWER = {("CONV_2D", 6): "2.9.0", ("GELU", 1): "2.9.0", ("GELU", 2): "2.9.0", ("SIGN", 1): "2.11.0"}
+NEWER = {
+    ("CONV_2D", 6): "2.9.0",
+    ("GELU", 1): "2.9.0",
+    ("GELU", 2): "2.9.0",
+    ("SIGN", 1): "2.11.0",
+    ("FULLY_CONNECTED", 12): "2.17.0",
+}
 
 
 def oldest_runtime(program: Program) -> str:
@@ -50,10 +74,18 @@ def _is_int8(operator: Operator) -> bool:
     return any(tensor is not None and tensor.dtype == "int8" for tensor in (operator.inputs[0], operator.outputs[0]))
 
 
+def _is_hybrid(operator: Operator) -> bool:
+    """Whether floats meet weights of int8."""
+    weights = operator.inputs[1]
+    return weights is not None and weights.dtype == "int8" and _first(operator).dtype == "float32"
+
+
 def _convolution(operator: Operator) -> int:
     weights = operator.inputs[1]
     if operator.name == "CONV_2D" and weights is not None and weights.shape[3] != _first(operator).shape[3]:
         return 6
+    if _is_hybrid(operator):
+        return 5 if operator.name == "CONV_2D" else 6
     if _is_int8(operator):
         return 3
     dilated = any(operator.options.get(key, 1) != 1 for key in ("dilationHFactor", "dilationWFactor"))
@@ -61,13 +93,14 @@ def _convolution(operator: Operator) -> int:
 
 
 def _fully_connected(operator: Operator) -> int:
+    weights = operator.inputs[1]
+    if _is_hybrid(operator) and weights is not None and weights.params is not None and weights.params.per_channel:
+        return 12
     if len(operator.inputs) < 3 or operator.inputs[2] is None:
         return 6
     if operator.options.get("keepNumDims"):
         return 5
-    weights = operator.inputs[1]
-    dynamic = weights is not None and weights.dtype == "int8" and _first(operator).dtype == "float32"
-    return 3 if dynamic else 4 if _is_int8(operator) else 1
+    return 3 if _is_hybrid(operator) else 4 if _is_int8(operator) else 1
 
 
 def _multiply(operator: Operator) -> int:

@@ -156,7 +156,7 @@ def test_tuning_keeps_corrected_biases_only_where_they_leave_less_noise(build: B
     assert good.corrected == 2
     assert shifted(graph, good.graph, good.quantization).max() < shifted(graph, graph, good.quantization).max() / 4
     misled = [{"x": feed["x"] * 20} for feed in feeds(graph, MOST)] + feeds(graph, 4)
-    assert tuned(graph, calibration, misled, execute, scheme="ort-x86").graph is graph
+    assert tuned(graph, calibration, misled, execute, scheme="ort-x86").corrected == 0
 
 
 def test_without_samples_tuning_is_assigning(build: Build) -> None:

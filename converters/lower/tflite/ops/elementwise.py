@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from edgekit.converters.lower.tflite.attributes import scalar
 from edgekit.converters.lower.tflite.fuse import activation
 from edgekit.converters.lower.tflite.numbers import spanning
 from edgekit.converters.lower.tflite.ops.table import op
-from edgekit.converters.lower.tflite.program import Tensor
+from edgekit.converters.lower.tflite.program import Option, Tensor
 from edgekit.converters.lower.tflite.site import Site
 
 FLOAT_ONLY = {
@@ -54,7 +55,15 @@ def _float_limits(graph: Graph, node: Node) -> str | None:
 def binary(site: Site) -> None:
     """Both operands have integers of their own, and so has the result."""
     operands = [site.read(0), site.read(1)]
-    site.emit(BINARY[site.node.op], operands, [site.target()], fusedActivationFunction=site.activation)
+    emit_sum(site, BINARY[site.node.op], operands, site.target(), site.activation)
+
+
+def emit_sum(site: Site, name: str, operands: Sequence[Tensor], target: Tensor, activation: str) -> None:
+    """ADD, SUB or MUL. Sums of int16 are asked for with scales as they are: by default these would have to be powers of two."""
+    options: dict[str, Option] = {"fusedActivationFunction": activation}
+    if target.dtype == "int16" and name != "MUL":
+        options["potScaleInt16"] = False
+    site.emit(name, operands, [target], **options)
 
 
 def _division_limits(graph: Graph, node: Node) -> str | None:
@@ -108,7 +117,7 @@ def clamp(site: Site) -> None:
         site.emit(kind, [x], [site.target()])
     else:
         zero = site.emission.converted_constant("zero", np.zeros(1, np.float32), x.params)
-        site.emit("ADD", [x, zero], [site.target()], fusedActivationFunction=kind)
+        emit_sum(site, "ADD", [x, zero], site.target(), kind)
 
 
 @op("LeakyRelu", arrange=follow, limits=_float_limits)
@@ -158,19 +167,19 @@ def gelu(site: Site) -> None:
 @op("Sigmoid", arrange=follow, limits=_float_limits)
 def sigmoid(site: Site) -> None:
     """The kernel fixes the integers: probabilities in steps of 1/256."""
-    site.emit("LOGISTIC", [site.read()], [site.require(site.target(), 1 / 256, -128)])
+    site.emit("LOGISTIC", [site.read()], [site.fixed(site.target())])
 
 
 @op("Tanh", arrange=follow, limits=_float_limits)
 def tanh(site: Site) -> None:
     """The kernel fixes the integers: [-1, 1) in steps of 1/128."""
-    site.emit("TANH", [site.read()], [site.require(site.target(), 1 / 128, 0)])
+    site.emit("TANH", [site.read()], [site.fixed(site.target())])
 
 
 @op("Softmax", arrange=innermost, limits=_float_limits)
 def softmax(site: Site) -> None:
     """TFLite normalises the innermost axis; the kernel fixes the integers."""
-    site.emit("SOFTMAX", [site.read()], [site.require(site.target(), 1 / 256, -128)], beta=1.0)
+    site.emit("SOFTMAX", [site.read()], [site.fixed(site.target())], beta=1.0)
 
 
 @op("LogSoftmax", arrange=innermost, limits=_float_limits, int8=False)

@@ -11,7 +11,7 @@ from edgekit.converters.lower.tflite.ops.table import op
 from edgekit.converters.lower.tflite.program import Option, Tensor
 from edgekit.converters.lower.tflite.site import Site
 
-LOWEST = {"float32": np.finfo(np.float32).min, "int8": -128}
+LOWEST = {"float32": np.finfo(np.float32).min, "int8": -128, "int16": -32768}
 
 
 def _options(span: Window) -> dict[str, Option]:
@@ -39,7 +39,7 @@ def _limits(graph: Graph, node: Node) -> str | None:
 
 @op("MaxPool", arrange=spatial, limits=_limits)
 def max_pool(site: Site) -> None:
-    """Padding that is not SAME is done by the lowest value there is, as integers -128, which never wins."""
+    """Padding that is not SAME is done by the lowest value there is, as integers the least of their type, which never wins."""
     span = window(site.graph, site.node)
     x = site.read()
     if not (span.valid or span.same):
