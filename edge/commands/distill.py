@@ -33,6 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", metavar="R", type=float, default=1e-3, help="at its peak (%(default)s)")
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="of every random choice (%(default)s)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (%(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to learn (%(default)s: a GPU if there is one)"
+    )
+    parser.add_argument(
+        "--no-augment",
+        action="store_true",
+        help="show the pictures as they are only, not mirrored, scaled, recoloured and in fours too",
+    )
+    parser.add_argument(
+        "--emphasis",
+        metavar="E",
+        type=float,
+        default=0.0,
+        help="how much more unusual answers of the source count (%(default)s)",
+    )
     parser.add_argument("--no-bench", action="store_true", help="do not measure latency at the end")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
     parser.add_argument("--force", action="store_true", help="replace a file, or begin a run again")
@@ -47,7 +62,14 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.distill.settings import Settings
 
     settings = Settings(
-        epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed, threads=args.threads
+        epochs=args.epochs,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        augment=not args.no_augment,
+        emphasis=args.emphasis,
+        threads=args.threads,
+        device=args.device,
     )
     request = Request(
         model=args.model,

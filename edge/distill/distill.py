@@ -133,7 +133,7 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
             b"".join(np.ascontiguousarray(samples.arrays[name]).tobytes() for name in sorted(samples.arrays))
         ),
         share=request.share,
-        settings=msgspec.json.encode(msgspec.structs.replace(settings, threads=1)).decode(),
+        settings=msgspec.json.encode(msgspec.structs.replace(settings, threads=1, device="auto")).decode(),
     )
     path = checkpoint.checkpoint_path(request.out)
     if path.exists() and not request.resume and not request.force:
@@ -145,6 +145,8 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
     before = trainer.best_loss
     if start.begun is not None:
         _restore(trainer, start.begun, path)
+    else:
+        checkpoint.save(path, order, trainer, start.kept, start.said)
     train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress)
     return _finished(request, source, samples, start, trainer, before, progress)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from edgekit.core.errors import UsageError
 from edgekit.core.schema import Value
 
+DEVICES = ("auto", "cpu", "cuda")
+
 
 class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """One distillation. The same settings, graphs, pictures and library versions give the same weights."""
+    """One distillation. On a CPU the same settings, graphs, pictures and library versions give the same weights."""
 
     epochs: int = 20
     batch: int = 32
@@ -22,7 +24,13 @@ class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Of the weights so far in the running average that is kept."""
     held_out: float = 0.1
     """Share of the pictures that the kept epoch is chosen on."""
+    augment: bool = True
+    """Show pictures mirrored, moved, scaled, recoloured and in fours as well; the source answers for each."""
+    emphasis: float = 0.0
+    """How much more the source's unusual answers count, per squared standard deviation."""
     threads: int = 1
+    device: str = "auto"
+    """auto, cpu or cuda. On a GPU two runs differ in the last bits, and so in their weights."""
 
 
 def checked(settings: Settings) -> Settings:
@@ -30,6 +38,10 @@ def checked(settings: Settings) -> Settings:
     for name in ("epochs", "batch", "threads"):
         if getattr(settings, name) < 1:
             raise UsageError(f"{name} is {getattr(settings, name)}, it must be at least 1")
+    if settings.device not in DEVICES:
+        raise UsageError(f"there is no device {settings.device!r}", " | ".join(DEVICES))
+    if not 0 <= settings.emphasis <= 100:
+        raise UsageError(f"the emphasis is {settings.emphasis:g}, it must lie between 0 and 100", "1 is much")
     if settings.seed < 0:
         raise UsageError(f"seed is {settings.seed}, it must not be negative")
     if not 0 < settings.learning_rate < 1:
