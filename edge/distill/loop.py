@@ -46,6 +46,7 @@ class Trainer:
     def __init__(self, source: Graph, pruned: Graph, found: Sequence[Match], samples: Samples, settings: Settings) -> None:
         torch = need("torch")
         torch.set_num_threads(settings.threads)
+        torch.backends.cudnn.benchmark = True
         self.settings, self.matches, self.device = settings, tuple(found), chosen(settings.device)
         self.teacher = torch_graph(source, trained=False, device=self.device)
         self.student = torch_graph(pruned, trained=True, device=self.device)
