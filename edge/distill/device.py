@@ -32,7 +32,7 @@ class Supply:
     """Batches of the samples on one device. On a GPU all of them lie in its memory when they take little of it."""
 
     def __init__(self, samples: Samples, device: str) -> None:
-        self._samples, self._device = samples, device
+        self._samples, self._device, self.count = samples, device, samples.count
         self._there: dict[str, Tensor] = {}
         if device == "cuda" and sum(array.nbytes for array in samples.arrays.values()) < SHARE * _free():
             self._there = {name: tensor(np.asarray(array), device) for name, array in samples.arrays.items()}
