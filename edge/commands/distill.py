@@ -20,6 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .onnx file: to be pruned, or pruned already (--source)")
     parser.add_argument("--prune", metavar="N%", type=percentage, help="share of the multiply-accumulates to remove first")
     parser.add_argument(
+        "--importance",
+        choices=("weights", "activations", "taylor"),
+        default="activations",
+        help="what channels are judged by: their weights, what is seen of them, or gradients (%(default)s)",
+    )
+    parser.add_argument(
+        "--multiple", metavar="N", type=int, default=8, help="keep channels in multiples of N: 8, 16 or 32 (%(default)s)"
+    )
+    parser.add_argument(
         "--source", metavar="ORIGINAL", type=Path, help="what MODEL was pruned from, when it was pruned elsewhere"
     )
     parser.add_argument(
@@ -62,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.distill.settings import Settings
 
     settings = Settings(
+        importance=args.importance,
+        multiple=args.multiple,
         epochs=args.epochs,
         batch=args.batch,
         learning_rate=args.learning_rate,

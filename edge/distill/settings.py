@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from edgekit.core.errors import UsageError
 from edgekit.core.schema import Value
 
@@ -11,6 +13,10 @@ DEVICES = ("auto", "cpu", "cuda")
 class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
     """One distillation. On a CPU the same settings, graphs, pictures and library versions give the same weights."""
 
+    importance: Literal["weights", "activations", "taylor"] = "activations"
+    """What pruning judges channels by: their weights, what is seen of them, or the gradients of the last layers' answers."""
+    multiple: int = 8
+    """Channels are kept in multiples of this; 16 or 32 suit tensor cores in int8."""
     epochs: int = 20
     batch: int = 32
     seed: int = 1
@@ -35,7 +41,7 @@ class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 def checked(settings: Settings) -> Settings:
     """`settings` itself, or `UsageError` naming the value that makes no sense."""
-    for name in ("epochs", "batch", "threads"):
+    for name in ("epochs", "batch", "threads", "multiple"):
         if getattr(settings, name) < 1:
             raise UsageError(f"{name} is {getattr(settings, name)}, it must be at least 1")
     if settings.device not in DEVICES:
