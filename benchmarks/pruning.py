@@ -65,7 +65,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="50%",
         pictures=next(mnist.glob("train-images*")),
         labelled=next(mnist.glob("t10k-dev-*images*")),
-        options=("--limit", "10000", "--epochs", "20", "--batch", "64"),
+        options=("--limit", "2000", "--epochs", "20"),
     )
     yield Case(
         name="yolox_nano",
