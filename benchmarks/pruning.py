@@ -73,7 +73,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--epochs", "150", "--batch", "64"),
+        options=("--epochs", "150", "--batch", "64", "--augment"),
     )
 
 

@@ -46,9 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to learn (%(default)s: a GPU if there is one)"
     )
     parser.add_argument(
-        "--no-augment",
+        "--augment",
         action="store_true",
-        help="show the pictures as they are only, not mirrored, scaled, recoloured and in fours too",
+        help="for few pictures: show them mirrored, moved, scaled, recoloured and in fours as well",
     )
     parser.add_argument(
         "--emphasis",
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
         batch=args.batch,
         learning_rate=args.learning_rate,
         seed=args.seed,
-        augment=not args.no_augment,
+        augment=args.augment,
         emphasis=args.emphasis,
         threads=args.threads,
         device=args.device,

@@ -30,7 +30,7 @@ class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
     """Of the weights so far in the running average that is kept."""
     held_out: float = 0.1
     """Share of the pictures that the kept epoch is chosen on."""
-    augment: bool = True
+    augment: bool = False
     """Show pictures mirrored, moved, scaled, recoloured and in fours as well; the source answers for each."""
     emphasis: float = 0.0
     """How much more the source's unusual answers count, per squared standard deviation."""
