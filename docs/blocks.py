@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from measured import accuracy, digits, models, numbers, zoo
+from measured import accuracy, models, numbers, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -185,6 +186,7 @@ def _kind(spec: Mapping[str, Any]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy,
+    "pruning": pruning,
     "cli": cli,
     "devices": devices,
     "digits": digits,

@@ -97,6 +97,31 @@ def accuracy() -> str:
     return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
 
 
+def pruning() -> str:
+    """Pruned networks before and after they learned from the whole one."""
+    found = result("pruning")
+    header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "latency here", "pictures")
+    rows = [_pruning_row(row) for row in found["models"]]
+    return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
+
+
+def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    if "failed" in row:
+        return (row["model"], f"`{row['settings']}`", row["failed"], *[""] * 7)
+    score = row["accuracy"]
+    times = (f"{one['source_ms']:.2f} → {one['result_ms']:.2f} ms ({one['engine']})" for one in row["latency"])
+    return (
+        row["model"],
+        f"`{row['settings']}`",
+        f"−{1 - row['macs_after'] / row['macs_before']:.1%}",
+        f"−{1 - row['params_after'] / row['params_before']:.1%}",
+        f"{score['metric']} of {score['samples']:,}",
+        *(f"{score[key]:.4f}" for key in ("source", "pruned", "distilled")),
+        "<br>".join(times),
+        f"{row['pictures']:,}",
+    )
+
+
 def _zoo_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     floats = (_float(row.get(name, {}).get("float")) for name in ("edgekit", "onnx2tf"))
     return (*floats, *_best_bold(row, LITERT_INT8), *_best_bold(row, ONNX_INT8))

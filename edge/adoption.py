@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgekit import __version__
@@ -18,6 +19,7 @@ from edgekit.tasks.use import use_by_shape
 
 MODEL_FILE = "model.tflite"
 SUFFIX = ".tflite"
+COLOURS = 3
 
 
 def adopt(model: Path, folder: Path, preprocess: Mapping[str, Any] | None = None) -> Artifact:
@@ -29,7 +31,7 @@ def adopt(model: Path, folder: Path, preprocess: Mapping[str, Any] | None = None
     if not model.is_file():
         raise NotFound(f"no model at {str(model)!r}", "is the path right?")
     session = LiteRTSession(open_interpreter(str(model), 1))
-    inputs, outputs = (tuple(_port(spec) for spec in specs) for specs in (session.inputs, session.outputs))
+    inputs, outputs = tuple(map(_port, map(_counted, session.inputs))), tuple(map(_port, session.outputs))
     session.close()
     for ports in (inputs, outputs):
         _ensure_distinct(model, [port.source.name for port in ports])
@@ -39,7 +41,9 @@ def adopt(model: Path, folder: Path, preprocess: Mapping[str, Any] | None = None
     manifest = Manifest(
         schema_version=MANIFEST_VERSION,
         name=model.stem,
-        target=Target(device="host", runtime="litert", format="tflite", precision=_precision((*inputs, *outputs))),
+        target=Target(
+            device="host", runtime="litert", format="tflite", precision=_precision((*session.inputs, *session.outputs))
+        ),
         runtimes=("litert",),
         files=artifacts.described(files, {MODEL_FILE: "model"}),
         inputs=inputs,
@@ -53,6 +57,12 @@ def adopt(model: Path, folder: Path, preprocess: Mapping[str, Any] | None = None
     return artifacts.write(folder, manifest, files)
 
 
+def _counted(spec: TensorSpec) -> TensorSpec:
+    """A picture of plain bytes, or of integers that stand for them, is one whose scale is 1."""
+    picture = len(spec.shape) == 4 and spec.shape[-1] == COLOURS and spec.dtype in ("uint8", "int32")
+    return msgspec.structs.replace(spec, scale=1.0, zero_point=0) if picture and spec.scale is None else spec
+
+
 def _port(spec: TensorSpec) -> Port:
     """Integers with a scale are floats at the face."""
     if spec.scale is None or np.dtype(spec.dtype).kind not in "iu":
@@ -60,8 +70,8 @@ def _port(spec: TensorSpec) -> Port:
     return Port(source=TensorSpec(name=spec.name, shape=spec.shape, dtype="float32"), engine=spec)
 
 
-def _precision(ports: tuple[Port, ...]) -> Precision:
-    return "int8" if any(port.engine.scale is not None for port in ports) else "fp32"
+def _precision(specs: tuple[TensorSpec, ...]) -> Precision:
+    return "int8" if any(spec.scale is not None for spec in specs) else "fp32"
 
 
 def _ensure_distinct(model: Path, names: list[str]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from edgekit.converters.graph import Array
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers import keras, onnx_file, pytorch, saved_model, tflite, tflite_file, trees
+from edgekit.converters.importers import keras, objects, onnx_file, pytorch, saved_model, tflite, tflite_file, trees
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.tflite.face import cut_tail
 from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
@@ -44,6 +44,13 @@ def import_model(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Imp
             f"{path.name!r} is {what}; edgekit reads ONNX, TFLite, PyTorch, Keras and TensorFlow models and boosted trees", hint
         )
     return onnx_file.load(path, input_shapes=input_shapes)
+
+
+def import_object(
+    model: Any, name: str, input_shapes: Mapping[str, tuple[int, ...]], example_inputs: tuple[Any, ...] | None = None
+) -> Imported:
+    """Read a model that lives in this process, held to its framework's own answers as files are."""
+    return faithful(objects.from_object(model, name=name, input_shapes=input_shapes, example_inputs=example_inputs))
 
 
 def faithful(imported: Imported) -> Imported:

@@ -9,7 +9,8 @@ from pathlib import Path
 from edgekit import artifact
 from edgekit.converters.cost import QUANTIZERS, Cost, graph_cost, tflite_cost
 from edgekit.converters.graph import Graph
-from edgekit.converters.importers import onnx_file, tflite_file
+from edgekit.converters.importers import saved_model, tflite_file
+from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
 from edgekit.converters.lower import edgetpu, tflite
 from edgekit.converters.lower.edgetpu import ParameterCache, Placement
@@ -18,10 +19,11 @@ from edgekit.core import profiles
 from edgekit.core.errors import ArtifactError, InputError, NotFound, Unsupported
 from edgekit.core.schema import Artifact, Device, TensorSpec
 from edgekit.engine_mapping import EngineMapping, engine_mapping
+from edgekit.formats import import_model
 from edgekit.roofline import Standing, rank
 
 EDGETPU = "edgetpu"
-ONNX, TFLITE = ".onnx", ".tflite"
+TFLITE = ".tflite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Inspection:
 def inspect(
     path: str | Path, *, target: str | None = None, input_shapes: Mapping[str, tuple[int, ...]] | None = None
 ) -> Inspection:
-    """Look into an .onnx or .tflite file, or into an artifact folder.
+    """Look into a model file of any framework that is read, a SavedModel folder, or an artifact folder.
 
     With a `target` that has an Edge TPU a float model is brought into the accelerator's operators and judged as if it were
     quantized; where that is impossible a note says why. Raises `NotFound`, `InputError` for a damaged file and `Unsupported` for
@@ -67,7 +69,8 @@ def inspect(
         raise NotFound(f"no file or artifact at {str(place)!r}", "is the path right?")
     if not place.is_dir() and not place.is_file():
         raise InputError(f"{str(place)!r} is neither a file nor a folder", "a pipe or a device cannot be inspected")
-    found = _artifact(artifact.read(place), device) if place.is_dir() else _file(place, device, input_shapes or {})
+    is_artifact = place.is_dir() and not saved_model.is_saved_model(place)
+    found = _artifact(artifact.read(place), device) if is_artifact else _file(place, device, input_shapes or {})
     return replace(found, device=device, ranking=rank(found.cost, profiles.devices())) if device else found
 
 
@@ -90,9 +93,7 @@ def _artifact(found: Artifact, device: Device | None) -> Inspection:
 def _file(path: Path, device: Device | None, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
     if path.suffix.lower() == TFLITE:
         return _tflite(path, _has_tpu(device))
-    if path.suffix.lower() == ONNX:
-        return _onnx(path, device, input_shapes)
-    raise Unsupported(f"{path.name!r} is neither an .onnx file, a .tflite file nor an artifact folder", "what made it?")
+    return _graph(path, import_model(path, input_shapes), device)
 
 
 def _tflite(path: Path, for_tpu: bool) -> Inspection:
@@ -109,8 +110,8 @@ def _tflite(path: Path, for_tpu: bool) -> Inspection:
     )
 
 
-def _onnx(path: Path, device: Device | None, input_shapes: Mapping[str, tuple[int, ...]]) -> Inspection:
-    imported = onnx_file.load(path, input_shapes=input_shapes)
+def _graph(path: Path, imported: Imported, device: Device | None) -> Inspection:
+    """What is in the graph that conversion would start from."""
     mapping, refusal = _tpu_mapping(imported.graph) if _has_tpu(device) else (None, "")
     return Inspection(
         path=path,

@@ -17,6 +17,8 @@ class Imported:
     source: Source
     preprocess: Preprocess | None = None
     postprocess: Postprocess | None = None
+    labels: tuple[str, ...] = ()
+    """What the file calls its classes, where it does."""
     notes: tuple[str, ...] = ()
     model: bytes = b""
     """The ONNX form that stands for a source which no engine here runs by itself; empty when the file can be run."""

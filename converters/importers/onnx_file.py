@@ -13,6 +13,7 @@ import onnx.version_converter
 from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET, default_opset, to_bytes
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.onnx_external import load_external_data
+from edgekit.converters.importers.onnx_names import class_names
 from edgekit.converters.importers.onnx_order import put_in_order
 from edgekit.converters.importers.onnx_precision import ensure_finite, in_single
 from edgekit.converters.importers.onnx_shapes import freeze_inputs, inferred_graph
@@ -52,6 +53,7 @@ def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None
         source=source,
         preprocess=use.preprocess,
         postprocess=use.postprocess,
+        labels=class_names(model),
         notes=(*notes, *precision),
         model=to_bytes(graph) if precision else b"",
     )

@@ -100,7 +100,15 @@ def _open_dims(value: onnx.ValueInfoProto) -> list[int]:
 
 
 def _ensure_asked_for(inputs: Sequence[onnx.ValueInfoProto], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise for all inputs together whose open dimensions are more than the batch and were given no value."""
+    """Raise for all inputs together whose open dimensions are more than the batch and were given no value.
+
+    A size of zero that is written down is not open: the file's own engine would take nothing else.
+    """
+    for value in inputs:
+        if any(dim.HasField("dim_value") and dim.dim_value == 0 for dim in value.type.tensor_type.shape.dim):
+            raise InputError(
+                f"input {value.name!r} has a dimension of size 0", "export the model for inputs that hold something"
+            )
     unknown = [value for value in inputs if value.name not in shapes and _open_dims(value) not in ([], [0])]
     if not unknown:
         return

@@ -46,6 +46,15 @@ def from_module(module: Any, example_inputs: tuple[Any, ...], name: str = "model
         return imported(Path(scratch), name=f"{name}.module", data=b"", framework="pytorch")
 
 
+def from_program(program: Any, input_shapes: Mapping[str, tuple[int, ...]], name: str = "model") -> Imported:
+    """The graph of a `torch.export.ExportedProgram`; its example inputs say the shapes unless others are asked for."""
+    from edgekit.converters.importers.pytorch_worker import export_program
+
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
+        export_program(program, dict(input_shapes), Path(scratch), name)
+        return imported(Path(scratch), name=f"{name}.program", data=b"", framework="pytorch")
+
+
 def kind_of(file: Path) -> str:
     """ "pt2" or "torchscript". Raises `InputError` for what holds no program, saying what it holds."""
     if not file.is_file():

@@ -47,24 +47,26 @@ def _weights_only(load: Any, *args: Any, **options: Any) -> Any:
 
 
 def _program(torch: Any, path: str, shapes: dict[str, tuple[int, ...]], folder: Path) -> None:
-    """A `.pt2` file: its example inputs say the shapes unless others are asked for."""
+    """A `.pt2` file."""
     try:
         program = torch.export.load(path)
     except Exception as exc:  # PyTorch raises whatever its parsers raise
         raise InputError(
             f"PyTorch could not read {Path(path).name!r}: {_last(exc)}", "was it saved by a newer PyTorch?"
         ) from exc
+    export_program(program, shapes, folder, Path(path).name)
+
+
+def export_program(program: Any, shapes: dict[str, tuple[int, ...]], folder: Path, name: str) -> None:
+    """Write `model.onnx` and `answers.npz` of an exported program: its example inputs say the shapes unless others are asked for."""
+    torch: Any = need("torch")
     arguments, keywords = program.example_inputs or ((), {})
     names = list(program.graph_signature.user_inputs)
     _ensure_known(shapes, names)
     flat = [*arguments, *keywords.values()]
     if len(flat) != len(names) or not all(isinstance(value, torch.Tensor) for value in flat):
-        raise InputError(
-            f"{Path(path).name!r} takes inputs that are not tensors: {', '.join(names)}", "export with tensors alone"
-        )
-    example = [
-        _seeded(torch, shapes.get(name, tuple(value.shape)), value.dtype) for name, value in zip(names, flat, strict=True)
-    ]
+        raise InputError(f"{name!r} takes inputs that are not tensors: {', '.join(names)}", "export with tensors alone")
+    example = [_seeded(torch, shapes.get(one, tuple(value.shape)), value.dtype) for one, value in zip(names, flat, strict=True)]
     module = program.module()
     count = len(arguments)
     _write(torch, module, tuple(example[:count]), dict(zip(keywords, example[count:], strict=True)), folder, program)

@@ -99,6 +99,22 @@ def scores(graph: Graph, coupling: Coupling, measured: Mapping[str, Moments]) ->
     return worth
 
 
+def given_scores(graph: Graph, coupling: Coupling, worths: Mapping[str, Floats]) -> NDArray[np.float64]:
+    """[labels]: at each root, the sum of what its channels are worth in the tensors that layers read (`worths`: per channel).
+
+    A tensor counts once, however many layers read it.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    total = np.zeros(len(coupling.roots))
+    seen: set[str] = set()
+    for cut in coupling.cuts:
+        name = nodes[cut.node].inputs[0]
+        if cut.role == "reads" and name in worths and name not in seen:
+            seen.add(name)
+            np.add.at(total, coupling.roots[cut.labels], worths[name].reshape(-1, len(cut.labels)).sum(axis=0))
+    return total
+
+
 def _made_energy(graph: Graph, coupling: Coupling) -> NDArray[np.float64]:
     """[labels]: at each root, the energy of the kernels that make its channels."""
     nodes = {node.name: node for node in graph.nodes}

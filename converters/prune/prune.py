@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from edgekit.converters.prune.coupling import Coupling, couple, kept_positions
 from edgekit.converters.prune.cut import remove
 from edgekit.converters.prune.eliminate import readers_of
 from edgekit.converters.prune.families import families, work
-from edgekit.converters.prune.importance import Executor, Feed, Moments, moments, read_tensors, scores
+from edgekit.converters.prune.importance import Executor, Feed, Moments, given_scores, moments, read_tensors, scores
 from edgekit.converters.prune.layers import LAYERS, made_axis
 from edgekit.converters.prune.means import with_means_in_biases
 from edgekit.converters.prune.rebuild import rebuild
@@ -25,6 +26,9 @@ from edgekit.converters.prune.sensitivity import Ladder, ladder, measured_ladder
 from edgekit.core.errors import InputError, UsageError
 from edgekit.core.progress import Event, Progress, silent
 
+Importance = Literal["weights", "activations", "taylor"]
+IMPORTANCES = ("weights", "activations", "taylor")
+Gradients = Callable[[Mapping[str, int]], Mapping[str, NDArray[np.float64]]]
 PROBES = 4
 """Samples on which each family alone is tried."""
 MENDED_ON = 64
@@ -83,22 +87,28 @@ def prune(
     samples: Iterable[Feed] | None = None,
     execute: Executor | None = None,
     multiple: int = 8,
+    importance: Importance = "activations",
+    gradients: Gradients | None = None,
     progress: Progress = silent,
 ) -> Pruned:
     """`graph` with at least `share` (0 to 1) of its MACs removed, whole channels at a time, counts kept in multiples of `multiple`.
 
     With `samples` (input name -> array, gone through several times) and `execute` (a serialized ONNX model -> a function from feed
     to outputs) channels are judged by what the outputs lose, and layers are rebuilt by least squares; without, by their weights
-    alone. Raises `UsageError` for a share outside 0 to 1, `InputError` saying how much can go when that is less than asked.
+    alone. `importance` "weights" judges by weights even so, "taylor" by `gradients`, which tells what each channel of the tensors
+    asked for (name -> channel axis) is worth. Raises `UsageError` for a share outside 0 to 1, `InputError` saying how much can go when that is less than asked.
     """
     if not 0 < share < 1:
         raise UsageError(f"the share to prune is {share:.0%}, it must lie between 0 and 100 %", "--prune 30%")
     if multiple < 1:
         raise UsageError(f"channels in multiples of {multiple} make no sense", "8 suits every target")
+    if importance not in IMPORTANCES or (importance == "taylor") != (gradients is not None):
+        raise UsageError(f"importance {importance!r} does not go with what was given", " | ".join(IMPORTANCES))
     data = None if samples is None or execute is None else _Data(samples=_repeatable(samples), execute=execute)
     coupling = couple(graph)
     measured = _measured(graph, coupling, data, progress)
-    ladders = _ladders(graph, coupling, measured, data, multiple, progress)
+    worth = _worth(graph, coupling, {} if importance == "weights" else measured, gradients)
+    ladders = _ladders(graph, coupling, worth, measured, data, multiple, importance == "activations", progress)
     found = tuple(one.family for one in ladders)
     kept = allocate(work(graph, coupling, found), ladders, share)
     removed = np.concatenate([np.zeros(0, np.int64), *(one.removed(int(k)) for one, k in zip(ladders, kept, strict=True))])
@@ -131,19 +141,30 @@ def _measured(graph: Graph, coupling: Coupling, data: _Data | None, progress: Pr
     return {} if data is None else moments(graph, read_tensors(graph, coupling), data.samples, data.execute, progress)
 
 
+def _worth(
+    graph: Graph, coupling: Coupling, measured: Mapping[str, Moments], gradients: Gradients | None
+) -> NDArray[np.float64]:
+    """[labels]: what each set of channels is worth."""
+    if gradients is None:
+        return scores(graph, coupling, measured)
+    return given_scores(graph, coupling, gradients(read_tensors(graph, coupling)))
+
+
 def _ladders(
     graph: Graph,
     coupling: Coupling,
+    worth: NDArray[np.float64],
     measured: Mapping[str, Moments],
     data: _Data | None,
     multiple: int,
+    eliminates: bool,
     progress: Progress,
 ) -> tuple[Ladder, ...]:
-    worth = scores(graph, coupling, measured)
     plain = tuple(ladder(family, worth, multiple) for family in families(coupling))
     if data is None:
         return plain
-    plain = tuple(with_elimination(one, worth, readers_of(one.family, graph, coupling, measured)) for one in plain)
+    if eliminates:
+        plain = tuple(with_elimination(one, worth, readers_of(one.family, graph, coupling, measured)) for one in plain)
     return measured_ladders(graph, coupling, plain, _first(data.samples, PROBES), data.execute, measured, progress)
 
 

@@ -20,6 +20,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", type=Path, help="an .onnx file: to be pruned, or pruned already (--source)")
     parser.add_argument("--prune", metavar="N%", type=percentage, help="share of the multiply-accumulates to remove first")
     parser.add_argument(
+        "--importance",
+        choices=("weights", "activations", "taylor"),
+        default="activations",
+        help="what channels are judged by: their weights, what is seen of them, or gradients (%(default)s)",
+    )
+    parser.add_argument(
+        "--multiple", metavar="N", type=int, default=8, help="keep channels in multiples of N: 8, 16 or 32 (%(default)s)"
+    )
+    parser.add_argument(
         "--source", metavar="ORIGINAL", type=Path, help="what MODEL was pruned from, when it was pruned elsewhere"
     )
     parser.add_argument(
@@ -33,6 +42,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", metavar="R", type=float, default=1e-3, help="at its peak (%(default)s)")
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="of every random choice (%(default)s)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (%(default)s)")
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to learn (%(default)s: a GPU if there is one)"
+    )
+    parser.add_argument(
+        "--augment",
+        action="store_true",
+        help="for few pictures: show them mirrored, moved, scaled, recoloured and in fours as well",
+    )
+    parser.add_argument(
+        "--emphasis",
+        metavar="E",
+        type=float,
+        default=0.0,
+        help="how much more unusual answers of the source count (%(default)s)",
+    )
     parser.add_argument("--no-bench", action="store_true", help="do not measure latency at the end")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
     parser.add_argument("--force", action="store_true", help="replace a file, or begin a run again")
@@ -47,7 +71,16 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.distill.settings import Settings
 
     settings = Settings(
-        epochs=args.epochs, batch=args.batch, learning_rate=args.learning_rate, seed=args.seed, threads=args.threads
+        importance=args.importance,
+        multiple=args.multiple,
+        epochs=args.epochs,
+        batch=args.batch,
+        learning_rate=args.learning_rate,
+        seed=args.seed,
+        augment=args.augment,
+        emphasis=args.emphasis,
+        threads=args.threads,
+        device=args.device,
     )
     request = Request(
         model=args.model,

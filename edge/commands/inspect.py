@@ -19,7 +19,12 @@ HELP = "show a model's inputs, outputs, operators, cost and memory, what a board
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options, as CLI.md promises them."""
-    parser.add_argument("path", metavar="FILE|ARTIFACT", type=Path, help="an .onnx or .tflite file, or an artifact folder")
+    parser.add_argument(
+        "path",
+        metavar="FILE|ARTIFACT",
+        type=Path,
+        help="a model file or SavedModel folder of any framework that is read, or an artifact folder",
+    )
     parser.add_argument("--target", "-t", metavar="T", help="judge the model for this board, and rank the others")
     parser.add_argument("--ops", action="store_true", help="list every operator, not only the costliest")
     add_input_shape(parser)

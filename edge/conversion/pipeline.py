@@ -17,12 +17,14 @@ from edgekit.conversion.lowering import lower, prepare
 from edgekit.conversion.proof import Proof, ensure
 from edgekit.conversion.rescue import may_mix, mixed, rescued
 from edgekit.conversion.shrink import TRAINING, notes_of, shrunk
-from edgekit.conversion.source import SourceModel, open_source
+from edgekit.conversion.source import SourceModel, open_source, source_of
+from edgekit.converters.importers.base import Imported
 from edgekit.core.errors import GateFailed, UsageError
 from edgekit.core.files import ensure_free, ensure_writable
 from edgekit.core.profiles import find
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device, Recipe, Target
+from edgekit.formats import import_object
 from edgekit.plan import ON_CPU, plan, runs
 
 
@@ -69,7 +71,7 @@ class Request:
 
 
 def convert(
-    model: str | Path,
+    model: Any,
     *,
     target: str = "cpu",
     precision: str = "auto",
@@ -88,10 +90,14 @@ def convert(
     context: int = 0,
     imatrix: str | Path | None = None,
     memory_bytes: int = 0,
+    name: str = "model",
+    example_inputs: tuple[Any, ...] | None = None,
     progress: Progress = silent,
 ) -> Artifact:
     """Convert a trained model for one target and prove it; returns the artifact written to `output/NAME.TARGET.PRECISION`.
 
+    `model`: a path, or a model in memory, which is called `name`: an `onnx.ModelProto`, a PyTorch module (with `example_inputs`,
+    or `input_shapes` for float inputs) or exported program, a fitted scikit-learn estimator.
     `calibration`: a folder of images, an `.npz`, an idx file, or any iterable of arrays or of {input: array}.
     `evaluate`: data to judge on, as `tasks.datasets.open_dataset` takes it; with `max_drop` (0.01 = one point) it is a gate, and
     int8 that misses it is rescued by keeping layers in float, trying at most `max_steps` plans.
@@ -123,6 +129,10 @@ def convert(
         memory_bytes=memory_bytes,
     )
     device = find(target)
+    if not isinstance(model, (str, Path)):
+        progress(Event(stage=f"import {name}"))
+        imported = import_object(model, name, request.input_shapes, example_inputs)
+        return convert_one(source_in_memory(name, imported, request, progress), device, request, progress).artifact
     if is_language_model(Path(model)):
         return convert_language(Path(model), device, request.of_language(), progress)
     return convert_one(source_for(Path(model), request, progress), device, request, progress).artifact
@@ -137,6 +147,18 @@ def source_for(path: Path, request: Request, progress: Progress = silent) -> Sou
         calibration=request.calibration,
         limit=request.recipe.calibration_limit,
         progress=progress,
+    )
+    return source if request.prune is None else shrunk(source, request.prune, progress)
+
+
+def source_in_memory(name: str, imported: Imported, request: Request, progress: Progress = silent) -> SourceModel:
+    """The same of a model that no file holds."""
+    source = source_of(
+        Path(name),
+        imported,
+        preprocess=request.preprocess,
+        calibration=request.calibration,
+        limit=request.recipe.calibration_limit,
     )
     return source if request.prune is None else shrunk(source, request.prune, progress)
 

@@ -177,7 +177,11 @@ def open_source(
 ) -> SourceModel:
     """Import and clean a model file; `calibration` is anything that `calibration_samples` takes, or None."""
     progress(Event(stage=f"import {path.name}"))
-    imported = import_model(path, input_shapes)
+    return source_of(path, import_model(path, input_shapes), preprocess=preprocess, calibration=calibration, limit=limit)
+
+
+def source_of(path: Path, imported: Imported, *, preprocess: Mapping[str, Any], calibration: Any, limit: int) -> SourceModel:
+    """Clean what was imported. `path` names it, and is the file itself unless `imported.model` stands for it."""
     picture, answer = use_of(imported, preprocess)
     samples = calibration_samples(calibration, picture, imported.graph.inputs, limit=limit) if calibration is not None else None
     bare = undress(imported.graph)
@@ -196,5 +200,5 @@ def use_of(imported: Imported, overrides: Mapping[str, Any]) -> tuple[Preprocess
     """How pictures go in and answers come out: what the model says, else what its outputs look like, with the user's changes."""
     graph = imported.graph
     if imported.preprocess is None and imported.postprocess is None:
-        return use_by_shape(graph.inputs, graph.outputs, overrides)
+        return use_by_shape(graph.inputs, graph.outputs, overrides, imported.labels)
     return overridden(imported.preprocess, graph.inputs, overrides), imported.postprocess

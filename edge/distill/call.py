@@ -33,9 +33,18 @@ class Call:
         return self.inputs[index] if index < len(self.inputs) else None
 
     def numbers(self, index: int) -> list[int] | None:
-        """A constant list of integers, or None when it is absent."""
-        value = self.at(index)
-        return None if value is None else [int(item) for item in value.reshape(-1).tolist()]
+        """A list of integers, or None when it is absent. A constant one is not read back from where the tensors are."""
+        name = self.node.inputs[index] if index < len(self.node.inputs) else ""
+        value = self.graph.constant(name) if name else None
+        given = self.at(index) if value is None else value
+        return None if given is None else [int(item) for item in given.reshape(-1).tolist()]
+
+    def value(self, index: int, default: float) -> float:
+        """One number, or `default` when it is absent."""
+        name = self.node.inputs[index] if index < len(self.node.inputs) else ""
+        constant = self.graph.constant(name) if name else None
+        given = self.at(index) if constant is None else constant
+        return default if given is None else float(given.reshape(-1)[0])
 
     def unsupported(self, how: str) -> Unsupported:
         """The error for a form of the operator that is not known here."""

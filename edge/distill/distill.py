@@ -17,6 +17,7 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_model
 from edgekit.converters.importers.onnx_file import METADATA_KEY
 from edgekit.converters.prune import prune
+from edgekit.converters.prune.prune import Gradients
 from edgekit.core.errors import ConversionError, InputError, UsageError
 from edgekit.core.files import ensure_free, ensure_writable, sha256_bytes, write_atomically
 from edgekit.core.optional import need
@@ -24,10 +25,12 @@ from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Value
 from edgekit.distill import checkpoint
 from edgekit.distill.compare import Latency, accuracy_of, latencies
+from edgekit.distill.device import chosen
 from edgekit.distill.loop import Epoch, Trainer, train
 from edgekit.distill.match import matches
 from edgekit.distill.pictures import Feed, Samples, prepared
 from edgekit.distill.settings import Settings, checked
+from edgekit.distill.taylor import taylor
 from edgekit.runtimes.onnxruntime import execute
 
 MEASURED_ON = 128
@@ -133,7 +136,7 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
             b"".join(np.ascontiguousarray(samples.arrays[name]).tobytes() for name in sorted(samples.arrays))
         ),
         share=request.share,
-        settings=msgspec.json.encode(msgspec.structs.replace(settings, threads=1)).decode(),
+        settings=msgspec.json.encode(msgspec.structs.replace(settings, threads=1, device="auto")).decode(),
     )
     path = checkpoint.checkpoint_path(request.out)
     if path.exists() and not request.resume and not request.force:
@@ -145,6 +148,8 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
     before = trainer.best_loss
     if start.begun is not None:
         _restore(trainer, start.begun, path)
+    else:
+        checkpoint.save(path, order, trainer, start.kept, start.said)
     train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress)
     return _finished(request, source, samples, start, trainer, before, progress)
 
@@ -154,8 +159,23 @@ def _started(request: Request, source: SourceModel, samples: Samples, progress: 
     if request.share is None:
         given = open_source(request.model, input_shapes=request.input_shapes, preprocess={}, calibration=None, limit=1)
         return _Start(graph=given.graph, kept={}, said=f"pruned elsewhere: {request.model.name}")
-    pruned = prune(source.graph, share=request.share, samples=_Some(samples), execute=execute, progress=progress)
+    settings = request.settings
+    pruned = prune(
+        source.graph,
+        share=request.share,
+        samples=_Some(samples),
+        execute=execute,
+        multiple=settings.multiple,
+        importance=settings.importance,
+        gradients=_gradients(source, samples, settings, progress) if settings.importance == "taylor" else None,
+        progress=progress,
+    )
     return _Start(graph=pruned.graph, kept=pruned.kept, said=pruned.report.sentence())
+
+
+def _gradients(source: SourceModel, samples: Samples, settings: Settings, progress: Progress) -> Gradients:
+    device = chosen(settings.device)
+    return lambda read: taylor(source.graph, read, _Some(samples), device=device, progress=progress)
 
 
 class _Some:

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.converters.graph import Array, Graph
 from edgekit.core.errors import Unsupported
-from edgekit.core.optional import need
 from edgekit.distill.call import Call
+from edgekit.distill.device import tensor
 from edgekit.distill.ops import OPS
 
 if TYPE_CHECKING:
@@ -65,16 +65,15 @@ class TorchGraph:
         )
 
 
-def torch_graph(graph: Graph, *, trained: bool) -> TorchGraph:
-    """`graph` ready to run in PyTorch. Raises `Unsupported` naming the first operator that has no counterpart here."""
-    torch = need("torch")
+def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu") -> TorchGraph:
+    """`graph` ready to run in PyTorch on a device. Raises `Unsupported` naming the first operator that has no counterpart here."""
     for node in graph.nodes:
         if node.op not in OPS or node.domain:
             raise Unsupported(
                 f"op {node.op} at {node.name!r} cannot be trained yet", "prune without it: edgekit convert MODEL --prune 20%"
             )
     learned = _learned(graph) if trained else frozenset()
-    tensors = {name: torch.from_numpy(np.array(value)) for name, value in graph.constants.items() if value.dtype.kind in "fiub"}
+    tensors = {name: tensor(value, device) for name, value in graph.constants.items() if value.dtype.kind in "fiub"}
     return TorchGraph(
         graph=graph,
         parameters={name: value.float().requires_grad_() for name, value in tensors.items() if name in learned},

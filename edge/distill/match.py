@@ -78,22 +78,57 @@ def _weighed(found: Sequence[Match], total: float) -> list[Match]:
     return [Match(name=one.name, axis=one.axis, kept=one.kept, weight=total / len(found)) for one in found]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Usual:
+    """What is usual for a compared tensor in the source: per kept channel its mean and variance, and where those channels lie."""
+
+    kept: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def spread(one: Match, values: Tensor) -> Usual:
+    """What one batch of the source's values says of each kept channel."""
+    kept = need("torch").from_numpy(one.kept).to(values.device)
+    rows = _rows(values.index_select(one.axis, kept), one.axis)
+    return Usual(kept=kept, mean=rows.mean(0), variance=rows.var(0, unbiased=False))
+
+
+def usual(batches: Sequence[Usual]) -> Usual:
+    """What several batches say together; no variance is near zero."""
+    torch = need("torch")
+    variance = torch.stack([one.variance for one in batches]).mean(0)
+    mean = torch.stack([one.mean for one in batches]).mean(0)
+    return Usual(kept=batches[0].kept, mean=mean, variance=variance.clamp_min(max(QUIET * float(variance.mean()), 1e-12)))
+
+
 def loss(
-    found: Sequence[Match], wanted: Mapping[str, Tensor], made: Mapping[str, Tensor], spreads: Mapping[str, Tensor]
+    found: Sequence[Match],
+    wanted: Mapping[str, Tensor],
+    made: Mapping[str, Tensor],
+    known: Mapping[str, Usual],
+    emphasis: float = 0.0,
 ) -> Tensor:
-    """Squared error over variance per channel, averaged, weighed and summed: 0 for the source itself, about 1 for a constant."""
-    torch = need("torch")
-    total = torch.zeros(())
-    for one in found:
-        right = wanted[one.name].index_select(one.axis, torch.from_numpy(one.kept))
-        error = (made[one.name] - right).square().movedim(one.axis, -1).flatten(0, -2).mean(0)
-        total = total + one.weight * (error / spreads[one.name]).mean()
-    return total
+    """Squared error over variance per channel, averaged, weighed and summed: 0 for the source itself, about 1 for a constant.
+
+    With `emphasis`, values of the source far from the usual count more, by that much per squared standard deviation: what a
+    detector says of the few places that hold something is not drowned by the many that hold nothing.
+    """
+    parts = [
+        one.weight * _error(wanted[one.name].index_select(one.axis, known[one.name].kept), made[one.name], one, known, emphasis)
+        for one in found
+    ]
+    return need("torch").stack(parts).sum()
 
 
-def spread(one: Match, values: Tensor) -> Tensor:
-    """The variance of each kept channel over a batch of the source's values, [kept], none of it near zero."""
-    torch = need("torch")
-    rows = values.index_select(one.axis, torch.from_numpy(one.kept)).movedim(one.axis, -1).flatten(0, -2)
-    variance = rows.var(0, unbiased=False)
-    return variance.clamp_min(max(QUIET * float(variance.mean()), 1e-12))
+def _error(right: Tensor, made: Tensor, one: Match, known: Mapping[str, Usual], emphasis: float) -> Tensor:
+    there, rows = known[one.name], _rows(right, one.axis)
+    error = (_rows(made, one.axis) - rows).square() / there.variance
+    if emphasis:
+        error = error * (1 + emphasis * (rows - there.mean).square() / there.variance) / (1 + emphasis)
+    return error.mean()
+
+
+def _rows(values: Tensor, axis: int) -> Tensor:
+    """[positions, channels]"""
+    return values.movedim(axis, -1).flatten(0, -2)

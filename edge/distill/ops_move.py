@@ -70,7 +70,7 @@ def slices(call: Call) -> list[Tensor]:
         size = x.shape[axis]
         places = range(size)[slice(start, None if step < 0 and end < -size else end, step)]
         x = (
-            x.index_select(axis, need("torch").tensor(places, dtype=need("torch").long))
+            x.index_select(axis, need("torch").tensor(places, dtype=need("torch").long, device=x.device))
             if step < 0
             else _ahead(x, axis, places)
         )
@@ -101,8 +101,7 @@ def pad(call: Call) -> list[Tensor]:
     if mode != "constant":
         around = around[: 2 * (rank - 2)]
         return [need("torch").nn.functional.pad(call[0], around, mode={"edge": "replicate"}.get(mode, mode))]
-    fill = call.at(2)
-    return [need("torch").nn.functional.pad(call[0], around, value=0.0 if fill is None else float(fill))]
+    return [need("torch").nn.functional.pad(call[0], around, value=call.value(2, 0.0))]
 
 
 def resize(call: Call) -> list[Tensor]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.tasks.head import Candidates, Floats
+from edgekit.tasks.labels import label_of
+from edgekit.tasks.masks import assembled
 from edgekit.tasks.preprocess import Placement
 from edgekit.tasks.recognise import head
 
@@ -25,7 +27,8 @@ class Detections:
     """What was found, as columns, best first.
 
     `boxes` float32 [N, 4] (x1, y1, x2, y2) and `landmarks` float32 [N, K, 2] are in pixels of the picture, `scores` float32
-    [N] in 0..1, `class_ids` int64 [N] and `labels` name the classes.
+    [N] in 0..1, `class_ids` int64 [N] and `labels` name the classes. `keypoints` float32 [N, K, 3] are x and y in pixels and how
+    sure the model is (0..1); `masks` bool [N, height, width] cover the picture.
     """
 
     boxes: Floats
@@ -33,6 +36,8 @@ class Detections:
     class_ids: NDArray[np.int64]
     labels: tuple[str, ...]
     landmarks: Floats | None = None
+    keypoints: Floats | None = None
+    masks: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -45,10 +50,11 @@ def detect(
     placement: Placement,
     *,
     most: int = CANDIDATE_LIMIT,
+    masks: bool = False,
 ) -> Detections:
     """What the model's `outputs` (by source name, floats) show, in pixels of the picture that was prepared.
 
-    At most `most` of each class. Raises `Unsupported` when the model classifies or its head is unknown, `InputError` when an
+    At most `most` of each class. `masks` are put together when they are asked for, since each is as large as the picture. Raises `Unsupported` when the model classifies or its head is unknown, `InputError` when an
     output has other shapes than the head has or holds NaN.
     """
     if postprocess.task != "detection":
@@ -60,13 +66,23 @@ def detect(
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept, boxes = kept[seen], boxes[seen]
     class_ids = candidates.class_ids[kept]
+    parts = candidates.masks
     return Detections(
         boxes=boxes,
         scores=np.minimum(candidates.scores[kept], 1).astype(np.float32),
         class_ids=class_ids,
-        labels=tuple(postprocess.labels[index] for index in class_ids),
+        labels=tuple(label_of(postprocess.labels, index) for index in class_ids),
         landmarks=None if candidates.landmarks is None else placement.points_to_image(candidates.landmarks[kept]),
+        keypoints=None if candidates.keypoints is None else _in_picture(candidates.keypoints[kept], placement),
+        masks=assembled(parts, kept, boxes, preprocess, placement) if masks and parts is not None else None,
     )
+
+
+def _in_picture(keypoints: Floats, placement: Placement) -> Floats:
+    """[N, K, 3] with the places in pixels of the picture; how sure each is stays."""
+    places = placement.points_to_image(keypoints[..., :2])
+    found: Floats = np.concatenate([places, np.clip(keypoints[..., 2:], 0, 1)], axis=-1).astype(np.float32)
+    return found
 
 
 def nms(

@@ -29,13 +29,26 @@ SHARE_LIMIT = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MaskParts:
+    """What masks are put together from: coefficients [N, M] of each box, and M pictures [M, h, w] that all of them share."""
+
+    coefficients: Floats
+    prototypes: Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """Boxes before suppression: [N, 4] (x1, y1, x2, y2) in pixels of the input; landmarks [N, K, 2] where there are any."""
+    """Boxes before suppression: [N, 4] (x1, y1, x2, y2) in pixels of the input, and what more a head finds in each.
+
+    `landmarks` [N, K, 2] and `keypoints` [N, K, 3] (x, y, how sure: 0..1) are in pixels of the input, too.
+    """
 
     boxes: Floats
     scores: Floats
     class_ids: NDArray[np.int64]
     landmarks: Floats | None = None
+    keypoints: Floats | None = None
+    masks: MaskParts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,17 @@ from edgekit.tasks.recognise import recognise
 
 
 def use_by_shape(
-    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], overrides: Mapping[str, Any]
+    inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], overrides: Mapping[str, Any], labels: tuple[str, ...] = ()
 ) -> tuple[Preprocess | None, Postprocess | None]:
-    """What a model that says nothing of its use looks like, with the user's changes to how it is fed."""
+    """What a model that says nothing of its use looks like, with the user's changes to how it is fed.
+
+    `labels` are the names that its file has for the classes; they are taken where there are as many, or where the shapes do not
+    tell how many classes there are.
+    """
     known = recognise(inputs, outputs)
     preprocess, postprocess = known if known is not None else (None, None)
+    if labels and postprocess is not None and len(postprocess.labels) in (0, len(labels)):
+        postprocess = msgspec.structs.replace(postprocess, labels=labels)
     return overridden(preprocess, inputs, overrides), postprocess
 
 

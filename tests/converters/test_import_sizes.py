@@ -81,6 +81,33 @@ def test_a_slice_of_a_negative_size_is_named_rather_than_ending_the_process(tmp_
         load(saved(tmp_path, nodes, FLIP, shape=[1, 1, 6]))
 
 
+@pytest.mark.parametrize("between", [1, 3])
+def test_a_negative_size_behind_slices_is_named_rather_than_ending_the_process(between: int, tmp_path: Path) -> None:
+    nodes, name = [], "x"
+    for index in range(between):
+        nodes += [flip(name, f"f{index}"), helper.make_node("MaxPool", [f"f{index}"], [f"p{index}"], kernel_shape=[2])]
+        name = f"p{index}"
+    nodes += [helper.make_node("MaxPool", [name], ["pooled"], kernel_shape=[9]), flip("pooled", "y")]
+    with pytest.raises(InputError, match=f"op MaxPool makes 'pooled' with a dimension of size {-2 - between}"):
+        load(saved(tmp_path, nodes, {**FLIP, "axis": [2]}, shape=[1, 1, 6]))
+
+
+def test_a_negative_size_behind_a_slice_that_is_an_output_as_well_is_named(tmp_path: Path) -> None:
+    nodes = [flip("x", "y"), helper.make_node("MaxPool", ["y"], ["pooled"], kernel_shape=[9]), flip("pooled", "z")]
+    path = saved(tmp_path, nodes, {**FLIP, "axis": [2]}, shape=[1, 1, 6])
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="op MaxPool makes 'pooled' with a dimension of size -2"):
+        load(path)
+
+
+@pytest.mark.parametrize("change", [{"back": [0]}, {"axis": [7]}, {"last": [-1, 2]}], ids=["step 0", "axis 7", "two starts"])
+def test_bounds_that_make_no_sense_are_a_sentence(change: dict[str, list[int]], tmp_path: Path) -> None:
+    with pytest.raises(InputError):
+        load(saved(tmp_path, [flip("x", "f"), flip("f", "y")], {**FLIP, **change}, shape=[1, 6]))
+
+
 def test_as_many_flips_as_a_deep_network_pads_with_are_read(tmp_path: Path) -> None:
     nodes = [flip("x", f"f{index}") for index in range(100)]
     nodes.append(helper.make_node("Concat", [f"f{index}" for index in range(100)], ["y"], axis=1))

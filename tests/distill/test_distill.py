@@ -149,7 +149,8 @@ def test_either_a_share_or_a_source_is_wanted(model: Path, data: list[Any], tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("epochs", 0), ("batch", -1), ("threads", 0), ("seed", -1), ("learning_rate", 0.0)]
+    ("name", "value"),
+    [("epochs", 0), ("batch", -1), ("threads", 0), ("seed", -1), ("learning_rate", 0.0), ("device", "tpu"), ("emphasis", -1.0)],
 )
 def test_settings_that_make_no_sense_are_named(name: str, value: float) -> None:
     with pytest.raises(UsageError, match=name.replace("_", " ")):
@@ -181,3 +182,33 @@ def test_the_last_layers_are_compared_whole_and_the_others_in_what_is_left() -> 
     assert all(pruned.graph.shape(one.name)[one.axis] == len(one.kept) for one in found)
     with pytest.raises(InputError, match="no output of the same name"):
         matches(graph, network(("concat",), 0), {}, 0.2)
+
+
+def test_rounding_in_ten_bits_is_no_difference_and_another_sample_is_one() -> None:
+    torch = pytest.importorskip("torch", reason="distillation needs PyTorch")
+    from edgekit.distill.loop import alike
+
+    right = torch.randn(2, 60, 85, generator=torch.Generator().manual_seed(0))
+    assert alike(right * (1 + 1e-2 * torch.randn(right.shape, generator=torch.Generator().manual_seed(1))), right)
+    assert not alike(right.flip(0), right)
+    assert not alike(right[:1], right)
+    assert alike(torch.zeros(2, 3), torch.zeros(2, 3))
+
+
+def test_a_graph_that_takes_batches_is_trained_in_batches(model: Path, data: list[Any], tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="distillation needs PyTorch")
+    assert distill(request(model, data, tmp_path / "small.onnx")).batch == TINY.batch
+
+
+def test_a_gpu_that_is_not_there_is_said_so() -> None:
+    torch = pytest.importorskip("torch", reason="distillation needs PyTorch")
+    from edgekit.core.errors import DeviceError
+    from edgekit.distill.device import chosen
+
+    assert chosen("cpu") == "cpu"
+    if torch.cuda.is_available():
+        assert chosen("auto") == chosen("cuda") == "cuda"
+    else:
+        assert chosen("auto") == "cpu"
+        with pytest.raises(DeviceError, match="no CUDA device"):
+            chosen("cuda")

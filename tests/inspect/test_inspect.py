@@ -14,7 +14,7 @@ from tiny import IN_SCALE, IN_ZERO, SOURCE_IN, SOURCE_OUT, Op, T, artifact, tfli
 
 from edgekit.cli import main
 from edgekit.core import profiles
-from edgekit.core.errors import ArtifactError, InputError, NotFound, Unsupported
+from edgekit.core.errors import ArtifactError, InputError, NotFound
 from edgekit.inspect import inspect
 
 PROMISED = {"inputs", "outputs", "ops", "macs", "params", "mapping", "memory_bytes", "prediction"}
@@ -161,8 +161,8 @@ def test_what_is_not_there_is_not_found(tmp_path: Path) -> None:
         inspect(tmp_path / "gone.onnx")
 
 
-def test_another_kind_of_file_is_unsupported(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match=r"picture\.png"):
+def test_another_kind_of_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"picture\.png' is not an ONNX file"):
         inspect(written(tmp_path, "picture.png", b"PNG"))
 
 

@@ -49,7 +49,24 @@ RECOGNISED = [
     pytest.param((1, 3, 1280, 1280), [(1, 34000, 85)], "yolox", 80, id="YOLOX with a fourth stride"),
     pytest.param((1, 3, 640, 640), [(1, 84, 8400)], "yolov8", 80, id="YOLOv8 and YOLO11"),
     pytest.param((1, 3, 256, 320), [(1, 5, 1680)], "yolov8", 1, id="YOLOv8 with one class, for an oblong input"),
-    pytest.param((1, 3, 640, 640), [(1, 32, 160, 160), (1, 116, 8400)], "yolov8", 80, id="YOLOv8 with masks, in any order"),
+    pytest.param((1, 3, 640, 640), [(1, 32, 160, 160), (1, 116, 8400)], "yolov8_seg", 80, id="YOLOv8 with masks, in any order"),
+    pytest.param(
+        (1, 640, 640, 3), [(1, 116, 8400), (1, 160, 160, 32)], "yolov8_seg", 80, id="YOLOv8 with masks, channels last"
+    ),
+    pytest.param((1, 3, 320, 256), [(1, 39, 1680), (1, 32, 80, 64)], "yolov8_seg", 3, id="YOLO11 with masks, oblong"),
+    pytest.param((1, 3, 640, 640), [(1, 56, 8400)], "yolov8_pose", 1, id="YOLOv8 and YOLO11 with points"),
+    pytest.param((1, 3, 256, 320), [(1, 56, 1680)], "yolov8_pose", 1, id="YOLOv8 with points, oblong"),
+    pytest.param((1, 3, 640, 640), [(1, 144, s, s) for s in (80, 40, 20)], "yolov8_raw", 80, id="YOLOv8 without its decoding"),
+    pytest.param(
+        (1, 64, 96, 3), [(1, *s, 66) for s in ((2, 3), (4, 6), (8, 12))], "yolov8_raw", 2, id="the same, channels last"
+    ),
+    pytest.param((1, 3, 640, 640), [(1, 300, 6)], "yolov10", 0, id="YOLOv10 and YOLO26"),
+    pytest.param((1, 640, 480, 3), [(1, 100, 6)], "yolov10", 0, id="a YOLO with its suppression inside, channels last"),
+    pytest.param((1, 3, 640, 640), [(1, 300, 57)], "yolov10_pose", 1, id="YOLO26 with points"),
+    pytest.param((1, 3, 640, 640), [(1, 300, 38), (1, 32, 160, 160)], "yolov10_seg", 0, id="YOLO26 with masks"),
+    pytest.param((1, 3, 640, 640), [(1, 25200, 117), (1, 32, 160, 160)], "yolov5_seg", 80, id="YOLOv5 with masks"),
+    pytest.param((1, 300, 300, 3), [(1, 10, 4), (1, 10), (1, 10), (1,)], "ssd", 90, id="SSD with TensorFlow's postprocessing"),
+    pytest.param((1, 192, 192, 3), [(1, 1, 17, 3)], "movenet", 1, id="MoveNet"),
     pytest.param((1, 3, 1280, 1280), [(1, 84, 34000)], "yolov8", 80, id="YOLOv8 with a fourth, coarser stride"),
     pytest.param((1, 3, 640, 640), [(1, 84, 34000)], "yolov8", 80, id="YOLOv8 with a fourth, finer stride"),
     pytest.param((1, 3, 640, 640), [(1, 25200, 85)], "yolov5", 80, id="YOLOv5 and YOLOv7"),
@@ -81,6 +98,11 @@ UNKNOWN = [
     pytest.param([(1, 3, 640, 640)], [(1, 4, 8400)], id="columns without a class"),
     pytest.param([(1, 3, 640, 640)], [(1, 84, 8401)], id="columns that are not the cells"),
     pytest.param([(1, 3, 640, 640)], [(1, 36, 8400), (1, 32, 160, 160)], id="masks without a class"),
+    pytest.param([(1, 3, 640, 640)], [(1, 64, s, s) for s in (80, 40, 20)], id="maps of distances without a class"),
+    pytest.param([(1, 3, 640, 640)], [(1, 300, 7)], id="few rows of another width"),
+    pytest.param([(1, 1, 640, 640)], [(1, 300, 6)], id="few rows from a grey picture"),
+    pytest.param([(1, 300, 300, 3)], [(1, 10, 4), (1, 10), (1, 9), (1,)], id="SSD with a score missing"),
+    pytest.param([(1, 192, 192, 3)], [(1, 6, 17, 3)], id="points of several people"),
     pytest.param([(1, 3, 640, 640)], [(1, 84, 8400), (1, 32, 80, 80)], id="prototypes of another size"),
     pytest.param([(1, 3, 640, 640)], [(1, 25201, 85)], id="two and a half anchors a cell"),
     pytest.param([(1, 3, 410, 410)], [(1, 3549, 85)], id="a size that strides do not divide"),
@@ -150,6 +172,7 @@ def test_yolox_rows_become_the_boxes_they_stand_for() -> None:
 def test_yolov8_columns_become_the_boxes_they_stand_for(unit: str, masks: int) -> None:
     prototypes = [(1, masks, 16, 24)] if masks else []
     preprocess, postprocess = known(picture(1, 3, 64, 96), (1, 6 + masks, 126), *prototypes)
+    assert postprocess.head == ("yolov8_seg" if masks else "yolov8")
     columns = np.full((1, 6 + masks, 126), 0.01, np.float32)
     columns[0, :2] = np.linspace(4, 60, 126)
     columns[0, :6, 17] = [48, 12, 16, 16, 0.1, 0.8]

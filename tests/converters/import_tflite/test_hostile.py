@@ -124,3 +124,16 @@ def test_a_shape_of_petabytes_is_not_computed(tmp_path: Path) -> None:
         Op(op="ADD", inputs=["x", "m"], outputs=["y"]),
     ]
     read(tflite(tensors, ops, ["x"], ["y"]))
+
+
+def test_a_split_into_parts_of_another_rank_is_named(tmp_path: Path) -> None:
+    tensors = [
+        T(name="axis", shape=(), dtype="int32", data=np.array(3, np.int32)),
+        T(name="x", shape=(1, 4, 4, 2), dtype="float32"),
+        T(name="y", shape=(1, 4), dtype="float32"),
+        T(name="z", shape=(1, 4, 4, 1), dtype="float32"),
+    ]
+    ops = [Op(op="SPLIT", inputs=["axis", "x"], outputs=["y", "z"], options_type="SplitOptions", options={"numSplits": 2})]
+    (tmp_path / "model.tflite").write_bytes(tflite(tensors, ops, ["x"], ["y", "z"]))
+    with pytest.raises(EdgekitError, match=r"op SPLIT at .* splits 4 dimensions into"):
+        load(tmp_path / "model.tflite")

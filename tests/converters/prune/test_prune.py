@@ -128,7 +128,7 @@ def test_attention_heads_go_whole(build: Build) -> None:
 
 
 @settings(max_examples=10)
-@given(networks, st.sampled_from([2, 4, 8]))
+@given(networks, st.sampled_from([2, 4, 8, 16, 32]))
 def test_counts_are_multiples_and_at_least_the_share_goes(graph: Graph, multiple: int) -> None:
     try:
         pruned = prune(graph, share=0.15, multiple=multiple)

@@ -50,7 +50,10 @@ def _split(site: Site, *, value: int, axis: Sequence[int]) -> None:
     if len(axis) != 1:
         site.refuse(f"splits along {tuple(axis)}")
     along = site.axis(axis[0], len(layout))
-    sizes = [site.result(place)[along] for place in range(len(site.operator.outputs))]
+    parts = [site.result(place) for place in range(len(site.operator.outputs))]
+    if any(len(part) != len(layout) for part in parts):
+        site.refuse(f"splits {len(layout)} dimensions into {[len(part) for part in parts]}")
+    sizes = [part[along] for part in parts]
     inputs = [site.read(value, layout), site.numbers("sizes", sizes)]
     for place, name in enumerate(site.steps("Split", inputs, {"axis": layout.index(along)}, len(sizes))):
         site.write(name, layout, place)
