@@ -135,7 +135,7 @@ def golden_bytes(source: Spoken) -> bytes:
 def read_golden(path: Path) -> Spoken:
     """What `golden_bytes` wrote. Raises `ArtifactError` for anything else."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             tokens, likeliest, probabilities = (stored[name] for name in ("tokens", "likeliest", "probabilities"))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as exc:
         raise ArtifactError(f"{path.name!r} holds no answers of a language model: {exc}", "convert the model again") from exc

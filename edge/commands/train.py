@@ -28,10 +28,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
     digits.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster on CPUs that have it, slow on others")
     digits.add_argument("--resume", action="store_true", help="go on with the run in --out")
     digits.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
+    _configure_tinylm(networks.add_parser("tinylm", help="a tiny language model, from a text", description=TINYLM))
+
+
+TINYLM = "Train a tiny llama on a text. It learns a style, not facts: it is there so that everything runs without a download."
+
+
+def _configure_tinylm(tinylm: argparse.ArgumentParser) -> None:
+    tinylm.add_argument("--data", type=Path, required=True, metavar="DIR|FILE", help="a .txt file, or a folder with some")
+    tinylm.add_argument(
+        "--out", "-o", type=Path, default=Path("edgekit-train-tinylm"), metavar="DIR", help="where to write (%(default)s)"
+    )
+    tinylm.add_argument("--steps", type=int, default=600, metavar="N", help="of training (%(default)s)")
+    tinylm.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
+    tinylm.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads (%(default)s)")
+    tinylm.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train, then print what came of it. Interrupted, the run can be resumed."""
+    """Train, then print what came of it."""
+    return _tinylm(args) if args.network == "tinylm" else _digits(args)
+
+
+def _tinylm(args: argparse.Namespace) -> int:
+    from edgekit.train.tinylm import MODEL, TinySettings, train_tinylm
+
+    settings = TinySettings(steps=args.steps, seed=args.seed, threads=args.threads)
+    report = train_tinylm(args.data, args.out, settings, progress=console.progress_on_stderr())
+    lines = [
+        f"{MODEL}  {report['model']['parameters']:,} parameters, {report['model']['bytes']:,} bytes",
+        f"loss         {report['loss']['train']} on what it learnt from, {report['loss']['validation']} on what it did not",
+        f"written to   {args.out}/",
+    ]
+    console.emit(args, {"out": str(args.out), **report}, "\n".join(lines))
+    return 0
+
+
+def _digits(args: argparse.Namespace) -> int:
+    """Interrupted, the run can be resumed."""
     from edgekit.train.digits import train_digits
     from edgekit.train.download import download
     from edgekit.train.settings import Settings

@@ -70,6 +70,9 @@ class Server:
         """An answer that has begun. Raises as `ask` does."""
         connection = self._connect()
         try:
+            connection.connect()
+            # Of an answer that ends with its connection, http.client forgets the socket; whoever wants to hang up needs it.
+            connection.line = connection.sock  # type: ignore[attr-defined]
             connection.request(method, path, None if body is None else json.dumps(body), self._headers)
             response = connection.getresponse()
             if response.status != 200:
@@ -100,14 +103,15 @@ class Stream:
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         server, path, body = self._asked
         connection, response = server.send("POST", path, body)
-        watcher = threading.Thread(target=self._watch, args=(connection.sock or response.fp,), daemon=True)
+        line: socket.socket = connection.line  # type: ignore[attr-defined]
+        watcher = threading.Thread(target=self._watch, args=(line,), daemon=True)
         watcher.start()
         try:
-            while line := self._line(response):
-                if line.strip() == b"data: [DONE]":
+            while said := self._line(response):
+                if said.strip() == b"data: [DONE]":
                     self.finished = True
-                elif line.startswith(b"data:"):
-                    yield json.loads(line[5:])
+                elif said.startswith(b"data:"):
+                    yield json.loads(said[5:])
         finally:
             self._over.set()
             connection.close()

@@ -34,7 +34,10 @@ ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "MALLOC_ARENA_MAX": "2"}
 _TELLING = re.compile(
     r"error|fail|invalid|missing|not found|unknown|cannot|unable|mismatch|not within|exception|abort", re.IGNORECASE
 )
-_PREFIX = re.compile(r"^[\d.]+ [A-Z] |^\S+: (?=\S+: )")
+_ERROR = re.compile(r"^[\d.]+ E ")
+"""A line that the engine itself marks as an error."""
+_HARMLESS = re.compile(r"build_info|system_info|unknown type|unused tensor")
+_PREFIX = re.compile(r"^([\d.]+ [A-Z] )?(\S+: )?(?=error loading)|^[\d.]+ [A-Z] ")
 
 
 class Process:
@@ -104,7 +107,8 @@ class Process:
             return ""
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - TAIL_BYTES))
         lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
-        telling = [line for line in lines if _TELLING.search(line)]
+        marked = [line for line in lines if _ERROR.match(line)]
+        telling = marked or [line for line in lines if _TELLING.search(line) and not _HARMLESS.search(line)]
         # The first complaint is the cause; those after it are of those who depended on it.
         found = telling[0] if telling else lines[-1] if lines else ""
         return _PREFIX.sub("", found)[:300]

@@ -187,13 +187,15 @@ class XllamaSession:
         settings.n_threads_http = 3
         settings.cache_ram_mib = 0
         settings.ui = settings.warmup = settings.fit_params = False
+        # Messages are rendered here, by the same sandbox for every engine; a broken template must not keep a model from loading.
+        settings.use_jinja, settings.chat_template = False, "chatml"
         settings.embedding = embedding
         if embedding:
             settings.pooling_type = package.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         try:
             server = package.Server(settings)
         except Exception as exc:  # whatever its C++ throws
-            raise EngineRefused(f"{NAME} does not load {self._path.name!r}: {exc}") from exc
+            raise EngineRefused(f"{NAME} does not load {self._path.name!r}") from exc
         return server, Server(lambda: SocketFile(Path(socket)), key)
 
     def _special_text(self, key: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +99,11 @@ def tiny_gguf(path: Path, *, without: tuple[str, ...] = (), more: Mapping[str, T
     made = [in_memory(name, value) for name, value in tensors(seed=seed, **sizes).items() if name not in without]
     write(path, keys, [Entry(name=t.name, shape=t.shape, kind=t.kind, data=t.stored) for t in made])
     return path
+
+
+@cache
+def loads(engine: str) -> str:
+    """Empty when the engine's package loads and computes here, else why not: wheels are built for certain processors."""
+    code = f"import {engine}, sys; getattr({engine}, 'llama_backend_init', lambda: None)()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]

@@ -1,0 +1,185 @@
+"""`edgekit models`: the catalogue, and fetching from a real server that breaks off, resumes and lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from tiny_language import tiny_gguf
+
+from edgekit.cli import main
+from edgekit.core.errors import EdgekitError, InputError, NotFound
+from edgekit.core.progress import Event
+from edgekit.models import catalogue
+from edgekit.models.fetch import fetch
+from edgekit.models.fits import fits
+
+DATA = bytes(range(256)) * 4000
+DIGEST = hashlib.sha256(DATA).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves DATA; `/cut` hangs up half-way through whatever is asked, `/whole` ignores ranges."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.server.asked.append(self.headers.get("Range", ""))  # type: ignore[attr-defined]
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        begin = 0
+        given = self.headers.get("Range")
+        if given and self.path != "/whole":
+            begin = int(given.removeprefix("bytes=").rstrip("-"))
+            if begin >= len(DATA):
+                self.send_error(416)
+                return
+        rest = DATA[begin:]
+        self.send_response(206 if begin else 200)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        with suppress(BrokenPipeError):  # a reader that refuses what was promised hangs up
+            self.wfile.write(rest[: len(rest) // 2] if self.path == "/cut" and len(rest) > 1000 else rest)
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    made.asked = []  # type: ignore[attr-defined]
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,))
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+def address(server: ThreadingHTTPServer, path: str) -> str:
+    return f"http://127.0.0.1:{server.server_address[1]}{path}"
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    return tmp_path
+
+
+def test_a_file_is_fetched_checked_and_its_progress_told(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    events: list[Event] = []
+    found = fetch(address(server, "/model"), tmp_path / "model", size=len(DATA), sha256=DIGEST, progress=events.append)
+    assert found.read_bytes() == DATA
+    assert events[-1].done == events[-1].total == len(DATA)
+
+
+def test_a_connection_that_is_cut_is_taken_up_where_it_broke_off(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    found = fetch(address(server, "/cut"), tmp_path / "model", size=len(DATA), sha256=DIGEST)
+    assert found.read_bytes() == DATA
+    assert server.asked[:2] == ["", f"bytes={len(DATA) // 2}-"]  # type: ignore[attr-defined]
+
+
+def test_a_later_call_goes_on_with_what_came_before(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "model.part").write_bytes(DATA[:1000])
+    assert fetch(address(server, "/model"), tmp_path / "model", sha256=DIGEST).read_bytes() == DATA
+    assert server.asked == ["bytes=1000-"]  # type: ignore[attr-defined]
+
+
+def test_a_server_that_cannot_resume_is_asked_for_the_whole(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "model.part").write_bytes(b"old rubbish")
+    assert fetch(address(server, "/whole"), tmp_path / "model", sha256=DIGEST).read_bytes() == DATA
+
+
+def test_another_file_than_was_promised_is_refused_and_removed(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="was promised"):
+        fetch(address(server, "/model"), tmp_path / "model", sha256="0" * 64)
+    with pytest.raises(InputError, match="5 were promised"):
+        fetch(address(server, "/model"), tmp_path / "model", size=5)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_already_is_not_fetched_again(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "model").write_bytes(DATA)
+    fetch(address(server, "/model"), tmp_path / "model", sha256=DIGEST)
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+def test_an_address_that_is_gone_is_an_error_at_once(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    with pytest.raises(EdgekitError, match="answered 404"):
+        fetch(address(server, "/missing"), tmp_path / "model")
+    assert len(server.asked) == 1  # type: ignore[attr-defined]
+
+
+def test_nobody_answering_is_given_up_after_a_few_tries(tmp_path: Path) -> None:
+    with pytest.raises(EdgekitError, match="cannot be fetched"):
+        fetch("http://127.0.0.1:9/model", tmp_path / "model")
+
+
+def test_every_shipped_entry_says_its_licence_and_where_it_is_from() -> None:
+    for entry in catalogue.read(catalogue.SHIPPED):
+        assert entry.licence and entry.source and entry.page.startswith("https://"), entry.name
+        assert entry.url or entry.note, f"{entry.name} can neither be fetched nor says why"
+
+
+def test_the_list_says_of_each_whether_it_fits_a_board(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--target", "rpi-zero-2w", "--json"]) == 0
+    listed = {row["name"]: row["fits"] for row in json.loads(capsys.readouterr().out)["models"]}
+    assert listed["smollm2-135m-instruct"].startswith("yes") or "GB can be used" in listed["smollm2-135m-instruct"]
+    assert listed["llama-3.2-1b-instruct"].startswith("no: needs")
+
+
+def test_without_a_verb_the_models_are_listed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    assert "qwen2.5-0.5b-instruct" in capsys.readouterr().out
+
+
+def test_a_model_that_needs_a_person_is_not_fetched(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "llama-3.2-1b-instruct"]) == 1
+    assert "form on its page" in capsys.readouterr().err
+
+
+def test_a_misspelt_name_gets_the_nearest(home: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        catalogue.find("qwen3-06b")
+    assert "qwen3-0.6b" in caught.value.hint
+
+
+def test_a_file_of_ones_own_is_added_with_its_hash_and_can_be_pulled(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tiny_gguf(tmp_path / "Mine.gguf")
+    assert main(["models", "add", str(path), "--licence", "MIT"]) == 0
+    entry = catalogue.find("mine")
+    assert entry.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and entry.licence == "MIT"
+    assert entry.kv_bytes_per_token == 2 * 2 * 2 * 2 * 16
+    capsys.readouterr()
+    assert main(["models", "pull", "mine", "-o", str(tmp_path / "got"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["checked"] is True
+    assert (tmp_path / "got" / "Mine.gguf").read_bytes() == path.read_bytes()
+
+
+def test_a_damaged_catalogue_is_named(home: Path) -> None:
+    catalogue.own_file().parent.mkdir(parents=True)
+    catalogue.own_file().write_text("models:\n  - name: x\n")
+    with pytest.raises(InputError, match="is no catalogue"):
+        catalogue.entries()
+
+
+def test_vision_models_have_a_place_in_the_same_catalogue(home: Path) -> None:
+    entry = catalogue.Entry(
+        name="boxes", kind="vision", title="Boxes", licence="MIT", page="https://example.org", task="detection", note="by hand"
+    )
+    catalogue.add(entry)
+    assert catalogue.find("boxes") == entry
+    from edgekit.core.profiles import find
+
+    assert fits(entry, find("rpi5")) == "not known"
