@@ -28,7 +28,7 @@ from edgekit.tasks.mnist import open_pair
 Floats = NDArray[np.float32]
 Spoil = Callable[[Floats], Floats]
 SIDE = 28
-THROUGH_THE_APP = 1000
+THROUGH_THE_APP = 400
 
 
 def warped(picture: Floats, *, turn_degrees: float = 0.0, move_px: float = 0.0, size: float = 1.0) -> Floats:
