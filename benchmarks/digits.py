@@ -28,7 +28,8 @@ from edgekit.tasks.mnist import open_pair
 Floats = NDArray[np.float32]
 Spoil = Callable[[Floats], Floats]
 SIDE = 28
-THROUGH_THE_APP = 1000
+THROUGH_THE_APP = 400
+"""The last ones: mistakes of the ink finder were looked for on the first."""
 
 
 def warped(picture: Floats, *, turn_degrees: float = 0.0, move_px: float = 0.0, size: float = 1.0) -> Floats:
@@ -137,7 +138,7 @@ def main(folder: Path) -> None:
             result["artifacts"][artifact.name] = {
                 "runtime": session.runtime,
                 "network": scored(network, pictures, labels),
-                "app": through_the_app(network, pictures[:THROUGH_THE_APP], labels[:THROUGH_THE_APP]),
+                "app": through_the_app(network, pictures[-THROUGH_THE_APP:], labels[-THROUGH_THE_APP:]),
             }
     clean = [found["network"]["clean"]["accuracy"] for found in result["artifacts"].values()]
     result["largest_difference_clean"] = round(max(clean) - min(clean), 3)

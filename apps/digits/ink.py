@@ -15,6 +15,9 @@ SMALL_PX = 64
 
 DENOISE_PX = 160
 TILES = 10
+CLOSED = 2
+"""Ink that fills up to twice as many neighbouring tiles is still ink: a thick pen in a small picture."""
+
 PAPER_SHARE = 0.7
 """In a tile of paper and ink, the pixel that this share of the others is darker than is paper."""
 
@@ -84,9 +87,14 @@ def paper_level(dark: Floats) -> Floats:
     """The brightness of the bare paper at every pixel, [H, W], where ink is darker than paper."""
     if min(dark.shape) < SMALL_PX:
         return np.full(dark.shape, np.quantile(dark, PAPER_SHARE), np.float32)
-    tiles = _continued(_continued(_tiled(dark, PAPER_SHARE)))
-    closed = -_largest_around(-_largest_around(tiles))
-    return _spread(closed[1:-1, 1:-1], dark.shape, rings=1)
+    tiles = _tiled(dark, PAPER_SHARE)
+    for _ in range(1 + CLOSED):
+        tiles = _continued(tiles)
+    for _ in range(CLOSED):
+        tiles = _largest_around(tiles)
+    for _ in range(CLOSED):
+        tiles = -_largest_around(-tiles)
+    return _spread(tiles[CLOSED:-CLOSED, CLOSED:-CLOSED], dark.shape, rings=1)
 
 
 def _continued(tiles: Floats) -> Floats:

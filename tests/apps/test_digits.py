@@ -183,6 +183,17 @@ def test_the_polarity_is_found_from_the_ink_not_from_the_brightness() -> None:
     assert find_ink(255 - page).light_ink
 
 
+@pytest.mark.parametrize("pen_px", [10, 20, 26, 34])
+def test_a_thick_pen_in_a_small_picture_is_ink_and_not_the_board(pen_px: int) -> None:
+    page, strokes = np.full((192, 192, 3), 235, np.uint8), np.zeros((192, 192), bool)
+    for top, bottom, left, right in ((40, 40 + pen_px, 56, 136), (152 - pen_px, 152, 56, 136), (40, 152, 56, 56 + pen_px)):
+        strokes[top:bottom, left:right] = True
+    page[strokes] = 40
+    inked = find_ink(page)
+    assert not inked.light_ink
+    assert (inked.mask == strokes).mean() > 0.98
+
+
 def test_the_median_is_numpys_median() -> None:
     image = np.random.RandomState(1).rand(20, 23).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(np.pad(image, 1, mode="edge"), (3, 3))
