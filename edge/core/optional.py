@@ -41,6 +41,8 @@ EXTRAS = {
     "jinja2": "llama",
     "llama_cpp": "llama",
     "xllamacpp": "llm",
+    "docx": "assistant",
+    "pypdf": "assistant",
 }
 
 
