@@ -43,7 +43,7 @@ class Database:
 
     def _prepare(self, schema: str, max_bytes: int) -> None:
         with suppress(OSError):  # a file system without owners keeps the modes it has
-            os.chmod(self.path, 0o600)
+            self.path.chmod(0o600)
         run = self._connection.execute
         self._connection.row_factory = sqlite3.Row
         run("PRAGMA journal_mode=WAL")
@@ -85,7 +85,7 @@ class Database:
             part.unlink(missing_ok=True)
             with closing(sqlite3.connect(part)) as copy:
                 self._connection.backup(copy)
-            os.chmod(part, 0o600)
+            part.chmod(0o600)
             part.replace(path)
 
     def compact(self) -> None:

@@ -88,8 +88,9 @@ def _weights(pairs: NDArray[np.void], sizes: NDArray[np.int64]) -> NDArray[np.fl
     running = np.append(0.0, np.cumsum(counts, dtype=np.float64))
     lengths = running[ends] - running[ends - sizes]
     share = np.repeat(lengths / max(lengths.mean(), 1.0) if len(lengths) else lengths, sizes)
-    weights: NDArray[np.float32] = counts * (SATURATION + 1) / (counts + SATURATION * (1 - LENGTH + LENGTH * share))
-    return weights.astype(np.float32)
+    weights = counts * (SATURATION + 1) / (counts + SATURATION * (1 - LENGTH + LENGTH * share))
+    found: NDArray[np.float32] = weights.astype(np.float32)
+    return found
 
 
 def _encoded(counts: Counter[str]) -> bytes:

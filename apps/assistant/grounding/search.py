@@ -50,13 +50,14 @@ class Search:
         by_vectors = self._nearest(question)
         first = fused([by_words, by_vectors])[: max(READ, top)]
         passages = self._store.passages(first)
-        asked = self._asked(question)
+        asked = self.asked(question)
         scores = {chunk: asked.best(passages[chunk].text).score for chunk in first if chunk in passages}
         by_sentences = sorted(scores, key=lambda chunk: -scores[chunk])
         order = [chunk for chunk in fused([by_words, by_vectors, by_sentences]) if chunk in scores]
         return [Hit(passage=passages[chunk], score=scores[chunk]) for chunk in order[:top]]
 
-    def _asked(self, question: str) -> Question:
+    def asked(self, question: str) -> Question:
+        """The question with its words weighed by how rare they are in the documents."""
         return Question(question, self._store.frequencies(content_words(question)), self._store.count())
 
     def _nearest(self, question: str) -> list[int]:

@@ -149,6 +149,10 @@ class Store:
         sql = "SELECT count(*) FROM words WHERE words MATCH ?"
         return {word: int(self._database.value(sql, (f'"{word}"',))) for word in set(words)}
 
+    def document_count(self) -> int:
+        """How many documents there are."""
+        return int(self._database.value("SELECT count(*) FROM documents"))
+
     def count(self) -> int:
         """How many chunks there are."""
         return int(self._database.value("SELECT count(*) FROM chunks"))
@@ -169,12 +173,13 @@ class Store:
 
 def _remove(run: sqlite3.Connection, path: str) -> None:
     execute = run.execute
-    execute("DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document=(SELECT id FROM documents WHERE path=?))", (path,))
+    execute(
+        "DELETE FROM words WHERE rowid IN (SELECT id FROM chunks WHERE document=(SELECT id FROM documents WHERE path=?))",
+        (path,),
+    )
     execute("DELETE FROM documents WHERE path=?", (path,))
     execute("DELETE FROM refused WHERE path=?", (path,))
 
 
 def _revise(run: sqlite3.Connection) -> None:
-    run.execute(
-        "INSERT INTO settings VALUES('revision', 1) ON CONFLICT(name) DO UPDATE SET value=value+1"
-    )
+    run.execute("INSERT INTO settings VALUES('revision', 1) ON CONFLICT(name) DO UPDATE SET value=value+1")

@@ -31,7 +31,7 @@ class Question:
         self.weights = {word: rarity(known.get(word, 0), of) if of else 1.0 for word in content_words(text)}
         self._total = sum(self.weights.values()) or 1.0
         self._by_piece: dict[str, list[str]] = {}
-        self._sizes = {word: 0 for word in self.weights}
+        self._sizes = dict.fromkeys(self.weights, 0)
         for word in self.weights:
             for piece in pieces(word):
                 self._by_piece.setdefault(piece, []).append(word)

@@ -8,9 +8,43 @@ from collections.abc import Iterator
 
 _WORD = re.compile(r"\w+")
 _ACCENT = re.compile("[\u0300-\u036f]")
-_SENTENCE_END = re.compile(r"""(?:[.!?…]['")\]’”]*(?=\s)|\n\s*\n|\Z)""")
+_SENTENCE_END = re.compile(r"""[.!?…]['")\]’”]*(?=\s)|\n\s*\n|\n(?=\s*(?:[-*+|#>]|\d{1,3}[.)])\s)|\Z""")
+"""A full stop and its like, a blank line, and the line before a list's item, a table's row, a heading or a quotation."""
 _ABBREVIATIONS = frozenset(
-    "e.g i.e etc cf vs al mr mrs ms dr prof st no nos fig figs sec ch vol pp p ed eds approx ca inc ltd co jr sr u.s u.k".split()
+    [
+        "e.g",
+        "i.e",
+        "etc",
+        "cf",
+        "vs",
+        "al",
+        "mr",
+        "mrs",
+        "ms",
+        "dr",
+        "prof",
+        "st",
+        "no",
+        "nos",
+        "fig",
+        "figs",
+        "sec",
+        "ch",
+        "vol",
+        "pp",
+        "p",
+        "ed",
+        "eds",
+        "approx",
+        "ca",
+        "inc",
+        "ltd",
+        "co",
+        "jr",
+        "sr",
+        "u.s",
+        "u.k",
+    ]
 )
 _CLOSED_CLASS = """
 a about after all also an and any are as at be because been before being between both but by can could did do does doing
