@@ -21,11 +21,13 @@ from edgekit.apps.assistant.grounding.grams import GramEmbedder
 from edgekit.apps.assistant.library import Library
 from edgekit.apps.assistant.options import Request, index_path
 from edgekit.artifact import read
-from edgekit.core.errors import NotFound
+from edgekit.core.errors import NotFound, UsageError
 from edgekit.core.files import sha256_file
 from edgekit.runtimes.base import model_file
 from edgekit.runtimes.language.opening import is_address, open_text
 from edgekit.runtimes.text import DEFAULTS, TextOptions, TextSession
+
+PARROT = "parrot"
 
 
 def assistant(request: Request, stack: ExitStack) -> Assistant:
@@ -55,12 +57,16 @@ def model_of(artifact: str) -> str:
 
 
 def _engine(request: Request) -> Engine | None:
-    """The language model, if one was named. `--runtime parrot` needs no file."""
+    """The language model, if one was named. `--runtime parrot` needs no file; its artifact is how many seconds it thinks."""
     if request.artifact is None and request.engine == "auto":
         return None
     options = replace(DEFAULTS, context=request.context or DEFAULTS.context)
-    model = model_of(request.artifact) if request.artifact is not None else request.engine
-    name = Path(request.artifact).stem if request.artifact and not is_address(request.artifact) else model
+    is_parrot = request.engine == PARROT
+    if request.artifact is None and not is_parrot:
+        raise UsageError(f"--runtime {request.engine} needs --artifact", "edgekit run assistant --artifact MODEL.gguf")
+    named = request.artifact or ""
+    model = named if is_parrot else model_of(named)
+    name = PARROT if is_parrot else (model if is_address(model) else Path(named).stem)
 
     def opened(path: str, chosen: TextOptions) -> TextSession:
         return open_text(path, engine=request.engine, options=chosen)

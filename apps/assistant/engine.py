@@ -18,11 +18,11 @@ Open = Callable[[str, TextOptions], TextSession]
 class Engine:
     """A model that may be loaded. For any number of threads."""
 
-    def __init__(self, model: Path | str, options: TextOptions, open_session: Open, *, name: str = "") -> None:
+    def __init__(self, model: Path | str, options: TextOptions, open_session: Open, *, name: str) -> None:
         self._model, self._options, self._open = str(model), options, open_session
         self._lock = threading.Lock()
         self._session: TextSession | None = None
-        self.name = name or Path(self._model).stem
+        self.name = name
 
     @property
     def loaded(self) -> TextModel | None:
