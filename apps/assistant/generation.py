@@ -10,8 +10,8 @@ from typing import TypeAlias
 
 from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.fallback import Badge, Fallback, Trigger
-from edgekit.core.errors import EdgekitError, Unsupported
-from edgekit.runtimes.text import Done, Piece, TextEvent, TextModel, TextRequest, TextSession, Timings, Waiting
+from edgekit.core.errors import EdgekitError, InputError, MissingDependency, NotFound, Unsupported
+from edgekit.runtimes.text import Done, EngineRefused, Piece, TextEvent, TextModel, TextRequest, TextSession, Timings, Waiting
 
 NO_MODEL = "no language model was given"
 NO_MODEL_HINT = "edgekit run assistant --artifact MODEL, or --documents DIR to quote from documents"
@@ -112,7 +112,7 @@ class Writer:
         """The local answer; returns whether it was late, and its end is then not told."""
         if self.engine is None:
             raise Unsupported(NO_MODEL, NO_MODEL_HINT)
-        session = self.engine.session()
+        session = _loaded(self.engine)
         measured.model = session.model
         for event in session.generate(make(session), cancel=cancel):
             late = isinstance(event, Done) and event.reason == "deadline"
@@ -134,3 +134,11 @@ class Writer:
                 told = True
                 yield Switched(badge=self.fallback.badge(trigger, documents_sent=documents_sent), reason=reason)
             yield event
+
+
+def _loaded(engine: Engine) -> TextSession:
+    """The session. Whatever keeps it from loading is a refusal, also a file that is no model."""
+    try:
+        return engine.session()
+    except (InputError, NotFound, MissingDependency) as exc:
+        raise EngineRefused(exc.message, exc.hint) from exc

@@ -26,7 +26,7 @@ from edgekit.apps.assistant.api.shapes import FINISH, LAST, Envelope, comment, e
 from edgekit.apps.assistant.assistant import FROM_DOCUMENTS, Answered, Assistant, Found
 from edgekit.apps.assistant.generation import NO_MODEL, NO_MODEL_HINT, Measured, Switched
 from edgekit.core.errors import EdgekitError, NotFound, Unsupported
-from edgekit.runtimes.text import Done, Message, Piece, TextRequest, Waiting
+from edgekit.runtimes.text import Done, Message, Piece, TextRequest, TextSession, Waiting
 
 DOCUMENTS = "documents"
 STARTED = int(time.time())
@@ -262,11 +262,14 @@ def _embedded(assistant: Assistant, asked: requests.EmbeddingRequest) -> dict[st
     return {"object": "list", "data": data, "model": engine.name, "usage": {"prompt_tokens": count, "total_tokens": count}}
 
 
-def _texts(given: Any, session: Any) -> tuple[list[str], int]:
+def _texts(given: str | list[str | int | list[int]], session: TextSession) -> tuple[list[str], int]:
     """The texts to embed, whatever they were given as, and how many tokens they have."""
-    many = given if isinstance(given, list) and given and not isinstance(given[0], int) else [given]
+    alone = isinstance(given, str) or all(isinstance(one, int) for one in given)
+    many: list[Any] = [given] if alone else list(given)
     if not given or len(many) > requests.TEXTS or not all(many):
         raise Refused(f"1 to {requests.TEXTS} texts are embedded at once, none of them empty", param="input")
+    if any(isinstance(one, int) for one in many):
+        raise Refused("texts and tokens are not embedded together", param="input")
     texts = [one if isinstance(one, str) else session.detokenize(one) for one in many]
     return texts, sum(len(session.tokenize(text)) for text in texts)
 

@@ -69,7 +69,8 @@ class CompletionRequest(_Common, kw_only=True):
 class EmbeddingRequest(msgspec.Struct, kw_only=True):
     """`POST /v1/embeddings`."""
 
-    input: str | list[str] | list[int] | list[list[int]]
+    input: str | list[str | int | list[int]]
+    """Texts, or texts as tokens."""
     model: str = ""
     encoding_format: str = "float"
     dimensions: int | None = None

@@ -71,13 +71,13 @@ class _Reader(HTMLParser):
         self._in_title = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if self._unseen:
+        if tag == "title" and self._unseen in ("", "head"):
+            self._in_title = True
+        elif self._unseen:
             self._depth += tag == self._unseen
-            self._in_title = tag == "title" or self._in_title
             if tag == "body":
                 self._unseen = ""
-            return
-        if tag in _UNSEEN:
+        elif tag in _UNSEEN:
             self._unseen, self._depth = tag, 1
         elif tag in ("td", "th"):
             self._text.append(" ")
@@ -87,9 +87,9 @@ class _Reader(HTMLParser):
             self._pre += tag == "pre"
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "title":
+        if tag == "title" and self._in_title:
             self._in_title = False
-        if self._unseen:
+        elif self._unseen:
             self._depth -= tag == self._unseen
             if self._depth <= 0:
                 self._unseen = ""
