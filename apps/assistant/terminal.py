@@ -81,7 +81,7 @@ def _ending(answer: Answered, spoke: bool) -> str:
 
 def shown_sources(answer: Answered) -> str:
     """What stands under an answer: where it is from, what is not supported, how fast it came."""
-    lines = [f"  [{source.n}] {source.where}" for source in answer.citations]
+    lines = list(dict.fromkeys(f"  [{source.n}] {source.where}" for source in answer.citations))
     if answer.mode == "extractive":
         lines.append("  quoted from your documents; no language model spoke")
     lines += [f"  not supported by its passage: {text}" for text in answer.unsupported]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +15,8 @@ NEARLY = 0.75
 """A further sentence is quoted when it covers this share of what the best one does."""
 SHORTEST = 4
 """Words: what is shorter is a heading or a label."""
+
+_CODE = re.compile(r"^[ ]{0,3}(```|~~~).*?(?:^[ ]{0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +40,12 @@ def extract(question: Question, sources: Sequence[Source]) -> Extract:
 
 
 def _sentences(question: Question, sources: Sequence[Source]) -> Iterator[Source]:
+    """Sentences that cover something, but code and what programs printed are not quoted as answers."""
     for source in sources:
+        code = [fence.span() for fence in _CODE.finditer(source.text)]
         for sentence in question.all(source.text):
             text = source.text[sentence.start : sentence.end]
-            if sentence.score > 0 and len(words(text)) >= SHORTEST:
+            is_code = any(start < sentence.end and sentence.start < end for start, end in code)
+            if sentence.score > 0 and len(words(text)) >= SHORTEST and not is_code:
                 start = source.start + sentence.start
                 yield replace(source, start=start, end=start + len(text), text=text, score=sentence.score)

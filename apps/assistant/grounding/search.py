@@ -47,7 +47,7 @@ class Search:
     def find(self, question: str, top: int) -> list[Hit]:
         """The best passages first; none when no word of the question, or piece of one, is in any document."""
         by_words = self._store.matching(expression(question), CANDIDATES)
-        by_vectors = self._nearest(question)
+        by_vectors = self.nearest(question)
         first = fused([by_words, by_vectors])[: max(READ, top)]
         passages = self._store.passages(first)
         asked = self.asked(question)
@@ -60,7 +60,8 @@ class Search:
         """The question with its words weighed by how rare they are in the documents."""
         return Question(question, self._store.frequencies(content_words(question)), self._store.count())
 
-    def _nearest(self, question: str) -> list[int]:
+    def nearest(self, question: str) -> list[int]:
+        """Ids of the chunks whose vectors are nearest, best first."""
         ids, vectors = self._current()
         scores = vectors.scores(question)
         count = min(CANDIDATES, len(scores))

@@ -54,6 +54,11 @@ def test_an_extract_quotes_the_sentence_that_covers_most_and_says_where_it_is() 
     )
 
 
+def test_code_is_not_quoted_as_an_answer() -> None:
+    text = "```console\n$ pump --litres\nThe pump moves forty litres per minute.\n```\n\nA pump moves forty litres."
+    assert extract(Question("How many litres does the pump move?"), (source(1, text),)).text == "A pump moves forty litres. [1]"
+
+
 def test_nothing_in_common_is_no_extract() -> None:
     assert extract(Question("Who composed the opera?"), (ROSE,)).text == ""
 
