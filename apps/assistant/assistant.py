@@ -15,7 +15,7 @@ from edgekit.apps.assistant.analytics import Log, Query, Totals, of_timings
 from edgekit.apps.assistant.answers.citations import Checked, Stream, checked
 from edgekit.apps.assistant.answers.extract import extract
 from edgekit.apps.assistant.answers.prompt import fitted, messages
-from edgekit.apps.assistant.answers.sources import NOT_THERE, Source, numbered
+from edgekit.apps.assistant.answers.sources import FLOOR, NOT_THERE, Source, numbered
 from edgekit.apps.assistant.fallback import Badge
 from edgekit.apps.assistant.generation import (
     NO_MODEL,
@@ -108,7 +108,9 @@ class Assistant:
             yield from self._spoken(asked, (), None)
             return
         began = time.perf_counter()
-        sources = numbered(self.library.find(question, PASSAGES))
+        hits = self.library.find(question, PASSAGES)
+        # An embedding model finds what is said in other words: whether that answers is then for the language model to say.
+        sources = numbered(hits, FLOOR if self.library.by_words or self.generator.engine is None else 0.0)
         search_ms = _ms_since(began)
         yield Found(sources=sources)
         if not sources:

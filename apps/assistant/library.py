@@ -64,6 +64,11 @@ class Library:
             self._thread.join(timeout_s)
         return self._thread is None or not self._thread.is_alive()
 
+    @property
+    def by_words(self) -> bool:
+        """Whether passages are found by words alone: then one without the question's words is not about it."""
+        return self._embedder.by_words
+
     def find(self, question: str, top: int) -> list[Hit]:
         """See `Search.find`."""
         return self._search.find(question, top)

@@ -43,9 +43,9 @@ class Source:
         return asdict(self) | {"page": self.page or None, "headings": list(self.headings)}
 
 
-def numbered(hits: Sequence[Hit]) -> tuple[Source, ...]:
+def numbered(hits: Sequence[Hit], floor: float = FLOOR) -> tuple[Source, ...]:
     """The hits in their order. None when not one of them is about the question."""
-    if max((hit.score for hit in hits), default=0.0) < FLOOR:
+    if max((hit.score for hit in hits), default=0.0) < floor:
         return ()
     return tuple(
         Source(

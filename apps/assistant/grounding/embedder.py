@@ -25,6 +25,11 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def by_words(self) -> bool:
+        """Whether only what shares words with a question is near it."""
+        ...
+
     def encode(self, texts: Sequence[str]) -> list[bytes]:
         """One vector per text, as it is stored."""
         ...
@@ -48,6 +53,7 @@ class ModelEmbedder:
     embed: Embed
     query: str = ""
     passage: str = ""
+    by_words: bool = False
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:
         """Rows as float32, little endian."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from edgekit.apps.assistant.grounding.embedder import Scores, Vectors
 from edgekit.apps.assistant.grounding.words import content_words
 
-SATURATION, LENGTH = 2.0, 0.75
-"""BM25's k1 and b."""
+SATURATION, LENGTH = 1.2, 0.75
+"""BM25's k1 and b, as FTS5 has them."""
 _PAIR = np.dtype([("feature", "<u4"), ("count", "u1")])
 
 
@@ -27,6 +27,7 @@ class GramEmbedder:
     """Words and pieces of words, hashed to 32 bits."""
 
     name = "grams"
+    by_words = True
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:
         """The features of each text and how often each occurs, at most 255 times."""

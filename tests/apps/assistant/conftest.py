@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,16 +50,28 @@ def documents(tmp_path: Path) -> Path:
     return write_documents(tmp_path / "documents")
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def _serving(folder: Path, *options: str) -> Iterator[Server]:
     from edgekit.apps.web.security.accounts import Accounts
 
-    folder = tmp_path_factory.mktemp("server")
     with closing(Accounts(folder / "state")) as accounts:
         accounts.add("tester", "a long enough password", "admin")
         token = accounts.new_token("tester", "tests")
-    with running(folder, "--runtime", "parrot", "--documents", str(write_documents(folder / "documents"))) as (url, pid):
+    with running(folder, *options) as (url, pid):
         yield Server(url=url, token=token, pid=pid, folder=folder)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[Server]]:
+    """`serve(folder, *options)`: a server of one's own, with a token."""
+    return _serving
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server")
+    with _serving(folder, "--runtime", "parrot", "--documents", str(write_documents(folder / "documents"))) as one:
+        yield one
 
 
 class running:  # noqa: N801  (reads as a verb: with running(...) as (url, pid))

@@ -239,7 +239,7 @@ def test_a_server_that_keeps_failing_is_left_alone_for_a_while(elsewhere: Elsewh
 
 def test_rubbish_from_elsewhere_is_an_error_with_its_address(elsewhere: Elsewhere) -> None:
     elsewhere.script = ["rubbish"]
-    with pytest.raises(EdgekitError, match="127.0.0.1"):
+    with pytest.raises(EdgekitError, match=r"127\.0\.0\.1"):
         last(assistant(failing(), fallback_to(elsewhere.url)), "x")
 
 

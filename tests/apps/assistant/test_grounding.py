@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +55,7 @@ def test_a_long_paragraph_is_cut_between_sentences_with_an_overlap() -> None:
     text = " ".join(f"This is sentence number {number} of many." for number in range(200))
     cut = list(chunks(plain_text(text)))
     assert all(text[one.start :].startswith("This") and text[one.end - 1] == "." for one in cut)
-    assert all(after.start < before.end for before, after in zip(cut, cut[1:], strict=False))
+    assert all(after.start < before.end for before, after in pairwise(cut))
     assert all(one.end - one.start <= TARGET for one in cut)
 
 
