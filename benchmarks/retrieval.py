@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,7 +128,7 @@ def recalls(data: Data, parity: int | None, foreign: Sequence[str]) -> dict[str,
     questions = [one for one in data.questions if parity is None or one.article % 2 == parity]
     with tempfile.TemporaryDirectory() as folder, closing(_indexed(Path(folder), data.passages)) as store:
         search = Search(store, GramEmbedder())
-        methods = {
+        methods: dict[str, Callable[[str], list[int]]] = {
             "FTS5, every word": lambda text: store.matching(_every_word(text), 20),
             "FTS5, content words": lambda text: store.matching(expression(text), 20),
             "pieces of words": lambda text: search.nearest(text)[:20],
@@ -229,7 +229,7 @@ def idle_rss() -> int:
             status = Path(f"/proc/{server.pid}/status").read_text()
             server.terminate()
             server.stderr.read()
-    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from edgekit.apps.assistant.api import openai, own
 from edgekit.apps.assistant.api.bridge import Door
 from edgekit.apps.assistant.api.figures import Figures
+from edgekit.apps.assistant.api.start_page import start_page
 from edgekit.apps.assistant.assistant import Assistant
 from edgekit.apps.assistant.conversations import Conversations
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
-from edgekit.apps.assistant.start_page import start_page
 from edgekit.apps.web.shell import Api, Page, Shell
 
 
