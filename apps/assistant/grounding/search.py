@@ -42,6 +42,7 @@ class Search:
         self._lock = threading.Lock()
         self._revision = -1
         self._ids: list[int] = []
+        self._known: dict[str, int] = {}
         self._vectors: Vectors = embedder.vectors([])
 
     def find(self, question: str, top: int) -> list[Hit]:
@@ -58,7 +59,15 @@ class Search:
 
     def asked(self, question: str) -> Question:
         """The question with its words weighed by how rare they are in the documents."""
-        return Question(question, self._store.frequencies(content_words(question)), self._store.count())
+        self._current()
+        return Question(question, self._frequencies(content_words(question)), len(self._ids))
+
+    def _frequencies(self, words: Sequence[str]) -> dict[str, int]:
+        """How many chunks have each word; counted once until documents change."""
+        known = self._known
+        if unknown := [word for word in words if word not in known]:
+            known |= self._store.frequencies(unknown)
+        return {word: known[word] for word in words}
 
     def nearest(self, question: str) -> list[int]:
         """Ids of the chunks whose vectors are nearest, best first."""
@@ -75,6 +84,7 @@ class Search:
             if revision != self._revision:
                 self._ids, stored = self._store.vectors()
                 self._vectors = self._embedder.vectors(stored)
+                self._known = {}
                 self._revision = revision
             return self._ids, self._vectors
 
