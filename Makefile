@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-slow fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
+.PHONY: help setup demo demo-assistant test test-slow fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
 
 PY := .venv/bin/python
 STAMP := build/.installed
@@ -17,6 +17,9 @@ setup: $(STAMP) ## a virtual environment in .venv with everything in it
 
 demo: $(STAMP) ## everything once, on what is in the box; writes edgekit-demo/index.html
 	@$(PY) -m edgekit demo
+
+demo-assistant: $(STAMP) ## a question answered from the project's own documents, with citations
+	@$(PY) -m edgekit run assistant --documents docs --data build/assistant --ask "What does the fallback get to see of my documents?"
 
 test: $(STAMP) ## the tests (minutes)
 	@$(PYTEST) -m "not slow"

@@ -27,6 +27,7 @@ from edgekit.demo.flow import flow
 ROOT = Path(__file__).resolve().parent.parent
 
 EXTRAS = {
+    "assistant": "the assistant: its server, and reading PDF and Word files",
     "images": "reading pictures (Pillow)",
     "onnx": "running artifacts in ONNX Runtime",
     "litert": "running artifacts in LiteRT",

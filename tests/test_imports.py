@@ -51,7 +51,7 @@ NEEDS_ONNX = (
 )
 """What reads graphs, and what stands on it; nothing of this is needed to run an artifact."""
 
-WEB_PAGES = re.compile(r"edgekit\.apps\.\w+\.pages\b")
+WEB_PAGES = re.compile(r"edgekit\.apps\.\w+\.(pages|api)\b")
 """What is written in FastAPI and NiceGUI: an app imports its pages once `need` has found these."""
 BLOCKED = f"import sys\nfor name in {VENDORS!r}: sys.modules[name] = None\n"
 

@@ -40,6 +40,8 @@ EXTRAS = {
     "jinja2": "llama",
     "llama_cpp": "llama",
     "xllamacpp": "llm",
+    "docx": "assistant",
+    "pypdf": "assistant",
 }
 
 

@@ -1,0 +1,182 @@
+"""The log of queries: how many, how long, how fast, on this machine only. Nothing that was asked or answered is in it.
+
+Fields have the names of llama-server's `timings`. A log that cannot be written is said once and never stops an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from edgekit.apps.assistant.database import Database, is_sound, set_aside
+from edgekit.core.errors import EdgekitError
+
+log = logging.getLogger(__name__)
+
+BYTES = 64 << 20
+KEEP_DAYS = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One query. Times in ms, rates per second; None where it was not measured or does not apply."""
+
+    at: float
+    kind: str
+    """chat, completion, embedding, search or extract."""
+    source: str = "local"
+    """local or fallback."""
+    model: str = ""
+    outcome: str = "stop"
+    """How it ended: stop, length, cancelled, deadline, refused, or the kind of error."""
+    queued_ms: float | None = None
+    search_ms: float | None = None
+    ttft_ms: float | None = None
+    total_ms: float | None = None
+    cache_n: int = 0
+    prompt_n: int = 0
+    prompt_ms: float | None = None
+    prompt_per_second: float | None = None
+    predicted_n: int = 0
+    predicted_ms: float | None = None
+    predicted_per_second: float | None = None
+    rss_bytes: int | None = None
+    available_bytes: int | None = None
+    temperature_c: float | None = None
+    bandwidth_share: float | None = None
+    """Of what the board's memory can bring per second: the bytes that the answer's tokens needed."""
+
+
+_COLUMNS = tuple(field.name for field in fields(Query))
+SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS queries({", ".join(_COLUMNS)});
+CREATE INDEX IF NOT EXISTS queries_at ON queries(at);
+"""
+SUMMED = ("prompt_n", "predicted_n", "cache_n")
+AVERAGED = (
+    "ttft_ms", "total_ms", "search_ms", "queued_ms", "prompt_per_second", "predicted_per_second", "bandwidth_share",
+    "temperature_c", "rss_bytes", "available_bytes",
+)  # fmt: skip
+
+
+class Log:
+    """The log file; without a path nothing is kept. For any number of threads."""
+
+    def __init__(self, path: Path | None, *, keep_days: float = KEEP_DAYS, max_bytes: int = BYTES) -> None:
+        self._keep_days, self._lock = keep_days, threading.Lock()
+        self._database: Database | None = None
+        self.dropped = 0
+        """How many queries could not be written down."""
+        if path is not None:
+            self._open(path, max_bytes)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is kept."""
+        return self._database is not None
+
+    def add(self, query: Query) -> None:
+        """Write one down. Never raises: an answer is worth more than its log."""
+        if self._database is None:
+            return
+        values = asdict(query)
+        try:
+            with self._database.writing() as run:
+                run.execute(f"INSERT INTO queries VALUES({','.join('?' * len(_COLUMNS))})", [values[name] for name in _COLUMNS])
+        except EdgekitError as exc:
+            with self._lock:
+                self.dropped += 1
+                if self.dropped == 1:
+                    log.warning("the log of queries is not written: %s", exc.message)
+
+    def recent(self, count: int = 100) -> list[dict[str, Any]]:
+        """The last queries, the newest first."""
+        return self._rows("SELECT * FROM queries ORDER BY at DESC LIMIT ?", (count,))
+
+    def summary(self, since: float = 0.0) -> dict[str, Any]:
+        """Counts, sums and means of the queries since then, with the slowest twentieth's bound for the first token."""
+        chosen = "FROM queries WHERE at >= ?"
+        sums = ", ".join(f"coalesce(sum({name}), 0) AS {name}" for name in SUMMED)
+        means = ", ".join(f"avg({name}) AS {name}" for name in AVERAGED)
+        found = self._rows(f"SELECT count(*) AS queries, {sums}, {means} {chosen}", (since,))
+        if not found:
+            return {"queries": 0, "dropped": self.dropped}
+        slow = self._rows(f"SELECT ttft_ms {chosen} AND ttft_ms IS NOT NULL ORDER BY ttft_ms", (since,))
+        at = min(len(slow) - 1, round(0.95 * (len(slow) - 1))) if slow else -1
+        by_source = {
+            row["source"]: row["n"] for row in self._rows(f"SELECT source, count(*) AS n {chosen} GROUP BY 1", (since,))
+        }
+        by_outcome = {
+            row["outcome"]: row["n"] for row in self._rows(f"SELECT outcome, count(*) AS n {chosen} GROUP BY 1", (since,))
+        }
+        rest = {"ttft_p95_ms": slow[at]["ttft_ms"] if slow else None, "by_source": by_source, "by_outcome": by_outcome}
+        return found[0] | rest | {"dropped": self.dropped}
+
+    def series(self, since: float, step_s: float) -> list[dict[str, Any]]:
+        """The same per step of time, for charts: `at` is each step's beginning; steps without a query are left out."""
+        sums = ", ".join(f"sum({name}) AS {name}" for name in SUMMED)
+        means = ", ".join(f"avg({name}) AS {name}" for name in AVERAGED)
+        sql = f"SELECT CAST(at / ? AS INTEGER) * ? AS at, count(*) AS queries, {sums}, {means} FROM queries WHERE at >= ? GROUP BY 1"
+        return self._rows(f"{sql} ORDER BY 1", (step_s, step_s, since))
+
+    def forget(self, older_than_days: float = 0.0) -> None:
+        """Delete what is older; 0 deletes everything."""
+        if self._database is not None:
+            with self._database.writing() as run:
+                run.execute("DELETE FROM queries WHERE at <= ?", (time.time() - older_than_days * 86_400,))
+            self._database.compact()
+
+    def close(self) -> None:
+        """Closing again does nothing."""
+        if self._database is not None:
+            self._database.close()
+
+    def _open(self, path: Path, max_bytes: int) -> None:
+        try:
+            if not is_sound(path):
+                log.warning("the log of queries was damaged: it is now %s, and begun anew", set_aside(path).name)
+            self._database = Database(path, SCHEMA, max_bytes=max_bytes)
+            if self._keep_days > 0:
+                self.forget(self._keep_days)
+        except EdgekitError as exc:
+            log.warning("queries are not logged: %s", exc.message)
+
+    def _rows(self, sql: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._database.rows(sql, values)] if self._database is not None else []
+
+
+class Totals:
+    """Sums since the start, for `/metrics`: kept in memory, also where the log is off."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queries: Counter[tuple[str, str, str]] = Counter()
+        self._sums: dict[str, float] = {}
+
+    def add(self, query: Query) -> None:
+        """One more."""
+        with self._lock:
+            self._queries[query.kind, query.source, query.outcome] += 1
+            for name in (*SUMMED, "prompt_ms", "predicted_ms"):
+                self._sums[name] = self._sums.get(name, 0.0) + (getattr(query, name) or 0)
+
+    def queries(self) -> dict[tuple[str, str, str], int]:
+        """How many of each kind, source and outcome."""
+        with self._lock:
+            return dict(self._queries)
+
+    def sum(self, name: str) -> float:
+        """The sum of a field."""
+        with self._lock:
+            return self._sums.get(name, 0.0)
+
+
+def of_timings(timings: Mapping[str, float]) -> dict[str, Any]:
+    """The fields of `Query` that an engine's timings hold."""
+    return {name: timings[name] for name in _COLUMNS if name in timings}

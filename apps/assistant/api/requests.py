@@ -1,0 +1,171 @@
+"""What clients of OpenAI's API send, read and checked. Fields that only some servers know are passed over, as servers do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from edgekit.apps.assistant.api.errors import Refused
+from edgekit.runtimes.text import Message, Role, Sampling
+
+MAX_TOKENS = 512
+MESSAGES, TEXTS = 1000, 512
+
+
+class _Part(msgspec.Struct, kw_only=True):
+    type: str
+    text: str = ""
+
+
+class _Message(msgspec.Struct, kw_only=True):
+    role: str
+    content: str | list[_Part] | None = None
+    name: str = ""
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str = ""
+
+
+class _Common(msgspec.Struct, kw_only=True):
+    model: str = ""
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    n: int | None = None
+    stop: str | list[str] | None = None
+    seed: int | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    grammar: str | None = None
+    timeout_s: float | None = None
+    """Not OpenAI's: seconds until the answer is cut off."""
+
+
+class ChatRequest(_Common, kw_only=True):
+    """`POST /v1/chat/completions`."""
+
+    messages: list[_Message]
+    max_completion_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+
+
+class CompletionRequest(_Common, kw_only=True):
+    """`POST /v1/completions`."""
+
+    prompt: str | list[str]
+    echo: bool | None = None
+    suffix: str | None = None
+    logprobs: int | None = None
+
+
+class EmbeddingRequest(msgspec.Struct, kw_only=True):
+    """`POST /v1/embeddings`."""
+
+    input: str | list[str | int | list[int]]
+    """Texts, or texts as tokens."""
+    model: str = ""
+    encoding_format: str = "float"
+    dimensions: int | None = None
+
+
+def parsed(data: bytes, kind: type[Any]) -> Any:
+    """The request. Raises `Refused` with the field that is wrong."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as exc:
+        _, _, where = str(exc).partition(" - at `$")
+        raise Refused(str(exc), param=where.strip(".`")) from exc
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as exc:
+        raise Refused(f"the body is no JSON: {exc}") from exc
+
+
+def messages_of(request: ChatRequest) -> tuple[Message, ...]:
+    """The conversation. Raises `Refused` for roles and contents that a language model has no use for."""
+    if not 0 < len(request.messages) <= MESSAGES:
+        raise Refused(f"{len(request.messages)} messages; 1 to {MESSAGES} are taken", param="messages")
+    return tuple(_message(at, one) for at, one in enumerate(request.messages))
+
+
+def _message(at: int, given: _Message) -> Message:
+    roles: Mapping[str, Role] = {
+        "system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool",
+    }  # fmt: skip
+    if given.role not in roles:
+        raise Refused(f"there is no role {given.role[:40]!r}", param=f"messages[{at}].role")
+    content = given.content or ""
+    if not isinstance(content, str):
+        odd = next((part.type for part in content if part.type != "text"), None)
+        if odd is not None:
+            raise Refused(f"a part of type {odd[:40]!r} cannot be read: only text", param=f"messages[{at}].content")
+        content = "".join(part.text for part in content)
+    return Message(
+        role=roles[given.role],
+        content=content,
+        name=given.name,
+        tool_calls=tuple(given.tool_calls or ()),
+        tool_call_id=given.tool_call_id,
+    )
+
+
+def sampling_of(request: ChatRequest | CompletionRequest, schema: Mapping[str, Any] | None = None) -> Sampling:
+    """How the answer is chosen; what the request does not say is as `Sampling` has it. Raises `Refused`."""
+    if request.n not in (None, 1):
+        raise Refused("one answer is given at a time: n must be 1", param="n")
+    given = {
+        name: getattr(request, name)
+        for name in ("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "grammar")
+        if getattr(request, name) is not None
+    }
+    _check_ranges(request)
+    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
+    limit = getattr(request, "max_completion_tokens", None) or request.max_tokens or MAX_TOKENS
+    return Sampling(max_tokens=limit, stop=stop, logit_bias=_bias(request.logit_bias), json_schema=schema, **given)
+
+
+def _check_ranges(request: _Common) -> None:
+    ranges = {
+        "temperature": (0, 2),
+        "top_p": (0, 1),
+        "min_p": (0, 1),
+        "presence_penalty": (-2, 2),
+        "frequency_penalty": (-2, 2),
+    }
+    for name, (low, high) in ranges.items():
+        value = getattr(request, name)
+        if value is not None and not low <= value <= high:
+            raise Refused(f"{name} is {value:g}; it may be {low} to {high}", param=name)
+    for name in ("max_tokens", "max_completion_tokens"):
+        value = getattr(request, name, None)
+        if value is not None and value < 1:
+            raise Refused(f"{name} is {value}; it may be 1 and more", param=name)
+    if len(request.stop or "") > 16 and not isinstance(request.stop, str):
+        raise Refused("16 stop texts are taken at most", param="stop")
+
+
+def _bias(given: Mapping[str, float] | None) -> dict[int, float]:
+    try:
+        return {int(token): bias for token, bias in (given or {}).items()}
+    except ValueError as exc:
+        raise Refused("the keys of logit_bias are token ids", param="logit_bias") from exc
+
+
+def schema_of(request: ChatRequest) -> Mapping[str, Any] | None:
+    """The JSON schema that the answer is held to; None for plain text. Raises `Refused`."""
+    wanted = request.response_format or {"type": "text"}
+    kind = wanted.get("type")
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return {}
+    schema = (wanted.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    if not isinstance(schema, dict):
+        raise Refused("response_format is text, json_object, or json_schema with a schema", param="response_format")
+    return schema

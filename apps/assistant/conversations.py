@@ -1,0 +1,266 @@
+"""Conversations on disk: kept, searched, exported, deleted, and not lost.
+
+Beside the database lie a copy of it (`.backup`) and a journal of what was said since that copy. A damaged database is set aside and
+made again from the two. Deleting leaves the words in neither.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgekit.apps.assistant.database import Database, Full, is_sound, set_aside
+from edgekit.core.errors import NotFound
+
+log = logging.getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversations(
+  id TEXT PRIMARY KEY, title TEXT NOT NULL, owner TEXT NOT NULL, made_at REAL NOT NULL, changed_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS messages(
+  id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations(id) ON DELETE CASCADE, at REAL NOT NULL,
+  role TEXT NOT NULL, content TEXT NOT NULL, details TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS messages_of ON messages(conversation, at);
+CREATE VIRTUAL TABLE IF NOT EXISTS said USING fts5(content, message UNINDEXED, tokenize="unicode61 remove_diacritics 2");
+"""
+JOURNAL_LINES = 200
+"""After so many the database is copied again and the journal begun anew."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """One conversation; times are seconds since 1970."""
+
+    id: str
+    title: str
+    owner: str
+    made_at: float
+    changed_at: float
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """One message; `details` is what else is known of it: citations, timings, where it came from."""
+
+    id: str
+    conversation: str
+    at: float
+    role: str
+    content: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A message that was found, with the words around what was searched for."""
+
+    conversation: str
+    title: str
+    message: str
+    role: str
+    excerpt: str
+
+
+class Conversations:
+    """All conversations of one installation. For any number of threads; each user (`owner`) sees their own."""
+
+    def __init__(self, path: Path, *, keep_days: float = 0, max_bytes: int = 0) -> None:
+        """`keep_days` 0 keeps them for ever. A damaged database is mended; `mended` says from what, else it is empty."""
+        self._path, self._lock = path, threading.RLock()
+        self._backup = path.with_name(f"{path.name}.backup")
+        self._journal = path.with_name(f"{path.name}.journal")
+        self.mended = self._mend()
+        self._database = Database(path, SCHEMA, max_bytes=max_bytes)
+        self._lines = self._journal.read_bytes().count(b"\n") if self._journal.exists() else 0
+        try:
+            self._replay()
+            if self._lines or not self._backup.exists():
+                self._checkpoint()
+        except Full as exc:
+            log.warning("conversations: %s; what was said last stays in the journal", exc.message)
+        self.forget_older_than(keep_days)
+
+    def new(self, owner: str, title: str = "") -> Conversation:
+        """An empty conversation."""
+        now = time.time()
+        made = Conversation(id=uuid.uuid4().hex, title=title, owner=owner, made_at=now, changed_at=now)
+        self._do({"do": "new", "id": made.id, "title": title, "owner": owner, "at": now})
+        return made
+
+    def say(self, conversation: str, role: str, content: str, details: Mapping[str, Any] | None = None) -> Said:
+        """Add a message. The first question names a conversation without a title."""
+        if self._database.value("SELECT 1 FROM conversations WHERE id=?", (conversation,)) is None:
+            raise NotFound(f"there is no conversation {conversation[:40]!r}")
+        said = Said(
+            id=uuid.uuid4().hex,
+            conversation=conversation,
+            at=time.time(),
+            role=role,
+            content=content,
+            details=dict(details or {}),
+        )
+        self._do(
+            {"do": "say", "id": said.id, "in": conversation, "role": role, "content": content}
+            | {"details": said.details, "at": said.at}
+        )
+        return said
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Give it another title."""
+        self._do({"do": "rename", "id": conversation, "title": title, "at": time.time()})
+
+    def list(self, owner: str) -> tuple[Conversation, ...]:
+        """The owner's conversations, the last used first."""
+        sql = "SELECT *, (SELECT count(*) FROM messages WHERE conversation=conversations.id) AS messages FROM conversations"
+        rows = self._database.rows(f"{sql} WHERE owner=? ORDER BY changed_at DESC, id", (owner,))
+        return tuple(Conversation(**dict(row)) for row in rows)
+
+    def get(self, conversation: str, owner: str) -> Conversation:
+        """The conversation. Raises `NotFound` when there is none, or it is somebody else's."""
+        found = next((one for one in self.list(owner) if one.id == conversation), None)
+        if found is None:
+            raise NotFound(f"there is no conversation {conversation[:40]!r}")
+        return found
+
+    def messages(self, conversation: str) -> tuple[Said, ...]:
+        """What was said in it, in order."""
+        rows = self._database.rows("SELECT * FROM messages WHERE conversation=? ORDER BY at, rowid", (conversation,))
+        return tuple(Said(**dict(row) | {"details": json.loads(row["details"])}) for row in rows)
+
+    def search(self, owner: str, words: str, top: int = 50) -> tuple[Match, ...]:
+        """Messages that have all the words (the last may be unfinished), best first."""
+        asked = re.findall(r"\w+", words)
+        if not asked:
+            return ()
+        expression = " ".join(f'"{word}"' for word in asked) + "*"
+        sql = (
+            "SELECT conversation, title, message, role, snippet(said, 0, '', '', '…', 16) AS excerpt FROM said"
+            " JOIN messages ON messages.id=message JOIN conversations ON conversations.id=conversation"
+            " WHERE said MATCH ? AND owner=? ORDER BY rank LIMIT ?"
+        )
+        return tuple(Match(**dict(row)) for row in self._database.rows(sql, (expression, owner, top)))
+
+    def export(self, owner: str, conversation: str = "") -> dict[str, Any]:
+        """One conversation, or all, as plain values."""
+        chosen = [self.get(conversation, owner)] if conversation else self.list(owner)
+        return {"conversations": [self._exported(one) for one in chosen]}
+
+    def _exported(self, one: Conversation) -> dict[str, Any]:
+        said = [{"role": m.role, "content": m.content, "at": m.at, **m.details} for m in self.messages(one.id)]
+        return {"id": one.id, "title": one.title, "made_at": one.made_at, "changed_at": one.changed_at, "messages": said}
+
+    def delete(self, conversation: str, owner: str) -> None:
+        """Delete it, from the copy and the journal as well. Raises `NotFound`."""
+        self.get(conversation, owner)
+        self._forget([conversation])
+
+    def delete_all(self, owner: str) -> int:
+        """Delete all of the owner's conversations; how many there were."""
+        ids = [one.id for one in self.list(owner)]
+        self._forget(ids)
+        return len(ids)
+
+    def forget_older_than(self, days: float) -> int:
+        """Delete what was last used more than so many days ago (0: nothing); how many that were."""
+        if days <= 0:
+            return 0
+        rows = self._database.rows("SELECT id FROM conversations WHERE changed_at < ?", (time.time() - days * 86_400,))
+        self._forget([row[0] for row in rows])
+        return len(rows)
+
+    def close(self) -> None:
+        """Closing again does nothing."""
+        self._database.close()
+
+    def _do(self, step: Mapping[str, Any]) -> None:
+        """Write the step down, then take it. Raises `Full` without room: written down, it is taken at the next start."""
+        with self._lock:
+            self._note(step)
+            _take(self._database, step)
+            self._lines += 1
+            if self._lines >= JOURNAL_LINES:
+                with suppress(Full):  # the journal goes on growing until there is room for a copy
+                    self._checkpoint()
+
+    def _note(self, step: Mapping[str, Any]) -> None:
+        line = json.dumps(step, ensure_ascii=False) + "\n"
+        size = self._journal.stat().st_size if self._journal.exists() else 0
+        try:
+            with self._journal.open("a", encoding="utf-8") as file:
+                self._journal.chmod(0o600)
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as exc:
+            with suppress(OSError):
+                os.truncate(self._journal, size)
+            raise Full(f"{self._journal.name!r} cannot be written: {exc.strerror}", "is there space on the disk?") from exc
+
+    def _forget(self, ids: Sequence[str]) -> None:
+        if not ids:
+            return
+        with self._lock:
+            with self._database.writing() as run:
+                for one in ids:
+                    run.execute("DELETE FROM said WHERE message IN (SELECT id FROM messages WHERE conversation=?)", (one,))
+                    run.execute("DELETE FROM conversations WHERE id=?", (one,))
+                run.execute("INSERT INTO said(said) VALUES('optimize')")
+            self._database.compact()
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        with self._lock:
+            self._database.copy_to(self._backup)
+            self._journal.unlink(missing_ok=True)
+            self._lines = 0
+
+    def _mend(self) -> str:
+        """Put the copy in the place of a damaged database; what has been said since is in the journal."""
+        if is_sound(self._path):
+            return ""
+        aside = set_aside(self._path)
+        copied = self._backup.exists() and is_sound(self._backup)
+        if copied:
+            shutil.copyfile(self._backup, self._path)
+        said = f"{self._path.name!r} was damaged: it is now {aside.name!r}, and was made again from "
+        said += "its copy and journal" if copied else "its journal alone"
+        log.warning("%s", said)
+        return said
+
+    def _replay(self) -> None:
+        """Take the journal's steps again: those the database has already change nothing."""
+        if not self._journal.exists():
+            return
+        for line in self._journal.read_text("utf-8", errors="replace").splitlines():
+            with suppress(ValueError):  # the last line of a process that was killed in the middle of it
+                _take(self._database, json.loads(line))
+
+
+def _take(database: Database, step: Mapping[str, Any]) -> None:
+    """One step of the journal, which may have been taken before."""
+    with database.writing() as run:
+        if step["do"] == "new":
+            values = (step["id"], step["title"], step["owner"], step["at"], step["at"])
+            run.execute("INSERT OR IGNORE INTO conversations VALUES(?,?,?,?,?)", values)
+        elif step["do"] == "rename":
+            run.execute("UPDATE conversations SET title=? WHERE id=?", (step["title"], step["id"]))
+        elif run.execute("SELECT 1 FROM conversations WHERE id=?", (step["in"],)).fetchone():  # it may be deleted since
+            details = json.dumps(step["details"], ensure_ascii=False)
+            message = (step["id"], step["in"], step["at"], step["role"], step["content"], details)
+            if run.execute("INSERT OR IGNORE INTO messages VALUES(?,?,?,?,?,?)", message).rowcount:
+                run.execute("INSERT INTO said(content, message) VALUES(?,?)", (step["content"], step["id"]))
+                title = " ".join(step["content"].split())[:60] if step["role"] == "user" else ""
+                run.execute("UPDATE conversations SET title=? WHERE id=? AND title=''", (title, step["in"]))
+                run.execute("UPDATE conversations SET changed_at=max(changed_at, ?) WHERE id=?", (step["at"], step["in"]))

@@ -1,0 +1,1 @@
+"""Reading documents: a file becomes plain text in blocks, each with the headings above it and its page."""

@@ -1,0 +1,146 @@
+"""One stream of an answer, from the local engine or, where that was allowed and failed, from the fallback; measured as it passes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+
+from edgekit.apps.assistant.engine import Engine
+from edgekit.apps.assistant.fallback import Badge, Fallback, Trigger
+from edgekit.core.errors import EdgekitError, InputError, MissingDependency, NotFound, Unsupported
+from edgekit.runtimes.text import Done, EngineRefused, Piece, TextEvent, TextModel, TextRequest, TextSession, Timings, Waiting
+
+NO_MODEL = "no language model was given"
+NO_MODEL_HINT = "edgekit run assistant --artifact MODEL, or --documents DIR to quote from documents"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Switched:
+    """The local engine failed, as `reason` says; what it had said is void, and the answer begins again from elsewhere."""
+
+    badge: Badge
+    reason: str
+
+
+GenerationEvent: TypeAlias = "TextEvent | Switched"
+MakeRequest = Callable[[TextSession], TextRequest]
+"""The request for a session: only a loaded model says what has room in it."""
+
+
+@dataclass(kw_only=True)
+class Measured:
+    """What is known of an answer so far. Times in ms since it was asked for."""
+
+    started: float = field(default_factory=time.perf_counter)
+    first_ms: float | None = None
+    queued_ms: float | None = None
+    total_ms: float | None = None
+    timings: Timings = field(default_factory=Timings)
+    outcome: str = "stop"
+    badge: Badge | None = None
+    model: TextModel | None = None
+
+    def see(self, event: GenerationEvent) -> None:
+        """Take note of an event."""
+        now = (time.perf_counter() - self.started) * 1000
+        if isinstance(event, Waiting):
+            self.queued_ms = now
+        elif isinstance(event, Piece):
+            self.first_ms = now if self.first_ms is None else self.first_ms
+        elif isinstance(event, Switched):
+            self.badge, self.first_ms, self.model = event.badge, None, None
+        else:
+            self.timings, self.outcome, self.total_ms = event.timings, event.reason, now
+
+    def failed(self, outcome: str) -> None:
+        """It ended in another way."""
+        self.outcome, self.total_ms = outcome, (time.perf_counter() - self.started) * 1000
+
+
+class Writer:
+    """Engine and fallback as one."""
+
+    def __init__(self, engine: Engine | None, fallback: Fallback | None = None) -> None:
+        self.engine, self.fallback = engine, fallback
+
+    def stream(
+        self,
+        make: MakeRequest,
+        cancel: threading.Event,
+        measured: Measured,
+        *,
+        elsewhere: TextRequest | None = None,
+        documents_sent: bool = False,
+    ) -> Generator[GenerationEvent, None, None]:
+        """The answer. `elsewhere` is what the fallback is asked (None: it is not). Raises what the engine that failed last raised."""
+        try:
+            for event in self._watched(make, cancel, elsewhere, documents_sent, measured):
+                measured.see(event)
+                yield event
+        except EdgekitError as exc:
+            measured.failed(type(exc).__name__)
+            raise
+        except GeneratorExit:
+            measured.failed("cancelled")
+            raise
+
+    def _watched(
+        self,
+        make: MakeRequest,
+        cancel: threading.Event,
+        elsewhere: TextRequest | None,
+        documents_sent: bool,
+        measured: Measured,
+    ) -> Iterator[GenerationEvent]:
+        try:
+            late = yield from self._local(make, cancel, measured, may_switch=elsewhere is not None)
+            trigger: Trigger | None = "deadline" if late else None
+            reason = "the local model did not answer in time"
+        except EdgekitError as exc:
+            trigger, reason = self._trigger(exc, elsewhere), exc.message
+            if trigger is None:
+                raise
+        if trigger and elsewhere is not None:
+            yield from self._switched(trigger, reason, elsewhere, cancel, documents_sent)
+
+    def _local(
+        self, make: MakeRequest, cancel: threading.Event, measured: Measured, *, may_switch: bool
+    ) -> Generator[GenerationEvent, None, bool]:
+        """The local answer; returns whether it was late, and its end is then not told."""
+        if self.engine is None:
+            raise Unsupported(NO_MODEL, NO_MODEL_HINT)
+        session = _loaded(self.engine)
+        measured.model = session.model
+        for event in session.generate(make(session), cancel=cancel):
+            if isinstance(event, Done) and event.reason == "cancelled" and not cancel.is_set():
+                event = replace(event, reason="deadline")  # nobody else ends an answer
+            late = isinstance(event, Done) and event.reason == "deadline"
+            if late and may_switch and self.fallback is not None and self.fallback.wanted_for("deadline"):
+                return True
+            yield event
+        return False
+
+    def _trigger(self, exc: EdgekitError, elsewhere: TextRequest | None) -> Trigger | None:
+        return self.fallback.wanted_for(exc) if self.fallback is not None and elsewhere is not None else None
+
+    def _switched(
+        self, trigger: Trigger, reason: str, request: TextRequest, cancel: threading.Event, documents_sent: bool
+    ) -> Iterator[GenerationEvent]:
+        assert self.fallback is not None  # else there was no trigger
+        told = False
+        for event in self.fallback.generate(request, cancel):
+            if not told:
+                told = True
+                yield Switched(badge=self.fallback.badge(trigger, documents_sent=documents_sent), reason=reason)
+            yield event
+
+
+def _loaded(engine: Engine) -> TextSession:
+    """The session. Whatever keeps it from loading is a refusal, also a file that is no model."""
+    try:
+        return engine.session()
+    except (InputError, NotFound, MissingDependency) as exc:
+        raise EngineRefused(exc.message, exc.hint) from exc

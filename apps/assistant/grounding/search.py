@@ -1,0 +1,104 @@
+"""Hybrid search: words (BM25), vectors and best sentences, each a ranking, fused by reciprocal rank.
+
+Reciprocal rank fusion: Cormack, Clarke and Buettcher 2009, doi 10.1145/1571941.1572114; k = 60 is theirs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgekit.apps.assistant.grounding.embedder import Embedder, Vectors
+from edgekit.apps.assistant.grounding.store import Passage, Store
+from edgekit.apps.assistant.grounding.support import Question
+from edgekit.apps.assistant.grounding.words import content_words
+
+FUSION_K = 60
+CANDIDATES = 50
+"""Chunks of each ranking that are fused."""
+READ = 10
+"""Of the fused ones, how many are read sentence by sentence."""
+WORDS = 64
+"""Words of a question that are searched for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A passage that was found. `score` is the share of the question, rare words counting more, that its best sentence covers."""
+
+    passage: Passage
+    score: float
+
+
+class Search:
+    """Searches a store. The vectors are held in memory and read again when documents change. For any number of threads."""
+
+    def __init__(self, store: Store, embedder: Embedder) -> None:
+        self._store = store
+        self._embedder = embedder
+        self._lock = threading.Lock()
+        self._revision = -1
+        self._ids: list[int] = []
+        self._known: dict[str, int] = {}
+        self._vectors: Vectors = embedder.vectors([])
+
+    def find(self, question: str, top: int) -> list[Hit]:
+        """The best passages first; none when no word of the question, or piece of one, is in any document."""
+        by_words = self._store.matching(expression(question), CANDIDATES)
+        by_vectors = self.nearest(question)
+        first = fused([by_words, by_vectors])[: max(READ, top)]
+        passages = self._store.passages(first)
+        asked = self.asked(question)
+        scores = {chunk: asked.best(passages[chunk].text).score for chunk in first if chunk in passages}
+        by_sentences = sorted(scores, key=lambda chunk: -scores[chunk])
+        order = [chunk for chunk in fused([by_words, by_vectors, by_sentences]) if chunk in scores]
+        return [Hit(passage=passages[chunk], score=scores[chunk]) for chunk in order[:top]]
+
+    def asked(self, question: str) -> Question:
+        """The question with its words weighed by how rare they are in the documents."""
+        self._current()
+        return Question(question, self._frequencies(content_words(question)), len(self._ids))
+
+    def _frequencies(self, words: Sequence[str]) -> dict[str, int]:
+        """How many chunks have each word; counted once until documents change."""
+        known = self._known
+        if unknown := [word for word in words if word not in known]:
+            known |= self._store.frequencies(unknown)
+        return {word: known[word] for word in words}
+
+    def nearest(self, question: str) -> list[int]:
+        """Ids of the chunks whose vectors are nearest, best first."""
+        ids, vectors = self._current()
+        scores = vectors.scores(question)
+        count = min(CANDIDATES, len(scores))
+        best = np.argpartition(-scores, count - 1)[:count] if count else np.zeros(0, np.int64)
+        ordered = best[np.argsort(-scores[best], kind="stable")]
+        return [ids[at] for at in ordered if scores[at] > 0]
+
+    def _current(self) -> tuple[list[int], Vectors]:
+        with self._lock:
+            revision = self._store.revision()
+            if revision != self._revision:
+                self._ids, stored = self._store.vectors()
+                self._vectors = self._embedder.vectors(stored)
+                self._known = {}
+                self._revision = revision
+            return self._ids, self._vectors
+
+
+def expression(question: str) -> str:
+    """The FTS5 expression for any of the question's content words. Quoted, so that no word is an operator."""
+    asked = dict.fromkeys(content_words(question))
+    return " OR ".join(f'"{word}"' for word in list(asked)[:WORDS]) or '""'
+
+
+def fused(rankings: Iterable[Sequence[int]]) -> list[int]:
+    """One ranking of all that is in any: the sum of 1 / (60 + place)."""
+    total: dict[int, float] = {}
+    for ranking in rankings:
+        for place, item in enumerate(ranking, 1):
+            total[item] = total.get(item, 0.0) + 1 / (FUSION_K + place)
+    return sorted(total, key=lambda item: -total[item])

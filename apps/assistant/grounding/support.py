@@ -1,0 +1,80 @@
+"""How much of what is asked, or said, a text covers: word by word, forgiving endings and spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from edgekit.apps.assistant.grounding.grams import pieces, rarity
+from edgekit.apps.assistant.grounding.words import content_words, sentences, words
+
+ALIKE = 0.4
+"""Two words that share less of their pieces have nothing to do with each other."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sentence:
+    """Characters `start` to `end` of a text. `score` is the share of the question it covers, from 0 to 1."""
+
+    start: int
+    end: int
+    score: float
+
+
+class Question:
+    """The content words of a question, or of a claim, and how much each counts."""
+
+    def __init__(self, text: str, frequencies: Mapping[str, int] | None = None, of: int = 0) -> None:
+        """`frequencies` are the chunks, of all `of`, that have each word: the rarer, the more it counts."""
+        known = frequencies or {}
+        self.weights = {word: rarity(known.get(word, 0), of) if of else 1.0 for word in content_words(text)}
+        self._total = sum(self.weights.values()) or 1.0
+        self._by_piece: dict[str, list[str]] = {}
+        self._sizes = dict.fromkeys(self.weights, 0)
+        for word in self.weights:
+            for piece in pieces(word):
+                self._by_piece.setdefault(piece, []).append(word)
+                self._sizes[word] += 1
+        self._alike: dict[str, dict[str, float]] = {}
+
+    def best(self, text: str) -> Sentence:
+        """The sentence of `text` that covers most; of equals the first. An empty text has an empty sentence."""
+        return max(self.all(text), key=lambda sentence: sentence.score, default=Sentence(start=0, end=0, score=0.0))
+
+    def all(self, text: str) -> Iterator[Sentence]:
+        """Every sentence of `text`."""
+        return (Sentence(start=start, end=end, score=self._share(found)) for start, end, found in _taken_apart(text))
+
+    def covered(self, text: str) -> float:
+        """The share of the words, by weight, that are in `text`, or something like them."""
+        return self._share(frozenset(words(text)))
+
+    def _share(self, found: frozenset[str]) -> float:
+        nearest: dict[str, float] = {}
+        for word in found:
+            for asked, share in self._likeness(word).items():
+                nearest[asked] = max(nearest.get(asked, 0.0), share)
+        return sum(self.weights[word] * share for word, share in nearest.items()) / self._total
+
+    def _likeness(self, word: str) -> Mapping[str, float]:
+        """For each asked word that is something like `word`, the share of its pieces that both have."""
+        if word not in self._alike:
+            self._alike[word] = self._compared(word)
+        return self._alike[word]
+
+    def _compared(self, word: str) -> dict[str, float]:
+        if word in self.weights:
+            return {word: 1.0}
+        shared: dict[str, int] = {}
+        for piece in self._by_piece.keys() & pieces(word):
+            for asked in self._by_piece[piece]:
+                shared[asked] = shared.get(asked, 0) + 1
+        shares = {asked: min(count / self._sizes[asked], 1.0) for asked, count in shared.items()}
+        return {asked: share for asked, share in shares.items() if share >= ALIKE}
+
+
+@lru_cache(maxsize=1024)
+def _taken_apart(text: str) -> tuple[tuple[int, int, frozenset[str]], ...]:
+    """Start, end and words of each sentence."""
+    return tuple((start, end, frozenset(words(text[start:end]))) for start, end in sentences(text))

@@ -1,0 +1,149 @@
+"""What `edgekit run assistant` may be asked, beside what every app takes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from edgekit.apps.assistant.fallback import TRIGGERS, FallbackOptions
+from edgekit.apps.base import RunOptions
+from edgekit.apps.web import options as web
+from edgekit.core.errors import EdgekitError, UsageError
+
+KEY = "EDGEKIT_FALLBACK_KEY"
+EXAMPLE = 'edgekit run assistant --documents DIR --ask "QUESTION"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked, checked. `data` holds what the app keeps: index, conversations, log."""
+
+    ask: str | None
+    search: str | None
+    top: int
+    terminal: bool
+    artifact: str | None
+    engine: str
+    documents: Path | None
+    data: Path
+    embedding: Path | None
+    context: int
+    deadline_s: float | None
+    fallback: FallbackOptions
+    log: bool
+    log_days: float
+    keep_days: float
+
+
+def configure(parser: argparse._ActionsContainer) -> None:
+    """The app's own options."""
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--ask", metavar="QUESTION", help="answer one question and end")
+    what.add_argument("--search", metavar="QUESTION", help="print the passages nearest to a question and end")
+    what.add_argument("--terminal", action="store_true", help="chat in this terminal instead of serving pages")
+    parser.add_argument(
+        "--documents", type=Path, metavar="DIR", help="answer from the txt, md, html, pdf and docx files in DIR"
+    )
+    parser.add_argument(
+        "--top", type=int, default=5, metavar="K", help="how many passages --search prints (default: %(default)s)"
+    )
+    parser.add_argument("--embedding", type=Path, metavar="FILE", help="an embedding model (GGUF) for the search, beside words")
+    parser.add_argument(
+        "--context", type=int, default=0, metavar="N", help="tokens of prompt and answer (default: the engine's)"
+    )
+    parser.add_argument("--deadline", type=float, metavar="S", help="seconds after which an answer is cut off")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="where index, conversations and log are kept")
+    _configure_fallback(parser)
+    parser.add_argument("--no-log", action="store_true", help="keep no log of queries (it never holds what was asked)")
+    parser.add_argument("--log-days", type=float, default=90, metavar="N", help="days the log is kept (default: %(default)s)")
+    parser.add_argument(
+        "--keep-days", type=float, default=0, metavar="N", help="days conversations are kept (default: for ever)"
+    )
+    web.configure(parser)
+
+
+def _configure_fallback(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--fallback-url",
+        default="",
+        metavar="URL",
+        help=f"an OpenAI-compatible server to ask when the local model fails (key: ${KEY}; default: none)",
+    )
+    parser.add_argument("--fallback-documents", action="store_true", help="passages of documents may be sent there as well")
+    parser.add_argument(
+        "--fallback-on",
+        default=",".join(TRIGGERS),
+        metavar="LIST",
+        help="when it is asked: refused to load or answer, deadline, memory, stream malformed, engine lost (default: %(default)s)",
+    )
+
+
+def requested(options: RunOptions) -> Request:
+    """The options, checked. Raises `UsageError`."""
+    own: Mapping[str, Any] = options.own
+    for name in ("image", "source", "config", "output"):
+        if getattr(options, name) is not None:
+            raise UsageError(f"assistant has no use for --{name}", EXAMPLE)
+    top = own.get("top", 5)
+    if not 1 <= top <= 100:
+        raise UsageError(f"--top {top} is not one of 1 to 100", EXAMPLE)
+    documents = own.get("documents")
+    if own.get("search") is not None and documents is None:
+        raise UsageError("--search needs --documents", 'edgekit run assistant --documents DIR --search "QUESTION"')
+    return Request(
+        ask=_said(own.get("ask"), "--ask"),
+        search=_said(own.get("search"), "--search"),
+        top=top,
+        terminal=bool(own.get("terminal")),
+        artifact=str(options.artifact) if options.artifact is not None else None,
+        engine=options.runtime,
+        documents=documents,
+        data=own.get("data") or default_data(),
+        embedding=own.get("embedding"),
+        context=own.get("context") or 0,
+        deadline_s=own.get("deadline"),
+        fallback=_fallback(own),
+        log=not own.get("no_log"),
+        log_days=own.get("log_days", 90.0),
+        keep_days=own.get("keep_days", 0.0),
+    )
+
+
+def index_path(data: Path, documents: Path) -> Path:
+    """The index of a folder: one each, by its whole path."""
+    name = sha256(str(documents.resolve()).encode()).hexdigest()[:16]
+    return data / f"documents-{name}.sqlite"
+
+
+def default_data() -> Path:
+    """The user's data folder for the assistant. Raises `EdgekitError` where there is no home."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    try:
+        return (Path(base) if base else Path.home() / ".local" / "share") / "edgekit" / "assistant"
+    except RuntimeError as exc:
+        raise EdgekitError("there is no home folder to keep conversations in", "--data DIR") from exc
+
+
+def _said(text: str | None, option: str) -> str | None:
+    if text is not None and not text.strip():
+        raise UsageError(f"{option} needs a question", EXAMPLE)
+    return text
+
+
+def _fallback(own: Mapping[str, Any]) -> FallbackOptions:
+    url = own.get("fallback_url") or ""
+    if url and not url.startswith(("http://", "https://")):
+        raise UsageError(f"{url!r} is not the address of an API", "--fallback-url http://HOST:PORT/v1")
+    if own.get("fallback_documents") and not url:
+        raise UsageError("--fallback-documents needs --fallback-url", "--fallback-url http://HOST:PORT/v1")
+    named = tuple(part.strip() for part in (own.get("fallback_on") or "").split(",") if part.strip())
+    if odd := next((name for name in named if name not in TRIGGERS), None):
+        raise UsageError(f"--fallback-on knows no {odd!r}", f"there are: {', '.join(TRIGGERS)}")
+    triggers = tuple(trigger for trigger in TRIGGERS if trigger in named)
+    documents = bool(own.get("fallback_documents"))
+    return FallbackOptions(url=url, key=os.environ.get(KEY, ""), documents=documents, triggers=triggers)
