@@ -29,6 +29,9 @@ EXTRAS = {
     "matplotlib": "train",
     "tensorrt": "",
     "joblib": "sweep",
+    "av": "vision",
+    "scipy": "vision",
+    "supervision": "supervision",
 }
 
 
