@@ -1,16 +1,22 @@
-"""The shape of an app: one module or folder in `apps/` with `HELP` and `run(options) -> Answer`."""
+"""The shape of an app: one module or folder in `apps/` with `HELP` and `run(options) -> Answer`.
+
+An app with options that no other has also defines `configure(parser)`, which adds them; `options.own` holds what they were given.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What `edgekit run APP` was asked: every app takes the same options and refuses those it has no use for."""
+    """What `edgekit run APP` was asked: every app takes the same options and refuses those it has no use for.
+
+    `own` holds the values of the options that the app itself declared, by their names, defaults included.
+    """
 
     artifact: Path | None = None
     image: Path | None = None
@@ -20,6 +26,7 @@ class RunOptions:
     output: Path | None = None
     host: str = "127.0.0.1"
     port: int = 8080
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from tables import table
 
 from edgekit.benchmark.report import Report
 from edgekit.cli import build_parser
+from edgekit.commands.run import app_names, app_parser, find_app
 from edgekit.core.profiles import devices as all_devices
 from edgekit.core.schema import Device, Manifest
 from edgekit.demo.flow import flow
@@ -76,7 +77,7 @@ def devices() -> str:
 
 def cli() -> str:
     """The command line, from its own parsers."""
-    return "\n\n".join(_command(name, parser) for name, parser in _parsers().items())
+    return "\n\n".join(_command(name, parser) + (_apps() if name == "run" else "") for name, parser in _parsers().items())
 
 
 def manifest_fields() -> str:
@@ -119,6 +120,18 @@ def _command(name: str, parser: argparse.ArgumentParser) -> str:
     rows = ((_option(action), _help(action)) for action in actions)
     usage = " ".join(part for part in ("edgekit", name, arguments, "[options]") if part)
     return f"## edgekit {name}\n\n{_sentence(parser.description or '')}\n\n`{usage}`\n\n{table(('option', 'meaning'), rows)}"
+
+
+def _apps() -> str:
+    """The options that one app alone has, app by app."""
+    parsers = ((name, app_parser(name, find_app(name))) for name in app_names())
+    return "".join(_own_options(name, parser) for name, parser in parsers)
+
+
+def _own_options(name: str, parser: argparse.ArgumentParser) -> str:
+    shared = {action.dest for action in _parsers()["run"]._actions}
+    rows = [(_option(action), _help(action)) for action in parser._actions if action.dest not in shared]
+    return f"\n\n### edgekit run {name}\n\n{table(('option of its own', 'meaning'), rows)}" if rows else ""
 
 
 def _option(action: argparse.Action) -> str:

@@ -14,6 +14,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from edgekit import __version__, commands
+from edgekit.commands._arguments import add_general
 from edgekit.console import ReaderGone, note
 from edgekit.core.errors import EdgekitError
 
@@ -53,8 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     for name in command_names():
         module = import_module(f"edgekit.commands.{name}")
         sub = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-        sub.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else")
-        sub.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: tracebacks)")
+        add_general(sub)
         module.configure(sub)
         sub.set_defaults(run=module.run)
     return parser

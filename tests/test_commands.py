@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from edgekit.cli import main
 from edgekit.commands._arguments import named_shape, numbers, percentage, share
 from edgekit.commands.run import find_app
 from edgekit.core.errors import MissingDependency, NotFound
@@ -38,6 +41,19 @@ def test_shapes_and_numbers_are_read() -> None:
     assert numbers("1,2.5,-3") == (1.0, 2.5, -3.0)
 
 
+WAVE = """
+from edgekit.apps.base import Answer
+HELP = "waves"
+
+def configure(parser):
+    parser.add_argument("--times", type=int, default=1, help="how often")
+    parser.add_argument("--no-serve", action="store_true", help="wave without a page")
+
+def run(options):
+    return Answer(result={**options.own, "port": options.port, "runtime": options.runtime}, text="waved")
+"""
+
+
 @pytest.fixture
 def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package `guests` with one app that works and one that does not import."""
@@ -45,7 +61,7 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guests\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[edgekit.apps]\nwave = guest_wave\nbroken = guest_broken\n")
-    (tmp_path / "guest_wave.py").write_text("HELP = 'waves'\n\ndef run(options): ...\n")
+    (tmp_path / "guest_wave.py").write_text(WAVE)
     (tmp_path / "guest_broken.py").write_text("import no_such_module_anywhere\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
@@ -61,3 +77,42 @@ def test_apps_of_other_packages_are_found(foreign: Path) -> None:
 def test_an_app_of_another_package_that_does_not_import_is_a_sentence(foreign: Path) -> None:
     with pytest.raises(MissingDependency, match="'broken' of guests does not load: No module named 'no_such_module"):
         find_app("broken")
+
+
+OWN = [
+    pytest.param(["wave"], {"times": 1, "no_serve": False, "port": 8080, "runtime": "auto"}, id="its defaults"),
+    pytest.param(["wave", "--times", "3", "--no-serve"], {"times": 3, "no_serve": True}, id="its options"),
+    pytest.param(
+        ["--port", "81", "wave", "--runtime", "r", "--times", "2"], {"port": 81, "runtime": "r", "times": 2}, id="both"
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), OWN)
+def test_an_app_may_have_options_of_its_own(
+    foreign: Path, arguments: list[str], expected: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for asked in (["run", *arguments, "--json"], ["run", "--json", *arguments]):
+        assert main(asked) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert {name: result[name] for name in expected} == expected
+
+
+def test_the_help_of_an_app_lists_its_own_options(foreign: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "wave", "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr().out
+    assert [part for part in ("edgekit run wave", "--times", "how often", "--artifact", "--json") if part not in said] == []
+
+
+def test_an_option_of_another_app_is_refused(foreign: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "digits", "--times", "3"])
+    assert ended.value.code == 2
+    assert "unrecognized arguments: --times 3" in capsys.readouterr().err
+
+
+def test_a_misspelt_app_is_named_whatever_options_follow(foreign: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "waev", "--times", "3", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out) == {"error": "no app named 'waev'", "hint": "did you mean 'wave'?"}

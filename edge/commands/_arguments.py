@@ -8,6 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def add_general(parser: argparse.ArgumentParser) -> None:
+    """What every command takes."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: tracebacks)")
+
+
 def add_input_shape(parser: argparse.ArgumentParser) -> None:
     """`--input-shape NAME=1x3xHxW`, any number of times."""
     text = "static shape of a dynamic input"

@@ -7,10 +7,11 @@ from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
+from edgekit.commands._arguments import add_general
 from edgekit.console import emit
-from edgekit.core.errors import MissingDependency, NotFound
+from edgekit.core.errors import EdgekitError, MissingDependency, NotFound
 from edgekit.core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -21,19 +22,15 @@ ENTRY_POINTS = "edgekit.apps"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Every app takes the same options and refuses those it has no use for."""
-    parser.add_argument("app", metavar="APP", help="name of the app, such as detect or digits")
-    parser.add_argument("--artifact", type=Path, metavar="A", help="the artifact folder to run")
-    given = parser.add_mutually_exclusive_group()
-    given.add_argument("--image", type=Path, metavar="FILE", help="one picture")
-    given.add_argument("--source", metavar="S", help="a camera, a stream or a recording")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the app")
+    """Every app takes the same options and refuses those it has no use for; one with `configure` adds its own."""
+    _add_shared(parser)
     parser.add_argument(
-        "--runtime", default="auto", metavar="NAME", help="engine to use (default: the artifact's first that works)"
+        "app",
+        nargs=argparse.PARSER,
+        action=_AppArguments,
+        metavar="APP",
+        help="name of the app, such as detect or digits; options of its own may follow it: edgekit run APP --help",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write what the app makes")
-    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8080, help="port to serve on (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,10 +47,62 @@ def run(args: argparse.Namespace) -> int:
         output=args.output,
         host=args.host,
         port=args.port,
+        own=args.own,
     )
     answer = app.run(options)
     emit(args, answer.result, answer.text)
     return 0
+
+
+def app_parser(name: str, app: ModuleType | None) -> argparse.ArgumentParser:
+    """The parser of what may stand after APP: the options of every app, and those that `app` declares."""
+    description = app.HELP if app else None
+    parser = argparse.ArgumentParser(prog=f"edgekit run {name}", description=description, allow_abbrev=app is not None)
+    add_general(parser)
+    _add_shared(parser)
+    if app is not None and hasattr(app, "configure"):
+        app.configure(parser.add_argument_group(f"options of {name} alone"))
+    return parser
+
+
+class _AppArguments(argparse.Action):
+    """Reads APP and what follows it: only now is it known which options there are."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option_string: str | None = None
+    ) -> None:
+        name, *arguments = values
+        shared = {*vars(namespace), "own"}
+        app = _found(name)
+        after = app_parser(name, app)
+        if app is None:
+            after.parse_known_args(arguments, namespace)
+        else:
+            after.parse_args(arguments, namespace)
+        namespace.app = name
+        namespace.own = {option: value for option, value in vars(namespace).items() if option not in shared}
+
+
+def _found(name: str) -> ModuleType | None:
+    """The app, or None for one that is not there or does not load: `run` says which of the two, and why."""
+    try:
+        return find_app(name)
+    except EdgekitError:
+        return None
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--artifact", type=Path, metavar="A", help="the artifact folder to run")
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--image", type=Path, metavar="FILE", help="one picture")
+    given.add_argument("--source", metavar="S", help="a camera, a stream or a recording")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings of the app")
+    parser.add_argument(
+        "--runtime", default="auto", metavar="NAME", help="engine to use (default: the artifact's first that works)"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="OUT", help="where to write what the app makes")
+    parser.add_argument("--host", default="127.0.0.1", help="address to serve on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8080, help="port to serve on (default: %(default)s)")
 
 
 def find_app(name: str) -> ModuleType:
