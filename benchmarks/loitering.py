@@ -13,10 +13,11 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+
 from edgekit.apps.vision import loitering
 from edgekit.apps.vision.loitering_fit import Labelled, fit, labelled, read_tracks
 from edgekit.core.files import sha256_file
-from numpy.typing import NDArray
 
 FOLDS, BLOCK = 5, 50
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from edgekit.apps.base import Answer, RunOptions
-from edgekit.core.errors import UsageError
 
 HELP = "one camera, watched: people, poses, rules, events"
 
@@ -18,9 +17,12 @@ def configure(parser: Any) -> None:
 
 
 def run(options: RunOptions) -> Answer:
-    """What a recording holds: events, tracks, frames, and what each stage took. Raises as the models and sources do."""
+    """With `--no-serve` what a recording holds; else the sources are watched as they come, until Ctrl-C.
+
+    Raises as the models, the settings and the sources do.
+    """
     from edgekit.apps.vision import run as vision
 
-    if not options.own.get("no_serve"):
-        raise UsageError("camera has no page yet", vision.EXAMPLE.format(app="camera"))
-    return vision.run_recorded("camera", options)
+    if options.own.get("no_serve"):
+        return vision.run_recorded("camera", options)
+    return vision.run_live("camera", options)

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.apps.vision.activities.sign import Sign
 from edgekit.apps.vision.activities.watch import ActivityWatch
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.keypoints import Pose
 from edgekit.apps.vision.motion import Motion, MotionGate
 from edgekit.apps.vision.people import People, PeopleTracker, PoseModel
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
@@ -94,7 +98,7 @@ class Analyst:
         if pose is None:
             return None
 
-        def timed(frame: Frame, box, turned: int = 0):  # type: ignore[no-untyped-def]
+        def timed(frame: Frame, box: NDArray[np.floating[Any]], turned: int) -> Pose:
             with self.stages.timed("pose"):
                 return pose(frame, box, turned)
 

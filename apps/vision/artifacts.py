@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.adoption import SUFFIX, adopt
-from edgekit.loading import open_artifact
 from edgekit.artifact import read
+from edgekit.loading import open_artifact
 from edgekit.runtimes.face import FaceSession
 
 

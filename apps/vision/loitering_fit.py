@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 PENALTY = 15.0
 """Half the squared weights times this is added to the summed loss (scikit-learn's C = 1/15)."""
 FRAME_WIDTH = 384.0
+LEAST = 1e-3
+"""Deviation of what hardly differs among the tracks, so that nothing is divided by almost nothing."""
 
 
 class Track(msgspec.Struct, frozen=True):
@@ -64,9 +66,9 @@ def labelled(tracks: Sequence[Track]) -> Labelled:
 
 def fit(data: Labelled, penalty: float = PENALTY, fitted_on: str = "") -> Coefficients:
     """The regression."""
-    mean, deviation = data.measures.mean(axis=0), data.measures.std(axis=0) + 1e-9
+    mean, deviation = data.measures.mean(axis=0), np.maximum(data.measures.std(axis=0), LEAST)
     terms = expanded((data.measures - mean) / deviation)
-    term_mean, term_deviation = terms.mean(axis=0), terms.std(axis=0) + 1e-9
+    term_mean, term_deviation = terms.mean(axis=0), np.maximum(terms.std(axis=0), LEAST)
     weights = _minimised((terms - term_mean) / term_deviation, data.loitering, penalty)
     return Coefficients(
         names=NAMES,

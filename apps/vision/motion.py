@@ -78,4 +78,5 @@ def shrink(luma: Plane) -> NDArray[np.float32]:
     rows, columns = luma.shape[0] // block, luma.shape[1] // block
     step = max(block // 4, 1)
     taken = luma[: rows * block, : columns * block].reshape(rows, block, columns, block)[:, ::step, :, ::step]
-    return taken.mean(axis=(1, 3), dtype=np.float32)
+    small: NDArray[np.float32] = taken.mean(axis=(1, 3), dtype=np.float32)
+    return small

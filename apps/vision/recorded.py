@@ -127,10 +127,10 @@ class _Gathered:
 
 def ahead(capture: Capture, analyst: Analyst) -> Iterator[Frame]:
     """The capture's frames, read by a thread that is at most `AHEAD` frames in front; its complaints are raised here."""
-    waiting: Queue[Frame | None | BaseException] = Queue(AHEAD)
+    waiting: Queue[Frame | BaseException | None] = Queue(AHEAD)
     stopped = Flag()
 
-    def put(value: Frame | None | BaseException) -> None:
+    def put(value: Frame | BaseException | None) -> None:
         while not stopped.is_set():
             try:
                 waiting.put(value, timeout=0.2)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+from time import sleep
 from typing import Any
 
 from edgekit.apps.base import Answer, RunOptions
@@ -13,14 +16,19 @@ from edgekit.apps.vision.address import Address, parse_address
 from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.keypoints import SinglePose
+from edgekit.apps.vision.live import DATABASE, CameraWatch, OneAtATime
 from edgekit.apps.vision.recorded import Recorded, go_through
+from edgekit.apps.vision.recording.store import EventStore
 from edgekit.apps.vision.rules.read import read_site
 from edgekit.apps.vision.rules.settings import DEFAULT_RULES, Camera, Detect, Site
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
 from edgekit.core.errors import UsageError
+from edgekit.core.files import ensure_writable
 
+log = logging.getLogger(__name__)
 EXAMPLE = "edgekit run {app} --source RECORDING --artifact DETECTOR --no-serve --json"
 
 
@@ -91,6 +99,37 @@ def run_recorded(app: str, options: RunOptions) -> Answer:
     return Answer(result=result, text=_text(result))
 
 
+def run_live(app: str, options: RunOptions) -> Answer:
+    """Watch the cameras until Ctrl-C, or until every recording among them has ended; events and clips go into `--output`."""
+    site, folder = site_of(app, options), options.output or Path(f"edgekit-{app}")
+    ensure_writable(folder)
+    with models_of(app, site, options) as models, closing(EventStore(folder / DATABASE)) as store:
+        told: list[Event] = []
+        lock = Lock()
+        watches = [_watch(camera, models, store, folder, told, lock) for camera in site.cameras]
+        try:
+            for watch in watches:
+                watch.start()
+            while not all(watch.done for watch in watches):
+                sleep(0.2)
+        except KeyboardInterrupt:
+            log.info("stopped by the keyboard")
+        finally:
+            for watch in watches:
+                watch.stop()
+    return Answer(result={"folder": str(folder), "events": len(told)}, text=f"{len(told)} events in {folder / DATABASE}")
+
+
+def _watch(camera: Camera, models: Models, store: EventStore, folder: Path, told: list[Event], lock: Lock) -> CameraWatch:
+    def tell(event: Event) -> None:
+        log.info("%s %s: %s", event.camera, event.type, "ended" if event.end_s else "began")
+        if event.end_s is not None:
+            told.append(event)
+
+    pose = None if models.pose is None else OneAtATime(models.pose, lock)
+    return CameraWatch(camera, OneAtATime(models.detector, lock), pose, store, folder, tell)
+
+
 def _gone_through(camera: Camera, models: Models, stages: Stages) -> Recorded:
     capture = open_source(camera.source)
     try:
@@ -130,5 +169,3 @@ def _text(result: Mapping[str, Any]) -> str:
             f"{result['frames']} frames at {result['fps']} a second, {len(result['tracks'])} tracks; {result['runtime']}; {stages}",
         ]
     )
-
-

@@ -1,7 +1,7 @@
 """What a source is doing, as a value and pure functions over it: the clock and the dice are arguments, so tests own both.
 
-    connecting ──frame──▶ running ──no frame──▶ stalled ──still none──▶ lost ──delay over──▶ connecting …
-                             └──────────────end of the recording──────────────▶ ended
+connecting ──frame──▶ running ──no frame──▶ stalled ──still none──▶ lost ──delay over──▶ connecting …
+                         └──────────────end of the recording──────────────▶ ended
 """
 
 from __future__ import annotations
@@ -87,5 +87,5 @@ def ended(link: Link, now_s: float, reason: str = "") -> Link:
 
 def delay_s(failures: int, patience: Patience, dice: float) -> float:
     """The pause before the next try: doubling from `first_delay_s` to `longest_delay_s`, moved by the jitter."""
-    plain = min(patience.first_delay_s * 2 ** min(failures, 30), patience.longest_delay_s)
+    plain: float = min(patience.first_delay_s * 2 ** min(failures, 30), patience.longest_delay_s)
     return plain * (1 + patience.jitter * (2 * dice - 1))

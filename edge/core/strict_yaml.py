@@ -95,8 +95,9 @@ class _Reader:
                 raise self._refusal(event, f"a key is {key!r} and must be text", _AS_TEXT)
             if key in found:
                 raise self._refusal(event, f"the key {key!r} comes twice", "keep one of the two")
-            self.places[(*path, key)] = _place(event)
-            found[key] = self._value(next(self._events), depth, (*path, key))
+            here = (*path, key)
+            self.places[here] = _place(event)
+            found[key] = self._value(next(self._events), depth, here)
         return found
 
     def _items(self, depth: int, path: Path) -> Iterator[Any]:

@@ -97,7 +97,9 @@ class FallRule:
         assert self.fallen is not None
         wanted, body = self._settings, self.fallen.body
         flat = margin(1 - now.height / body, 1 - wanted.flat, 1 - wanted.flat / 2)
-        score = (margin(drop, wanted.shoulder_drop, 2 * wanted.shoulder_drop) + max(flat, margin(now.ratio, wanted.ratio, 2))) / 2
+        score = (
+            margin(drop, wanted.shoulder_drop, 2 * wanted.shoulder_drop) + max(flat, margin(now.ratio, wanted.ratio, 2))
+        ) / 2
         evidence = {
             "drop_bodies": drop,
             "height_bodies": now.height / body,

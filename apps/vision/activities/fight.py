@@ -3,6 +3,7 @@ that this is a hint of low severity and is called possible."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -44,7 +45,7 @@ def _busy(looks: list[Posture], body: float) -> float:
 
 
 def _speeds(looks: list[Posture], body: float) -> Iterable[float]:
-    for before, after in zip(looks, looks[1:], strict=False):
+    for before, after in itertools.pairwise(looks):
         middles = np.array([before.x, before.y] * 2), np.array([after.x, after.y] * 2)
         moved = (np.array(after.wrists) - middles[1]) - (np.array(before.wrists) - middles[0])
         lengths = np.hypot(moved[::2], moved[1::2])

@@ -90,7 +90,9 @@ class RuleEngine:
     def _holding(self, rule: Rule, scene: Scene, facts: _Facts) -> list[Holds]:
         wanted = self._wanted(rule, scene.tracks)
         if rule.line:
-            return [_crossed(rule, crossing, wanted) for crossing in facts.crossings[rule.line] if _fits(rule, crossing, wanted)]
+            return [
+                _crossed(rule, crossing, wanted) for crossing in facts.crossings[rule.line] if _fits(rule, crossing, wanted)
+            ]
         since = {
             track: start
             for track, start in facts.present[rule.zone].items()

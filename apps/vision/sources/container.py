@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from typing import Any
 
@@ -58,7 +58,7 @@ class ContainerCapture:
         self._frames.close()
         self._container.close()
 
-    def _decoded(self) -> Iterator[Frame]:
+    def _decoded(self) -> Generator[Frame, None, None]:
         for packet in self._packets():
             for planes in self._unpacked(packet):
                 yield self._frame(planes)

@@ -106,4 +106,5 @@ def boxes_of(motions: Motions) -> Floats:
 def _noise(place: Floats) -> Floats:
     """[N, 4]: the longer side of the box (one who fell is as long as before), less for the sizes."""
     side = place[:, 2:].max(axis=1, keepdims=True)
-    return side * np.array([1, 1, SIZE_NOISE_SHARE, SIZE_NOISE_SHARE])
+    noise: Floats = side * np.array([1, 1, SIZE_NOISE_SHARE, SIZE_NOISE_SHARE])
+    return noise

@@ -12,7 +12,13 @@ import pytest
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 pytest.importorskip("scipy", reason="scipy (extra vision) is not installed")
 
-Maker = Callable[..., Path]
+Maker = Callable[[Path, list[np.ndarray]], Path]
+
+
+@pytest.fixture
+def make_clip() -> Maker:
+    """Writes pictures as a recording."""
+    return write_clip
 
 
 def write_clip(path: Path, images: list[np.ndarray], *, rate: int = 10, codec: str = "mpeg4", gop: int = 5) -> Path:

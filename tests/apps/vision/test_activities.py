@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+
 from edgekit.apps.vision.activities.fall import DOWN, FALL, FallRule
 from edgekit.apps.vision.activities.fight import possible_fight
 from edgekit.apps.vision.activities.moves import crouching, hands_up, running
@@ -45,7 +46,9 @@ def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     return one + (other - one) * min(max(share, 0.0), 1.0)
 
 
-def acted(script: Callable[[float], np.ndarray], seconds: float, *, size: float = 1.0, rate: float = 10.0) -> list[tuple[float, set[str]]]:
+def acted(
+    script: Callable[[float], np.ndarray], seconds: float, *, size: float = 1.0, rate: float = 10.0
+) -> list[tuple[float, set[str]]]:
     """The activities that hold after each look."""
     history, rule, seen = History(), FallRule(), []
     for step in range(int(seconds * rate)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from edgekit.apps.vision.address import parse_address
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 
@@ -30,7 +31,11 @@ def test_over_a_network_only_streams_are_taken(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["rtsp://admin:hunter2@cam.local:554/live?token=hunter2", "https://admin:hunter2@[fe80::1]/x?key=hunter2", "rtsp://hunter2@h/x"],
+    [
+        "rtsp://admin:hunter2@cam.local:554/live?token=hunter2",
+        "https://admin:hunter2@[fe80::1]/x?key=hunter2",
+        "rtsp://hunter2@h/x",
+    ],
 )
 def test_what_is_shown_of_a_stream_holds_no_secret(text: str) -> None:
     address = parse_address(text, local=False)
@@ -48,7 +53,10 @@ def test_a_refusal_quotes_no_password(text: str) -> None:
 def test_kinds(tmp_path: Path) -> None:
     file = tmp_path / "a.mp4"
     file.write_bytes(b"x")
-    kinds = {text: parse_address(text).kind for text in (str(file), str(tmp_path), "/dev/video3", "v4l2:/dev/video3", "csi:1", "argus:")}
+    kinds = {
+        text: parse_address(text).kind
+        for text in (str(file), str(tmp_path), "/dev/video3", "v4l2:/dev/video3", "csi:1", "argus:")
+    }
     assert list(kinds.values()) == ["recording", "pictures", "v4l2", "v4l2", "csi", "argus"]
     assert not parse_address(str(file)).live
     assert parse_address("RTSP://host/x").live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from edgekit.apps.vision.latest import Latest
 from edgekit.apps.vision.motion import MotionGate
 

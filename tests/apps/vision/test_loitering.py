@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgekit.apps.vision.loitering import LONGEST, NAMES, PathKeeper, measures, score, shipped
 from edgekit.apps.vision.loitering_fit import fit, labelled, read_tracks
 from edgekit.core.errors import InputError

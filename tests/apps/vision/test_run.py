@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.frames import Frame
@@ -59,11 +61,9 @@ def test_a_recording_becomes_tracks_and_events() -> None:
     assert all(event.end_s is not None for event in found.events)
 
 
-def test_nothing_is_looked_for_while_nothing_moves(tmp_path: Path) -> None:
-    from conftest import write_clip  # type: ignore[import-not-found]
-
+def test_nothing_is_looked_for_while_nothing_moves(tmp_path: Path, make_clip: Callable[[Path, list[np.ndarray]], Path]) -> None:
     still = np.random.default_rng(0).integers(90, 110, (96, 128, 3)).astype(np.uint8)
-    clip = write_clip(tmp_path / "still.mp4", [still] * 50)
+    clip = make_clip(tmp_path / "still.mp4", [still] * 50)
     site = parse_site(SITE.replace("synthetic:320x180", str(clip)), "site.yaml")
     finder = FigureFinder()
     found = go_through(open_source(site.cameras[0].source), Analyst(site.cameras[0], finder), finder.labels)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from fractions import Fraction
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.frames import from_rgb
 from edgekit.apps.vision.sources import csi, gstreamer
@@ -51,7 +53,9 @@ def test_the_synthetic_source_is_the_same_every_time() -> None:
     assert np.array_equal(one.rgb(), other.rgb())
 
 
-@pytest.mark.parametrize("content", [b"", b"not a video at all" * 50, b"ffconcat version 1.0\nfile /etc/passwd\n", b"#EXTM3U\n/etc/passwd\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a video at all" * 50, b"ffconcat version 1.0\nfile /etc/passwd\n", b"#EXTM3U\n/etc/passwd\n"]
+)
 def test_what_is_no_video_or_names_other_files_is_refused(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "x.mp4"
     file.write_bytes(content)
@@ -102,7 +106,7 @@ class _Mjpeg(BaseHTTPRequestHandler):
 def _jpeg(level: int) -> bytes:
     codec = av.CodecContext.create("mjpeg", "w")
     codec.width, codec.height, codec.pix_fmt = 64, 48, "yuvj420p"
-    codec.time_base = "1/10"
+    codec.time_base = Fraction(1, 10)
     frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24").reformat(format="yuvj420p")
     frame.pts = 0
     return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode()])

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+
 from edgekit.apps.vision.tracking.assign import assign
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack, TrackerSettings
 from edgekit.apps.vision.tracking.interchange import from_supervision, to_supervision
@@ -86,7 +87,7 @@ def test_twenty_people_cost_less_than_half_a_millisecond_of_cpu() -> None:
     for step in range(200):
         corners = base + step / 2 + generator.normal(0, 1, (20, 2))
         found = Boxes(
-            boxes=np.hstack([corners, corners + (20, 50)]),
+            boxes=np.hstack([corners, corners + np.array([20, 50])]),
             scores=generator.uniform(0.2, 1, 20),
             class_ids=np.zeros(20, np.int64),
         )
