@@ -58,7 +58,9 @@ class ByteTrack:
         A time that went back counts as no time passed.
         """
         passed = time_s - self._time_s if np.isfinite(self._time_s) else 0.0
+        unseen = self._seen_s < self._time_s
         self._time_s = time_s
+        self._motions = kalman.slowed(self._motions, unseen, max(passed, 0.0))
         self._motions = kalman.predicted(self._motions, max(passed, 0.0))
         good = found.scores >= self.settings.high_score
         weak = ~good & (found.scores >= self.settings.low_score)

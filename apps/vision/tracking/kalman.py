@@ -6,7 +6,7 @@ velocity variance). Noise is in shares of the box's height, as in SORT and ByteT
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 POSITION_NOISE, VELOCITY_NOISE = 1 / 20, 1 / 16
 """Standard deviations per second of drift, and of a measurement, as shares of the box's height."""
+SPEED_LASTS_S = np.array([1.0, 0.25, 0.25, 0.25])
+"""Seconds after which a track that is not seen has lost most of its speed, sideways and otherwise: people walk on behind a pillar."""
 SIZE_NOISE_SHARE = 0.5
 """Widths and heights wander less than centres."""
 
@@ -68,6 +70,12 @@ def predicted(motions: Motions, passed_s: float) -> Motions:
         cross_var=motions.cross_var + passed_s * motions.speed_var,
         speed_var=motions.speed_var + change,
     )
+
+
+def slowed(motions: Motions, unseen: NDArray[np.bool_], passed_s: float) -> Motions:
+    """Those that were not seen lose their speed: who fell lies where they fell, and does not go on through the floor."""
+    kept = np.where(unseen[:, None], np.exp(-passed_s / SPEED_LASTS_S), 1.0)
+    return replace(motions, speed=motions.speed * kept)
 
 
 def corrected(motions: Motions, boxes: Floats) -> Motions:

@@ -170,7 +170,7 @@ def test_sweeping_touches_clips_only(tmp_path: Path) -> None:
     os.utime(tmp_path / "a.mp4", (0, 0))
     assert [
         clip.path.name
-        for clip in sweep(tmp_path, Limits(free_bytes=0), 15 * 86400 + os.stat(tmp_path / "b.mp4").st_mtime - 86400 * 14)
+        for clip in sweep(tmp_path, Limits(free_bytes=0), 15 * 86400 + (tmp_path / "b.mp4").stat().st_mtime - 86400 * 14)
     ] == ["a.mp4"]
     assert [clip.path.name for clip in clips_in(tmp_path)] == ["b.mp4"]
     assert (tmp_path / "notes.txt").exists()
