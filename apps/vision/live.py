@@ -14,6 +14,7 @@ from typing import Any
 
 from edgekit.apps.vision.analyst import Analyst, Finds
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.people import PoseModel
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import SUFFIX, Limits, sweep
@@ -117,6 +118,6 @@ class OneAtATime:
         self._model, self._lock = model, lock
         self.labels: tuple[str, ...] = getattr(model, "labels", ())
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, frame: Frame, *arguments: Any) -> Any:
         with self._lock:
-            return self._model(*arguments)
+            return self._model(frame, *arguments)

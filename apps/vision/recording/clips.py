@@ -120,7 +120,8 @@ class _Clip:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = need("av").open(str(path), "w", format="mp4", options=FRAGMENTED)
         self._stream = self._container.add_stream_from_template(stream)
-        self._time_base, self._first = stream.time_base, None
+        self._time_base = stream.time_base
+        self._first: int | None = None
         self._last_dts: int | None = None
 
     def add(self, kept: _Kept) -> None:
