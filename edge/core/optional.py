@@ -42,6 +42,9 @@ EXTRAS = {
     "xllamacpp": "llm",
     "docx": "assistant",
     "pypdf": "assistant",
+    "av": "vision",
+    "scipy": "vision",
+    "supervision": "supervision",
 }
 
 

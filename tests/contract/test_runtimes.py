@@ -18,7 +18,7 @@ from edgekit.loading import open_artifact
 from edgekit.runtimes import registry
 from edgekit.runtimes.base import Runtime, Session, takes
 
-VENDORS = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "tensorrt", "cuda", "onnx", "torch", "cv2", "mediapipe")
+VENDORS = ("onnxruntime", "ai_edge_litert", "tflite_runtime", "tensorrt", "cuda", "onnx", "torch", "cv2")
 KINDS = {"onnx": "onnx", "tensorrt": "tensorrt", "tflite": "tflite", "tflite-int8": "tflite", "edgetpu": "edgetpu"}
 """Tiny artifacts and their formats. The Edge TPU's own runtime is left out: only its compiler can make what it loads."""
 PAIRS = [

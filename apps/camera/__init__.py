@@ -1,0 +1,28 @@
+"""A smart camera: one source, its people and what they do, by rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgekit.apps.base import Answer, RunOptions
+
+HELP = "one camera, watched: people, poses, rules, events"
+
+
+def configure(parser: Any) -> None:
+    """Options of this app alone."""
+    from edgekit.apps.vision import run as vision
+
+    vision.configure(parser)
+
+
+def run(options: RunOptions) -> Answer:
+    """With `--no-serve` what a recording holds; else the sources are watched as they come, until Ctrl-C.
+
+    Raises as the models, the settings and the sources do.
+    """
+    from edgekit.apps.vision import run as vision
+
+    if options.own.get("no_serve"):
+        return vision.run_recorded("camera", options)
+    return vision.run_live("camera", options)

@@ -1,0 +1,1 @@
+"""What the camera apps share: frames from any source, tracks, poses, rules, events, recordings."""

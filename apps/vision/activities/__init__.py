@@ -1,0 +1,1 @@
+"""What people do, told from their postures over time: one file an activity, each with its score and the numbers behind it."""

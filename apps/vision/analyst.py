@@ -1,0 +1,105 @@
+"""One camera's frames, understood: gate, detector, tracker, poses, activities, rules, each timed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.apps.vision.activities.sign import Sign
+from edgekit.apps.vision.activities.watch import ActivityWatch
+from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.keypoints import Pose
+from edgekit.apps.vision.motion import Motion, MotionGate
+from edgekit.apps.vision.people import People, PeopleTracker, PoseModel
+from edgekit.apps.vision.rules.engine import RuleEngine, Scene
+from edgekit.apps.vision.rules.settings import DEFAULT_RULES, Camera
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.bytetrack import ByteTrack, TrackerSettings
+from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
+
+
+class Finds(Protocol):
+    """A detector."""
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    def __call__(self, frame: Frame, stages: Stages | None = None, /) -> Boxes: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one frame showed. `skipped`: nothing moved, nothing was looked for."""
+
+    frame: Frame
+    motion: Motion
+    people: People
+    signs: tuple[tuple[int, Sign], ...]
+    events: tuple[Event, ...]
+    skipped: bool
+
+
+class Analyst:
+    """The state of one camera between its frames. Not for several threads at once."""
+
+    def __init__(
+        self,
+        camera: Camera,
+        detector: Finds,
+        pose: PoseModel | None = None,
+        *,
+        stages: Stages | None = None,
+        starts: datetime | None = None,
+    ) -> None:
+        self.camera, self.stages = camera, stages or Stages()
+        self._detector, self._gate = detector, MotionGate() if camera.detect.motion_gate else None
+        tracker = ByteTrack(TrackerSettings(high_score=camera.detect.min_score, low_score=min(0.1, camera.detect.min_score)))
+        self._people = PeopleTracker(tracker, self._timed_pose(pose))
+        self._activities = ActivityWatch()
+        self._engine = RuleEngine(camera, camera.rules or DEFAULT_RULES, detector.labels)
+        self._starts = starts or camera.starts or datetime.now()
+        self._followed, self._last_s = False, 0.0
+
+    def look(self, frame: Frame) -> Look:
+        """Understand the next frame."""
+        self._last_s = frame.time_s
+        with self.stages.timed("motion"):
+            motion = self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
+        skipped = not motion.moving and not self._followed
+        found = no_boxes() if skipped else self._detector(frame, self.stages)
+        with self.stages.timed("track"):
+            people = self._people.update(frame, found, moving=motion.moving)
+        self._followed = len(people.tracks) > 0
+        with self.stages.timed("rules"):
+            signs = tuple(self._activities.look(people, frame.time_s))
+            events = self._engine.look(self._scene(frame, people, signs))
+        return Look(frame=frame, motion=motion, people=people, signs=signs, events=tuple(events), skipped=skipped)
+
+    def finish(self) -> Sequence[Event]:
+        """The events that were open when the source ended."""
+        return self._engine.finish(self._last_s)
+
+    def _scene(self, frame: Frame, people: People, signs: tuple[tuple[int, Sign], ...]) -> Scene:
+        return Scene(
+            tracks=people.tracks,
+            signs=signs,
+            width=frame.width,
+            height=frame.height,
+            time_s=frame.time_s,
+            now=self._starts + timedelta(seconds=frame.time_s),
+        )
+
+    def _timed_pose(self, pose: PoseModel | None) -> PoseModel | None:
+        if pose is None:
+            return None
+
+        def timed(frame: Frame, box: NDArray[np.floating[Any]], turned: int) -> Pose:
+            with self.stages.timed("pose"):
+                return pose(frame, box, turned)
+
+        return timed

@@ -1,0 +1,67 @@
+"""A detection artifact on frames: scaled by the decoder's library, prepared, run, decoded, in pixels of the frame again."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.core.errors import ArtifactError, Unsupported
+from edgekit.core.schema import Preprocess
+from edgekit.runtimes.face import FaceSession
+from edgekit.tasks.detection import detect
+from edgekit.tasks.preprocess import prepare
+
+MOST = 100
+"""Boxes of one class in one frame."""
+
+
+class Detector:
+    """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`."""
+
+    def __init__(self, session: FaceSession, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+        manifest = session.artifact.manifest
+        if manifest.preprocess is None or manifest.postprocess is None:
+            raise ArtifactError(
+                f"the artifact {manifest.name!r} does not say how pictures go in and boxes come out", "which artifact detects?"
+            )
+        if manifest.postprocess.task != "detection":
+            raise Unsupported(
+                f"the artifact {manifest.name!r} does {manifest.postprocess.task}, not detection", "which artifact finds boxes?"
+            )
+        self._session, self._preprocess = session, manifest.preprocess
+        self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
+        self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
+        self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)
+
+    def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
+        """What the frame shows. With `stages` the three steps are timed."""
+        stages = stages or Stages()
+        with stages.timed("prepare"):
+            width, height = fitted(frame.width, frame.height, self._preprocess)
+            prepared = prepare(frame.rgb(width, height), self._preprocess)
+        with stages.timed("detect"):
+            outputs = self._session.run({self._preprocess.input: prepared.array})
+        with stages.timed("decode boxes"):
+            found = detect(outputs, self._postprocess, self._preprocess, prepared.placement, most=MOST)
+        kept = np.isin(found.class_ids, self._ids)
+        scale = np.array([frame.width / width, frame.height / height] * 2)
+        return Boxes(
+            boxes=found.boxes[kept].astype(np.float64) * scale,
+            scores=found.scores[kept].astype(np.float64),
+            class_ids=found.class_ids[kept],
+        )
+
+
+def fitted(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:
+    """The size at which a frame goes into the model: all of it, or as much as keeps the frame's proportions."""
+    if preprocess.resize == "stretch":
+        return preprocess.width, preprocess.height
+    ratio = min(preprocess.width / width, preprocess.height / height)
+    return _within(width * ratio, preprocess.width), _within(height * ratio, preprocess.height)
+
+
+def _within(size: float, limit: int) -> int:
+    return min(max(int(size + 1e-6), 1), limit)

@@ -1,0 +1,85 @@
+"""The 17 points of COCO on people, and the pose models that find one person in a crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.apps.vision.frames import Frame
+from edgekit.core.errors import Unsupported
+from edgekit.runtimes.face import FaceSession
+
+Floats = NDArray[np.float64]
+NAMES = (
+    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
+    "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+)  # fmt: skip
+NOSE, SHOULDERS, ELBOWS, WRISTS = 0, (5, 6), (7, 8), (9, 10)
+HIPS, KNEES, ANKLES = (11, 12), (13, 14), (15, 16)
+MARGIN = 1.25
+"""A crop is this much larger than the longer side of its box: limits reach out of boxes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pose:
+    """One person: `points` float64 [17, 2] (x, y) in pixels of the frame, `scores` [17] in 0..1."""
+
+    points: Floats
+    scores: Floats
+
+    def middle(self, pair: tuple[int, int], least: float) -> Floats | None:
+        """The point between two joints, or the one of them that is seen; None when neither reaches the score."""
+        seen = [index for index in pair if self.scores[index] >= least]
+        return None if not seen else np.asarray(self.points[seen].mean(axis=0))
+
+    def box(self, least: float) -> Floats | None:
+        """The box around the points that reach the score; None with fewer than five."""
+        seen = self.points[self.scores >= least]
+        return None if len(seen) < 5 else np.concatenate([seen.min(axis=0), seen.max(axis=0)])
+
+
+class SinglePose:
+    """MoveNet, or any model of its form: a square picture in, `[1, 1, 17, 3]` (y, x, score; shares of the picture) out."""
+
+    def __init__(self, session: FaceSession) -> None:
+        self._session = session
+        self._input = session.inputs[0]
+        shape, outputs = self._input.shape, [spec.shape for spec in session.outputs]
+        fits = len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3 and outputs in ([(1, 1, 17, 3)], [(1, 17, 3)])
+        if not fits:
+            raise Unsupported(
+                f"a pose model takes [1, side, side, 3] and gives [1, 1, 17, 3], this one takes {list(shape)} and gives "
+                f"{', '.join(str(list(shape)) for shape in outputs)}",
+                "MoveNet single pose, lightning or thunder",
+            )
+
+    def __call__(self, frame: Frame, box: NDArray[np.floating[Any]], turned: int = 0) -> Pose:
+        """The pose of the person in `box` (x1, y1, x2, y2 in pixels of the frame), shown to the model turned by quarters: it
+        was taught with people upright, and finds one lying on the side when the picture is turned."""
+        square = square_around(box)
+        crop = frame.square(square, self._input.shape[1])
+        crop = np.ascontiguousarray(np.rot90(crop, turned))
+        answer = self._session.run({self._input.name: crop[None].astype(self._input.dtype)})
+        rows = np.asarray(answer[self._session.outputs[0].name], np.float64).reshape(17, 3)
+        left, top = (np.floor(edge / 2) * 2 for edge in square[:2])
+        side = max(np.ceil(max(square[2] - square[0], square[3] - square[1]) / 2) * 2, 8)
+        return Pose(points=_turned_back(rows[:, 1::-1], turned) * side + (left, top), scores=rows[:, 2])
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _turned_back(points: Floats, turned: int) -> Floats:
+    """Shares (x, y) of a square turned counter-clockwise by quarters, in the square as it was."""
+    for _ in range(turned % 4):
+        points = np.stack([1 - points[:, 1], points[:, 0]], axis=1)
+    return points
+
+
+def square_around(box: NDArray[np.floating[Any]]) -> Floats:
+    """The square around a box's middle, `MARGIN` times its longer side."""
+    middle, half = (box[:2] + box[2:]) / 2, max(box[2] - box[0], box[3] - box[1], 8.0) * MARGIN / 2
+    return np.concatenate([middle - half, middle + half]).astype(np.float64)

@@ -1,0 +1,56 @@
+"""How long clips are kept: not beyond an age, not beyond so many bytes, and never down to the disk's last free ones."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIX = ".mp4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What clips may take."""
+
+    days: float = 14.0
+    total_bytes: int = 20 << 30
+    free_bytes: int = 1 << 30
+    """So much of the disk stays free, whatever the two others allow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A clip on the disk."""
+
+    path: Path
+    size_bytes: int
+    written_s: float
+
+
+def clips_in(folder: Path) -> list[Clip]:
+    """All clips under the folder, oldest first."""
+    found = [(path, path.stat()) for path in folder.rglob(f"*{SUFFIX}") if path.is_file()]
+    clips = [Clip(path=path, size_bytes=stat.st_size, written_s=stat.st_mtime) for path, stat in found]
+    return sorted(clips, key=lambda clip: (clip.written_s, clip.path))
+
+
+def doomed(clips: Sequence[Clip], limits: Limits, now_s: float, free_bytes: int) -> tuple[Clip, ...]:
+    """Those to delete, oldest first, until age, bytes and free space are as they shall be."""
+    total, free, found = sum(clip.size_bytes for clip in clips), free_bytes, []
+    for clip in clips:
+        too_old = now_s - clip.written_s > limits.days * 86400
+        if not (too_old or total > limits.total_bytes or free < limits.free_bytes):
+            break
+        found.append(clip)
+        total, free = total - clip.size_bytes, free + clip.size_bytes
+    return tuple(found)
+
+
+def sweep(folder: Path, limits: Limits, now_s: float) -> tuple[Clip, ...]:
+    """Delete what must go; what went."""
+    gone = doomed(clips_in(folder), limits, now_s, shutil.disk_usage(folder).free)
+    for clip in gone:
+        clip.path.unlink(missing_ok=True)
+    return gone

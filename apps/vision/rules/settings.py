@@ -1,0 +1,87 @@
+"""What a site's file may say, as frozen values, and the sentences for what it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from edgekit.apps.vision.activities.watch import ACTIVITIES
+from edgekit.apps.vision.address import Address
+from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.rules.schedule import Hours
+from edgekit.core.schema import Value
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Severity = Literal["low", "medium", "high"]
+
+
+class Rule(Value, frozen=True, kw_only=True, rename={"label": "class"}):
+    """One rule. What is given must all hold: so many of the class, in the zone, for so long, while the schedule is awake.
+
+    `line`, `activity` and `loitering` ask for more than presence; at most one of them is given.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+    label: str = "person"
+    zone: str = ""
+    line: str = ""
+    direction: Literal["any", "forward", "backward"] = "any"
+    activity: str = ""
+    loitering: Share | None = None
+    """Least score."""
+    count: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    dwell_s: Seconds = 0.0
+    """Each of them must have been there for this long."""
+    min_score: Share = 0.0
+    schedule: tuple[Hours, ...] = ()
+    hysteresis_s: Seconds = 1.0
+    """The event ends when its condition has not held for this long."""
+    cooldown_s: Seconds = 0.0
+    """After an event ended (for a line: after it began) the same track, or for counts the rule, keeps silent for this long."""
+    severity: Severity = "medium"
+
+
+class Detect(Value, frozen=True, kw_only=True):
+    """How a camera's frames are looked at."""
+
+    fps: Annotated[float, msgspec.Meta(gt=0, le=120)] = 10.0
+    min_score: Share = 0.4
+    """A detection of this score begins a track."""
+    motion_gate: bool = True
+    """Nothing is looked for while nothing moves and nobody is followed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """One camera of a site."""
+
+    name: str
+    source: Address
+    detect: Detect
+    zones: Mapping[str, Zone]
+    lines: Mapping[str, Line]
+    rules: tuple[Rule, ...]
+    starts: datetime | None = None
+    """Wall clock of a recording's first frame; schedules go by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A whole file: cameras by name, and the models that all share (paths as written, empty when not given)."""
+
+    cameras: tuple[Camera, ...]
+    detector: str = ""
+    pose: str = ""
+
+
+DEFAULT_RULES = (
+    Rule(name="person", count=1, hysteresis_s=2.0, severity="low"),
+    Rule(name="loitering", loitering=0.5, dwell_s=20.0, severity="low"),
+    *(Rule(name=activity, activity=activity, severity="high" if "f" in activity[:1] else "low") for activity in ACTIVITIES),
+)
+"""What is looked for when nothing is written."""

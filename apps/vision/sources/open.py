@@ -1,0 +1,33 @@
+"""From an address to an opened source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgekit.apps.vision.address import Address
+from edgekit.apps.vision.sources.base import Capture, PacketTap
+from edgekit.apps.vision.sources.container import ContainerCapture
+from edgekit.apps.vision.sources.csi import CsiCapture
+from edgekit.apps.vision.sources.gstreamer import GStreamerCapture, csi_pipeline
+from edgekit.apps.vision.sources.pictures import PicturesCapture
+from edgekit.apps.vision.sources.synthetic import SyntheticCapture
+
+SMALL = (640, 360)
+"""What cameras that can scale are asked for."""
+
+
+def open_source(address: Address, *, tap: PacketTap | None = None, threads: int = 1) -> Capture:
+    """The opened source; `tap` gets the encoded packets of those that have any.
+
+    Raises `SourceLost` for what may come later, and for good `InputError`, `DeviceError` or `MissingDependency`.
+    """
+    if address.kind == "pictures":
+        return PicturesCapture(Path(address.target))
+    if address.kind == "synthetic":
+        width, _, height = (address.target or "640x360").partition("x")
+        return SyntheticCapture(int(width), int(height))
+    if address.kind == "csi":
+        return CsiCapture(int(address.target or 0), SMALL)
+    if address.kind == "argus":
+        return GStreamerCapture(csi_pipeline(int(address.target or 0), *SMALL), SMALL)
+    return ContainerCapture(address, tap=tap, threads=threads)

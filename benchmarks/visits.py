@@ -1,0 +1,78 @@
+"""Counts: people in the frame on `vtest`, visits on `one-by-one`, against what was counted by eye (`ground_truth.json`).
+
+    python benchmarks/visits.py VIDEOS --detector ARTIFACT
+
+`VIDEOS` holds both recordings and `ground_truth.json`. Visits are line crossings: the line is drawn across the lower edge, where
+everybody enters, as somebody would who looks at the empty scene; it is in `SITE` below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.recorded import Recorded, go_through
+from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.sources.open import open_source
+
+SITE = """\
+cameras:
+  room:
+    source: {source}
+    detect: {{fps: 10, motion_gate: {gate}}}
+    lines:
+      exit: {{start: [0.72, 0.0], end: [0.72, 1.0], band: 0.02}}
+    rules:
+      - {{name: visit, line: exit}}
+"""
+
+
+def watched(clip: Path, detector: Detector, gate: bool) -> Recorded:
+    camera = parse_site(SITE.format(source=clip, gate="true" if gate else "false"), "visits").cameras[0]
+    capture = open_source(camera.source)
+    try:
+        return go_through(capture, Analyst(camera, detector), detector.labels)
+    finally:
+        capture.close()
+
+
+def people_at(found: Recorded, frame: int) -> int:
+    """People in that frame, out of the list of changes."""
+    return next((count for number, count in reversed(found.people) if number <= frame), 0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("videos", type=Path)
+    shared = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    parser.add_argument("--detector", type=Path, default=shared / "models_detection" / "yolox_nano_float16_quantize.tflite")
+    parser.add_argument("--threads", type=int, default=0)
+    arguments = parser.parse_args()
+    truth = json.loads((arguments.videos / "ground_truth.json").read_text(encoding="utf-8"))
+    with opened(arguments.detector, threads=arguments.threads) as session:
+        detector = Detector(session, wanted=frozenset({"person"}))
+        visits = watched(arguments.videos / "one-by-one-person-detection.mp4", detector, True)
+        crowd = watched(arguments.videos / "vtest_480x360.mp4", detector, False)
+    by_eye = {int(frame): count for frame, count in truth["vtest_480x360.mp4"]["persons_visible"].items()}
+    counted = {frame: people_at(crowd, frame) for frame in by_eye}
+    print(
+        json.dumps(
+            {
+                "visits": [event.as_json() for event in visits.events],
+                "visits_counted": len(visits.events),
+                "visits_by_eye": truth["one-by-one-person-detection.mp4"]["visits"],
+                "vtest_counted": counted,
+                "vtest_by_eye": by_eye,
+                "vtest_mean_error": sum(abs(counted[frame] - by_eye[frame]) for frame in by_eye) / len(by_eye),
+                "detector": arguments.detector.name,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

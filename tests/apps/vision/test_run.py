@@ -1,0 +1,108 @@
+"""A recording from end to end, and the command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.recorded import go_through
+from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.sources.open import open_source
+from edgekit.apps.vision.sources.synthetic import FIGURE
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
+from edgekit.cli import main
+
+SITE = """\
+cameras:
+  yard:
+    source: synthetic:320x180
+    detect: {fps: 10}
+    lines:
+      middle: {start: [0.5, 0.0], end: [0.5, 1.0]}
+    rules:
+      - {name: crossing, line: middle}
+      - {name: somebody, dwell_s: 2}
+"""
+
+
+class FigureFinder:
+    """Finds the synthetic source's figure by its colour."""
+
+    labels = ("person",)
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
+        self.asked += 1
+        image = frame.rgb().astype(int)
+        rows, columns = np.nonzero(np.abs(image - FIGURE).sum(axis=2) < 40)
+        if not len(rows):
+            return no_boxes()
+        box = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float64)
+        return Boxes(boxes=box, scores=np.array([0.9]), class_ids=np.array([0]))
+
+
+def test_a_recording_becomes_tracks_and_events() -> None:
+    camera, finder = parse_site(SITE, "site.yaml").cameras[0], FigureFinder()
+    found = go_through(open_source(camera.source), Analyst(camera, finder), finder.labels)
+    assert (found.frames, found.looks, len(found.tracks)) == (300, 300, 1)
+    kinds = [event.rule for event in found.events]
+    assert kinds.count("crossing") == 3
+    assert kinds.count("somebody") == 1
+    assert all(event.end_s is not None for event in found.events)
+
+
+def test_nothing_is_looked_for_while_nothing_moves(tmp_path: Path, make_clip: Callable[[Path, list[np.ndarray]], Path]) -> None:
+    still = np.random.default_rng(0).integers(90, 110, (96, 128, 3)).astype(np.uint8)
+    clip = make_clip(tmp_path / "still.mp4", [still] * 50)
+    site = parse_site(SITE.replace("synthetic:320x180", str(clip)), "site.yaml")
+    finder = FigureFinder()
+    found = go_through(open_source(site.cameras[0].source), Analyst(site.cameras[0], finder), finder.labels)
+    assert found.frames == 50
+    assert finder.asked <= 12  # one second of motion at the beginning, no more
+
+
+def test_fewer_looks_than_frames_when_so_asked() -> None:
+    camera = parse_site(SITE.replace("fps: 10", "fps: 2"), "site.yaml").cameras[0]
+    finder = FigureFinder()
+    found = go_through(open_source(camera.source), Analyst(camera, finder), finder.labels)
+    assert (found.frames, found.looks) == (300, 60)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (["run", "camera", "--no-serve"], 2, "--source"),
+        (["run", "camera", "--source", "synthetic:64x48", "--no-serve"], 2, "--artifact"),
+        (["run", "camera", "--source", "exec:reboot", "--no-serve"], 1, "exec:"),
+        (["run", "surveillance", "--source", "rtsp://user:hunter2@127.0.0.1:9/x", "--no-serve"], 2, "never ends"),
+        (["run", "surveillance", "--config", "/nonexistent.yaml", "--no-serve"], 1, "nonexistent"),
+    ],
+)
+def test_what_cannot_run_says_why(arguments: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == status
+    err = capsys.readouterr().err
+    assert said in err and "hunter2" not in err
+
+
+def test_the_command_prints_the_contract(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+    model = shared_data / "models_detection" / "yolox_nano_float16_quantize.tflite"
+    clip = shared_data / "fall_videos" / "S1_ADL_16.mp4"
+    status = main(["run", "camera", "--source", str(clip), "--artifact", str(model), "--no-serve", "--threads", "1", "--json"])
+    result = json.loads(capsys.readouterr().out)
+    assert status == 0
+    assert {"events", "tracks", "frames", "fps", "stages_ms"} <= result.keys()
+    assert result["frames"] == 106
+    assert any(event["type"] == "presence" for event in result["events"])
+    assert {"type", "camera", "start_s", "end_s", "score", "track", "evidence"} <= result["events"][0].keys()
+    assert parse_address(str(clip)).kind == "recording"

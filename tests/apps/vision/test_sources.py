@@ -1,0 +1,217 @@
+"""Frames out of recordings, folders, streams and nothing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from fractions import Fraction
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.frames import from_rgb
+from edgekit.apps.vision.sources import csi, gstreamer
+from edgekit.apps.vision.sources.base import SourceLost
+from edgekit.apps.vision.sources.container import arguments
+from edgekit.apps.vision.sources.feed import Feed
+from edgekit.apps.vision.sources.open import open_source
+from edgekit.apps.vision.states import Patience
+from edgekit.core.errors import DeviceError, InputError, MissingDependency, Unsupported
+from edgekit.tasks.images import write_png
+
+av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
+
+
+def test_a_recording_gives_every_frame_with_its_own_time(clip: Path) -> None:
+    capture = open_source(parse_address(str(clip)))
+    frames = []
+    while (frame := capture.read()) is not None:
+        frames.append(frame)
+    capture.close()
+    assert [frame.number for frame in frames] == list(range(20))
+    assert [round(frame.time_s, 3) for frame in frames] == [round(number / 10, 3) for number in range(20)]
+    assert frames[0].luma().shape == (120, 160)
+    assert frames[0].rgb(80, 60).shape == (60, 80, 3)
+
+
+def test_a_folder_of_pictures_comes_in_the_order_of_names(tmp_path: Path) -> None:
+    for name, level in (("b", 200), ("a", 100)):
+        write_png(tmp_path / f"{name}.png", np.full((32, 48, 3), level, np.uint8))
+    capture = open_source(parse_address(str(tmp_path)))
+    first, second = capture.read(), capture.read()
+    assert first is not None and second is not None and capture.read() is None
+    assert int(first.rgb().mean()) == 100
+    assert second.time_s == pytest.approx(0.1)
+
+
+def test_the_synthetic_source_is_the_same_every_time() -> None:
+    one, other = (open_source(parse_address("synthetic:64x48")).read() for _ in range(2))
+    assert one is not None and other is not None
+    assert np.array_equal(one.rgb(), other.rgb())
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a video at all" * 50, b"ffconcat version 1.0\nfile /etc/passwd\n", b"#EXTM3U\n/etc/passwd\n"]
+)
+def test_what_is_no_video_or_names_other_files_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "x.mp4"
+    file.write_bytes(content)
+    with pytest.raises(InputError):
+        open_source(parse_address(str(file)))
+
+
+def test_corrupt_packets_are_passed_over(tmp_path: Path, clip: Path) -> None:
+    data = bytearray(clip.read_bytes())
+    middle = data.index(b"mdat") + 400
+    data[middle : middle + 200] = bytes(200)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(bytes(data))
+    capture = open_source(parse_address(str(broken)))
+    frames = 0
+    while capture.read() is not None:
+        frames += 1
+    assert 1 <= frames <= 20
+
+
+@pytest.mark.parametrize("size", [(8, 8), (33, 17), (160, 120)])
+def test_a_crop_shows_what_the_frame_shows_there_and_black_beyond(size: tuple[int, int]) -> None:
+    image = np.zeros((120, 160, 3), np.uint8)
+    image[:, 80:] = 255
+    frame = from_rgb(image, number=0, time_s=0.0)
+    right = frame.square(np.array([100.0, 20.0, 140.0, 60.0]), 16)
+    assert right.shape == (16, 16, 3) and right.mean() > 240
+    corner = frame.square(np.array([140.0, 100.0, 140.0 + size[0] * 4, 100.0 + size[0] * 4]), 32)
+    assert corner[-1, -1].max() < 30
+
+
+class _Mjpeg(BaseHTTPRequestHandler):
+    frames = 12
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self.end_headers()
+        for number in range(self.frames):
+            jpeg = _jpeg(number * 20)
+            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            self.wfile.write(head + jpeg + b"\r\n")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def _jpeg(level: int) -> bytes:
+    codec = av.CodecContext.create("mjpeg", "w")
+    codec.width, codec.height, codec.pix_fmt = 64, 48, "yuvj420p"
+    codec.time_base = Fraction(1, 10)
+    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24").reformat(format="yuvj420p")
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode()])
+
+
+@pytest.fixture
+def mjpeg() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Mjpeg)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://user:hunter2@127.0.0.1:{server.server_port}/stream"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_http_stream_runs_is_lost_and_is_opened_again(mjpeg: str) -> None:
+    states: list[str] = []
+    again = threading.Event()
+
+    def changed(link: object) -> None:
+        states.append(link.state)  # type: ignore[attr-defined]
+        if states.count("running") >= 2:
+            again.set()
+
+    feed = Feed(parse_address(mjpeg), patience=Patience(first_delay_s=0.05, jitter=0), on_change=changed)
+    feed.start()
+    assert again.wait(20), states
+    feed.stop()
+    assert states[:4] == ["running", "lost", "connecting", "running"]
+
+
+def test_a_server_that_is_gone_is_lost_and_the_message_holds_no_password(capfd: pytest.CaptureFixture[str]) -> None:
+    address = parse_address("rtsp://admin:hunter2@127.0.0.1:9/live")
+    with pytest.raises(SourceLost) as lost:
+        open_source(address)
+    said = "".join(capfd.readouterr())
+    assert "hunter2" not in lost.value.message + lost.value.hint + said
+    assert "127.0.0.1:9" in lost.value.message
+    assert lost.value.__cause__ is None
+
+
+def test_a_recording_ends_its_feed(clip: Path) -> None:
+    ended = threading.Event()
+    feed = Feed(parse_address(str(clip)), on_change=lambda link: ended.set() if link.state == "ended" else None)
+    feed.start()
+    assert ended.wait(20)
+    assert feed.look().captured == 20
+    feed.stop()
+
+
+def test_files_and_streams_open_with_only_what_they_need() -> None:
+    stream = arguments(parse_address("rtsp://host/x"))["options"]
+    assert stream["rtsp_transport"] == "tcp"
+    assert "file" not in stream["protocol_whitelist"].split(",")
+    assert not {"concat", "hls", "dash", "lavfi"} & set(stream["format_whitelist"].split(","))
+
+
+def test_devices_that_are_not_here_say_what_is_missing() -> None:
+    with pytest.raises(DeviceError, match="/dev/video99"):
+        open_source(parse_address("/dev/video99"))
+
+
+def test_the_ribbon_camera_reads_its_small_stream() -> None:
+    class Camera:
+        def __init__(self, index: int) -> None:
+            self.asked: list[object] = []
+
+        def create_video_configuration(self, lores: object) -> object:
+            return lores
+
+        def configure(self, wanted: object) -> None:
+            self.asked.append(wanted)
+
+        def start(self) -> None: ...
+        def stop(self) -> None: ...
+        def close(self) -> None: ...
+        def capture_array(self, name: str) -> np.ndarray:
+            return np.full((90, 64), 128, np.uint8)  # 60 rows of luma, 30 of chroma
+
+    module = type("picamera2", (), {"Picamera2": Camera})
+    capture = csi.CsiCapture(0, (64, 60), module=module, clock=lambda: 1.0)
+    frame = capture.read()
+    assert frame is not None and (frame.width, frame.height) == (64, 60)
+
+
+def test_without_picamera2_or_gstreamer_the_message_names_the_package() -> None:
+    try:
+        import picamera2  # noqa: F401  # pyright: ignore
+    except ImportError:
+        with pytest.raises(MissingDependency, match="picamera2") as missing:
+            open_source(parse_address("csi:0"))
+        assert "apt install" in missing.value.hint
+
+
+def test_jetson_pipelines() -> None:
+    assert "nvarguscamerasrc sensor-id=1" in gstreamer.csi_pipeline(1, 640, 360)
+    assert "rtph265depay" in gstreamer.rtsp_pipeline("h265", 640, 360)
+    with pytest.raises(Unsupported, match="vp8"):
+        gstreamer.rtsp_pipeline("vp8", 640, 360)
+
+
+def test_padded_rows_of_gstreamer_are_cut() -> None:
+    width, height = 6, 4
+    luma = np.arange(8 * 4, dtype=np.uint8).reshape(4, 8)
+    chroma = np.full((2, 2, 4), 9, np.uint8)
+    planes = gstreamer.i420(luma.tobytes() + chroma.tobytes(), width, height)
+    assert planes.shape == (6, 6)
+    assert np.array_equal(planes[:4], luma[:, :6])
