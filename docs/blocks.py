@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, digits, models, numbers, zoo
-from measured import accuracy, models, numbers, pruning, zoo
+from measured import accuracy, digits, models, numbers, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report

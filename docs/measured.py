@@ -55,7 +55,9 @@ def digits() -> str:
     ways = next(iter(artifacts.values()))
     rows = [(name, *_digit_cells(artifacts, name)) for name in ways["network"]]
     rows += [(f"through the app: {name}", *_app_cells(artifacts, name)) for name in ways["app"]]
-    counted = f"{found['test_digits']:,} test digits, {found['through_the_app_digits']:,} of them, the last ones, through the app"
+    counted = (
+        f"{found['test_digits']:,} test digits, {found['through_the_app_digits']:,} of them, the last ones, through the app"
+    )
     return f"{table(header, rows)}\n\n{counted}. {conditions(found['conditions'])}"
 
 
