@@ -108,7 +108,8 @@ class Process:
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - TAIL_BYTES))
         lines = [line.strip() for line in self._said.read().decode(errors="replace").splitlines() if line.strip()]
         marked = [line for line in lines if _ERROR.match(line)]
-        telling = marked or [line for line in lines if _TELLING.search(line) and not _HARMLESS.search(line)]
+        plain = [line for line in lines if "error loading model" in line]
+        telling = marked or plain or [line for line in lines if _TELLING.search(line) and not _HARMLESS.search(line)]
         # The first complaint is the cause; those after it are of those who depended on it.
         found = telling[0] if telling else lines[-1] if lines else ""
         return _PREFIX.sub("", found)[:300]

@@ -140,6 +140,7 @@ class LlamaSession:
     def score(self, tokens: Sequence[int]) -> NDArray[Any]:
         """The logits after each token, float32 [len(tokens), vocabulary]."""
         self._forget()
+        self._stop, self._ends_at = threading.Event(), float("inf")
         rows = []
         for token in tokens:
             self._ensure_token(token)
@@ -270,7 +271,8 @@ class LlamaSession:
     def _decode(self, tokens: Sequence[int]) -> bool:
         """Evaluate tokens after those known; False when interrupted, and then they count as unknown."""
         count = len(tokens)
-        status = self._c.llama_decode(self._context, self._c.llama_batch_get_one((ctypes.c_int32 * count)(*tokens), count))
+        array = (ctypes.c_int32 * count)(*tokens)  # the batch points into it, and so it must live as long
+        status = self._c.llama_decode(self._context, self._c.llama_batch_get_one(array, count))
         if status == 0:
             self._known += tokens
             return True
