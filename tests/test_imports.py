@@ -47,7 +47,7 @@ NEEDS_ONNX = (
         "edgekit.distill",
     ),
     *("edgekit.adoption", "edgekit.calibration", "edgekit.distill", "edgekit.evaluation"),
-    *("edgekit.engine_mapping", "edgekit.prediction", "edgekit.roofline"),
+    *("edgekit.engine_mapping", "edgekit.prediction", "edgekit.roofline", "edgekit.train.tinylm"),
 )
 """What reads graphs, and what stands on it; nothing of this is needed to run an artifact."""
 
