@@ -2,8 +2,8 @@
 
     python benchmarks/visits.py VIDEOS --detector ARTIFACT
 
-`VIDEOS` holds both recordings and `ground_truth.json`. Visits are line crossings: the line is drawn across the lower edge, where
-everybody enters, as somebody would who looks at the empty scene; it is in `SITE` below.
+`VIDEOS` holds both recordings and `ground_truth.json`. Visits are line crossings: the line is drawn from top to bottom beside
+the table, where everybody leaves at the right; it is in `SITE` below.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from edgekit.apps.vision.activities.fall import DOWN, FALL
 from edgekit.apps.vision.activities.watch import ACTIVITIES
 from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.places import Line, Zone
@@ -82,6 +83,9 @@ class Site:
 DEFAULT_RULES = (
     Rule(name="person", count=1, hysteresis_s=2.0, severity="low"),
     Rule(name="loitering", loitering=0.5, dwell_s=20.0, severity="low"),
-    *(Rule(name=activity, activity=activity, severity="high" if "f" in activity[:1] else "low") for activity in ACTIVITIES),
+    *(
+        Rule(name=activity, activity=activity, severity="high" if activity in (FALL, DOWN) else "low")
+        for activity in ACTIVITIES
+    ),
 )
 """What is looked for when nothing is written."""

@@ -91,13 +91,15 @@ class Feed:
 
     def _read_once(self) -> None:
         """One connection, from opening to its end."""
-        capture = self._opener(self.address, self._tap)
+        capture, begun_s = self._opener(self.address, self._tap), self._clock()
         try:
             while not self._stopped.is_set():
                 frame = capture.read()
                 if frame is None:
                     self._move(lambda link: ended(link, self._clock()))
                     return
+                if not self.address.live:  # a recording plays at its own pace: read at once, all but its last frame were late
+                    self._stopped.wait(max(begun_s + frame.time_s - self._clock(), 0.0))
                 self._captured += 1
                 self._move(lambda link: with_frame(link, self._clock()))
                 self.frames.put(frame)

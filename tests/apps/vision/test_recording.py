@@ -195,7 +195,7 @@ def test_a_watched_camera_leaves_events_and_clips(make_clip, tmp_path: Path) -> 
         image = np.full((120, 160, 3), 200, np.uint8)
         image[40:100, 4 + 2 * number : 24 + 2 * number] = 30
         images.append(image)
-    recording = parse_address(str(make_clip(tmp_path / "walk.mp4", images)))
+    recording = parse_address(str(make_clip(tmp_path / "walk.mp4", images, rate=30)))
     rules = (Rule(name="somebody"),)
     camera = Camera(name="yard", source=recording, detect=Detect(fps=100), zones={}, lines={}, rules=rules)
     store = EventStore(tmp_path / DATABASE)

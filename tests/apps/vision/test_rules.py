@@ -12,6 +12,7 @@ from edgekit.apps.vision.places import Line, LineWatch, Zone, ZoneWatch, inside
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.rules.schedule import Hours, awake
+from edgekit.apps.vision.rules.settings import DEFAULT_RULES
 from edgekit.apps.vision.tracking.tracks import Tracks
 from edgekit.core.errors import InputError
 
@@ -212,3 +213,8 @@ def test_a_rule_sleeps_outside_its_schedule() -> None:
     assert ("crowd", True) not in play.scene((1, 0.8, 0.5), (2, 0.9, 0.5), times=5)
     play.now = datetime(2026, 11, 26, 23)
     assert ("crowd", True) in play.scene((1, 0.8, 0.5), (2, 0.9, 0.5), times=5)
+
+
+def test_falls_and_people_down_are_grave_without_any_settings() -> None:
+    grave = {rule.activity for rule in DEFAULT_RULES if rule.severity == "high"}
+    assert grave == {"fall_suspected", "person_down"}
