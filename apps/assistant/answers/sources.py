@@ -9,8 +9,8 @@ from typing import Any
 from edgekit.apps.assistant.grounding.search import Hit
 
 FLOOR = 0.3
-"""Below this share of the question's words, no passage is about it. Of XQuAD's questions 3 of 100 are below it among their own
-passages, and 9 of 10 among another data set's; `benchmarks/retrieval.py` prints both."""
+"""Below this share of the question's words, no passage is about it. Of the questions of XQuAD and PubMedQA 1 and 2 of 100 are below it
+among their own passages, 98 and 85 of 100 among the other's; `benchmarks/retrieval.py` prints it."""
 NOT_THERE = "This is not in your documents."
 
 

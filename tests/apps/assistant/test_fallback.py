@@ -166,7 +166,7 @@ def test_a_model_file_that_is_none_counts_as_refused(elsewhere: Elsewhere, tmp_p
 
 
 def test_a_late_answer_is_begun_again_elsewhere(elsewhere: Elsewhere) -> None:
-    engine = Engine("", TextOptions(), lambda model, options: ParrotSession(pace_s=30), name="parrot")
+    engine = Engine("", TextOptions(), lambda model, options: ParrotSession(pace_s=0.2), name="parrot")
     made = assistant(engine, fallback_to(elsewhere.url))
     events = list(made.ask("one two three", deadline_s=0.05))
     (switched,) = [event for event in events if isinstance(event, Switched)]

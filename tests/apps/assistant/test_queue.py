@@ -107,6 +107,7 @@ def test_more_than_may_wait_are_refused_with_429(slow: Any) -> None:
     finally:
         for link in links:
             link.close()
+        wait_inside(slow, 0)
 
 
 def test_an_answer_that_takes_too_long_is_cut_off_and_says_so(slow: Any) -> None:
