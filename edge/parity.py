@@ -23,8 +23,9 @@ Run = Callable[[Feed], Feed]
 
 FLOAT_TOLERANCE = 1e-4
 """fp32: largest error relative to the output's largest magnitude. Two correct float engines differ by 1e-6 to 1e-5."""
-ROUNDING_ALLOWANCE = 2.0
-"""A model that amplifies rounding may differ so many times as much as its own engine differs from itself unoptimised."""
+ROUNDING_ALLOWANCE = 3.0
+"""A model that amplifies rounding may differ so many times as much as its own engine differs from itself unoptimised. YOLOX-Nano in
+LiteRT: 1.7 times on an Intel Xeon, 2.1 on an AMD EPYC."""
 SQNR_FLOOR_DB: Mapping[str, float] = {"fp16": 30.0, "int8": 6.0, "mixed": 6.0, "int16x8": 6.0, "dynamic": 6.0}
 """Quantized: signal to quantization noise of the worst output. Below 6 dB the error is half the signal: not the same model."""
 GOLDEN_SAMPLES = 2

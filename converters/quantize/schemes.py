@@ -56,6 +56,8 @@ class Style:
 
     per_channel: bool = True
     clip: bool = True
+    float_end: bool = True
+    """Whether last layers that cost nothing may stay in float; not where a source's own integers are to come back."""
 
 
 DIALECTS: Mapping[SchemeName, Dialect] = {
@@ -89,5 +91,8 @@ def dialect_of(scheme: SchemeName, style: Style) -> Dialect:
     """The dialect of a scheme in that style."""
     dialect = DIALECTS[scheme]
     return replace(
-        dialect, per_channel=dialect.per_channel if style.per_channel else frozenset(), clip=dialect.clip and style.clip
+        dialect,
+        per_channel=dialect.per_channel if style.per_channel else frozenset(),
+        clip=dialect.clip and style.clip,
+        float_end=dialect.float_end and style.float_end,
     )

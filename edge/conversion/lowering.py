@@ -120,7 +120,8 @@ def _integers(
     if scheme is None or calibration is None:
         return None
     if source.recorded:
-        quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=style)
+        own = replace(style, float_end=False)
+        quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=own)
         return Tuned(graph=graph, quantization=on_own_grids(graph, quantization))
     samples = source.samples or ()
     return tuned(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -39,7 +40,7 @@ class ClipRecorder:
         self._pre_roll_s, self._ring_bytes = pre_roll_s, ring_bytes
         self._ring: deque[_Kept] = deque()
         self._held_bytes = 0
-        self._stream: Any = None
+        self._parameters: _Parameters | None = None
         self._clip: _Clip | None = None
         self._lock = Lock()
         self.failed = ""
@@ -47,9 +48,10 @@ class ClipRecorder:
 
     def begin(self, stream: Any) -> None:
         """A stream was opened; what was kept of the one before does not go with it."""
+        parameters = _Parameters(stream)
         with self._lock:
             self._end()
-            self._stream, self._held_bytes = stream, 0
+            self._parameters, self._held_bytes = parameters, 0
             self._ring.clear()
 
     def packet(self, packet: Any) -> None:
@@ -65,11 +67,11 @@ class ClipRecorder:
     def start(self, path: Path) -> bool:
         """Begin a clip with what is kept; false where there is nothing to write yet, or a clip is under way."""
         with self._lock:
-            if self._stream is None or self._clip is not None or not self._ring:
+            if self._parameters is None or self._clip is not None or not self._ring:
                 return False
             self.failed = ""
             try:
-                self._clip = _Clip(path, self._stream)
+                self._clip = _Clip(path, self._parameters)
             except Exception as exc:  # a full or read-only disk; PyAV's errors and the system's have no common parent
                 self._give_up(exc)
                 return False
@@ -113,14 +115,24 @@ class ClipRecorder:
             clip.close()
 
 
+class _Parameters:
+    """A copy of what a clip must know of the stream: the stream itself is gone once its source is closed, and a clip begun then
+    would read freed memory."""
+
+    def __init__(self, stream: Any) -> None:
+        self._holder = need("av").open(BytesIO(), "w", format="matroska")  # owns the copy; nothing is ever written to it
+        self.stream = self._holder.add_stream_from_template(stream)
+        self.time_base = stream.time_base
+
+
 class _Clip:
     """One file being written; its times begin at 0."""
 
-    def __init__(self, path: Path, stream: Any) -> None:
+    def __init__(self, path: Path, parameters: _Parameters) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = need("av").open(str(path), "w", format="mp4", options=FRAGMENTED)
-        self._stream = self._container.add_stream_from_template(stream)
-        self._time_base = stream.time_base
+        self._stream = self._container.add_stream_from_template(parameters.stream)
+        self._time_base = parameters.time_base
         self._first: int | None = None
         self._last_dts: int | None = None
 
