@@ -43,6 +43,8 @@ EXTRAS = {
     "llm": "language models through xllamacpp, which needs no compiler",
     "llama": "language models through llama-cpp-python, which is built where it is installed",
     "opencv": "OpenCV's own engine, the last resort",
+    "vision": "camera apps (PyAV, SciPy)",
+    "supervision": "exchanging detections with supervision",
     "train": "training the shipped networks again, and distilling pruned ones (PyTorch)",
     "all": "everything that converting and running can use",
     "dev": "all, and what the tests and checks need",
