@@ -73,12 +73,12 @@ def loading(artifact: Artifact) -> dict[str, Any]:
     }
 
 
-def command(arguments: tuple[str, ...]) -> Callable[[], None]:
+def command(arguments: tuple[str, ...]) -> Callable[[], object]:
     """One process of this Python."""
     return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True) and None
 
 
-def in_turns(calls: dict[str, Callable[[], None]]) -> list[tuple[str, float]]:
+def in_turns(calls: dict[str, Callable[[], object]]) -> list[tuple[str, float]]:
     """The median milliseconds of each."""
     taken: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(ROUNDS):
