@@ -66,7 +66,7 @@ def text_of(rows: Iterable[dict[str, object]], columns: Iterable[str] = COLUMNS)
 def judged(folder: Path, data: bytes | str, name: str = "file.csv.gz") -> subprocess.CompletedProcess[str]:
     file = folder / name
     plain = data.encode() if isinstance(data, str) else data
-    file.write_bytes(gzip.compress(plain) if isinstance(data, str) and name.endswith(".gz") else plain)
+    file.write_bytes(gzip.compress(plain, mtime=0) if isinstance(data, str) and name.endswith(".gz") else plain)
     argv = [sys.executable, str(BENCHMARKS / "predictor.py"), str(file)]
     return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
 
@@ -120,7 +120,9 @@ def test_a_file_that_was_cut_short_is_judged_by_what_is_left_or_refused(tmp_path
     assert (cut.returncode, "Traceback" in cut.stderr) == (1, False)
 
 
-@pytest.mark.parametrize("data", [b"", b"\x1f\x8b\x08\x00 not gzip", gzip.compress(b"a,b\n1,2\n"), gzip.compress(b"\xff\xfe")])
+@pytest.mark.parametrize(
+    "data", [b"", b"\x1f\x8b\x08\x00 not gzip", gzip.compress(b"a,b\n1,2\n", mtime=0), gzip.compress(b"\xff\xfe", mtime=0)]
+)
 def test_what_is_no_such_file_is_refused_in_a_sentence(tmp_path: Path, data: bytes) -> None:
     done = judged(tmp_path, data)
     assert done.returncode == 1
