@@ -128,14 +128,19 @@ def convert(
         imatrix=Path(imatrix) if imatrix is not None else None,
         memory_bytes=memory_bytes,
     )
+    if isinstance(model, (str, Path)):
+        return _from_file(Path(model), find(target), request, progress)
     device = find(target)
-    if not isinstance(model, (str, Path)):
-        progress(Event(stage=f"import {name}"))
-        imported = import_object(model, name, request.input_shapes, example_inputs)
-        return convert_one(source_in_memory(name, imported, request, progress), device, request, progress).artifact
-    if is_language_model(Path(model)):
-        return convert_language(Path(model), device, request.of_language(), progress)
-    return convert_one(source_for(Path(model), request, progress), device, request, progress).artifact
+    progress(Event(stage=f"import {name}"))
+    imported = import_object(model, name, request.input_shapes, example_inputs)
+    return convert_one(source_in_memory(name, imported, request, progress), device, request, progress).artifact
+
+
+def _from_file(model: Path, device: Device, request: Request, progress: Progress) -> Artifact:
+    """The artifact of a model on disk, a language model by its own route."""
+    if is_language_model(model):
+        return convert_language(model, device, request.of_language(), progress)
+    return convert_one(source_for(model, request, progress), device, request, progress).artifact
 
 
 def source_for(path: Path, request: Request, progress: Progress = silent) -> SourceModel:

@@ -33,7 +33,7 @@ def build(sizes: Sizes, seed: int) -> nn.Module:
     return _network_class()(sizes)
 
 
-def _network_class() -> Any:
+def _layer_class() -> Any:
     torch = need("torch")
     nn, functional = torch.nn, torch.nn.functional
 
@@ -68,12 +68,19 @@ def _network_class() -> Any:
             mixed = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
             return self.attn_output(mixed.transpose(1, 2).reshape(batch, count, -1))
 
+    return Layer
+
+
+def _network_class() -> Any:
+    torch = need("torch")
+    nn, functional, layer_class = torch.nn, torch.nn.functional, _layer_class()
+
     class Network(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self, sizes: Sizes) -> None:
             super().__init__()
             self.sizes = sizes
             self.token_embd = nn.Embedding(sizes.vocabulary, sizes.dim)
-            self.blk = nn.ModuleList(Layer(sizes) for _ in range(sizes.layers))
+            self.blk = nn.ModuleList(layer_class(sizes) for _ in range(sizes.layers))
             self.output_norm = nn.RMSNorm(sizes.dim, EPSILON)
             nn.init.normal_(self.token_embd.weight, std=0.02)
 

@@ -6,54 +6,33 @@ import getpass
 import json
 import os
 import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from boards import MakeBoard, MakeNamed, Place, executable, free_port
+from sshd import key, listening, skip_without_openssh
 
 from edgekit.cli import main
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.deploy.nouns import Health, Status
 from edgekit.deploy.push import Board, _ensure_fits, command, deploy_to_all, logs_command, rollback, status
 
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 HOSTS = ("kitchen", "garden")
 
 
 @pytest.fixture
 def boards(make_board: MakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Place]]:
     """Two boards behind one sshd: what ssh is told to run is run with that board's programs."""
-    if SSHD is None or shutil.which("ssh") is None or shutil.which("ssh-keygen") is None:
-        pytest.skip("no OpenSSH server and client here")
-    if os.getuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # where sshd, started as root, insists on locking its unprivileged half in
+    skip_without_openssh()
     places = {host: make_board(host) for host in HOSTS}
     user, host_key, port, here = tmp_path / "user", tmp_path / "host", free_port(), tmp_path / "here"
     here.mkdir()
-    for key in (user, host_key):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    key(user), key(host_key)
     rules = "".join(f'{host}) PATH="{place.path}" ;; ' for host, place in places.items())
     force = f'case "$BOARD" in {rules} esac; export PATH; exec sh -c "$SSH_ORIGINAL_COMMAND"'
     executable(tmp_path / "board-shell", force)
-    settings = {
-        "ListenAddress": "127.0.0.1",
-        "Port": str(port),
-        "HostKey": str(host_key),
-        "AuthorizedKeysFile": f"{user}.pub",
-        "PidFile": "none",
-        "StrictModes": "no",
-        "UsePAM": "no",
-        "PasswordAuthentication": "no",
-        "PermitRootLogin": "prohibit-password",
-        "AcceptEnv": "BOARD",
-        "ForceCommand": str(tmp_path / "board-shell"),
-        "MaxStartups": "50",
-    }
-    (tmp_path / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    settings = {"AcceptEnv": "BOARD", "ForceCommand": str(tmp_path / "board-shell"), "MaxStartups": "50"}
     known = f"[127.0.0.1]:{port} {host_key.with_suffix('.pub').read_text()}"
     (tmp_path / "known").write_text(known)
     (tmp_path / "ssh_config").write_text(
@@ -63,25 +42,8 @@ def boards(make_board: MakeBoard, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     executable(here / "ssh", f'exec {shutil.which("ssh")} -F {tmp_path / "ssh_config"} "$@"')
     monkeypatch.setenv("PATH", f"{here}:{os.environ['PATH']}")
-    with (tmp_path / "log").open("w") as log:
-        daemon = subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=log)
-        try:
-            _ensure_listening(daemon, port, tmp_path / "log")
-            yield places
-        finally:
-            daemon.terminate()
-            daemon.wait(20)
-
-
-def _ensure_listening(daemon: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        assert daemon.poll() is None, log.read_text()
-        with socket.socket() as line:
-            if line.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"sshd does not listen: {log.read_text()}")
+    with listening(tmp_path, port, user, host_key, settings):
+        yield places
 
 
 def board(host: str, place: Place) -> Board:
