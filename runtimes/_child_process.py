@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import selectors
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -19,13 +17,12 @@ import msgspec
 from edgekit.core import errors
 from edgekit.core.errors import DeviceError, EdgekitError
 from edgekit.core.process import ending
+from edgekit.runtimes._children import KILLED_S, kill, pipe, started
 from edgekit.runtimes._isolated_child import Order, Reply
 from edgekit.runtimes._shared_tensors import anonymous_file
 
-START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgekit.runtimes._isolated_child import main; main()"
-"""The child imports what this process would, wherever it was started; it never runs the user's own script again."""
+CHILD = "edgekit.runtimes._isolated_child"
 GOODBYE_S = 2.0
-KILLED_S = 5.0
 MOST_SAID_BYTES = 1 << 20
 NOISE = ("INFO:",)
 """What engines print when all is well: LiteRT says which delegate it made."""
@@ -44,17 +41,17 @@ class ChildProcess:
         self.memory = anonymous_file()
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         fcntl.fcntl(self._said, fcntl.F_SETFL, os.O_APPEND)
-        self._process = _start(self.memory, self._said)
+        self._process = started(CHILD, self._said, descriptors=(self.memory,))
         self._selector = selectors.DefaultSelector()
-        self._selector.register(_stream(self._process.stdout), selectors.EVENT_READ)
-        self._killer = weakref.finalize(self, _kill, self._process)
+        self._selector.register(pipe(self._process.stdout), selectors.EVENT_READ)
+        self.killer = weakref.finalize(self, kill, self._process)
 
     def ask(self, request: Order | bytes, doing: str, seconds: float) -> Reply:
         """The answer to one request. Raises the child's own `EdgekitError`, or `Lost` when there is no answer in time."""
         line = request if isinstance(request, bytes) else msgspec.json.encode(request) + b"\n"
         with suppress(BrokenPipeError):
             # A child that is gone is seen while reading: its end of the pipe is closed.
-            _stream(self._process.stdin).write(line)
+            pipe(self._process.stdin).write(line)
         reply = msgspec.json.decode(self._line(doing, seconds), type=Reply)
         if reply.error:
             raise _error(self._engine, reply)
@@ -64,17 +61,17 @@ class ChildProcess:
 
     def close(self) -> None:
         """Let the child end by itself, for a moment."""
-        _stream(self._process.stdin).close()
+        pipe(self._process.stdin).close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GOODBYE_S)
         self.end()
 
     def end(self) -> None:
         """Kill the child if it still is, and give back what it used; again does nothing."""
-        self._killer()
+        self.killer()
         self._selector.close()
         for stream in (self._process.stdin, self._process.stdout, self._said):
-            _stream(stream).close()
+            pipe(stream).close()
         if self.memory >= 0:
             os.close(self.memory)
             self.memory = -1
@@ -86,7 +83,7 @@ class ChildProcess:
             left = deadline - time.monotonic()
             if left <= 0 or not self._selector.select(left):
                 raise self._lost(f"{doing} was not done after {seconds:g} s, and its process was ended")
-            more = os.read(_stream(self._process.stdout).fileno(), 1 << 16)
+            more = os.read(pipe(self._process.stdout).fileno(), 1 << 16)
             if not more:
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(KILLED_S)
@@ -101,34 +98,6 @@ class ChildProcess:
         last = _last_line(self._said)
         self.end()
         return Lost(f"{self._engine}: {why}" + (f" ({last})" if last else ""), self._advice)
-
-
-def _start(memory: int, said: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The child, in a session of its own: Ctrl-C on a terminal is for this process, which then ends the child."""
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            bufsize=0,
-            pass_fds=(memory,),
-            start_new_session=True,
-        )
-    except OSError as exc:
-        raise DeviceError(f"no process could be started with {sys.executable!r}: {exc.strerror or exc}") from exc
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process. One that a driver holds inside the kernel cannot be ended; it is left there, not waited for."""
-    process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(KILLED_S)
-
-
-def _stream(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # every stream of the child was asked for as a pipe
-    return stream
 
 
 def _last_line(said: IO[bytes]) -> str:

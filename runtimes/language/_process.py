@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import selectors
 import subprocess
-import sys
 import tempfile
 import time
 import weakref
@@ -18,15 +16,13 @@ from typing import IO
 
 import msgspec
 
-from edgekit.core.errors import DeviceError
 from edgekit.core.process import ending
+from edgekit.runtimes._children import KILLED_S, kill, pipe, started
 from edgekit.runtimes.language._wire import Answer, Call, encode
 from edgekit.runtimes.text import EngineLost
 
-START = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from edgekit.runtimes.language._child import main; main()"
-"""The child imports what this process would, wherever it was started; it never runs the user's own script again."""
+CHILD = "edgekit.runtimes.language._child"
 GOODBYE_S = 2.0
-KILLED_S = 5.0
 MOST_SAID_BYTES = 4 << 20
 TAIL_BYTES = 16384
 ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "MALLOC_ARENA_MAX": "2"}
@@ -47,10 +43,10 @@ class Process:
         self._engine = engine
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (closed in `end`)
         fcntl.fcntl(self._said, fcntl.F_SETFL, os.O_APPEND)
-        self._process = _start(self._said)
+        self._process = started(CHILD, self._said, environment={**os.environ, **ENVIRONMENT})
         self._selector = selectors.DefaultSelector()
-        self._selector.register(_stream(self._process.stdout), selectors.EVENT_READ)
-        self._killer = weakref.finalize(self, _kill, self._process)
+        self._selector.register(pipe(self._process.stdout), selectors.EVENT_READ)
+        self.killer = weakref.finalize(self, kill, self._process)
         self._read = b""
         self._number = 0
 
@@ -87,19 +83,19 @@ class Process:
     def close(self) -> None:
         """Let the child end by itself, for a moment."""
         with suppress(OSError):
-            _stream(self._process.stdin).close()
+            pipe(self._process.stdin).close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GOODBYE_S)
         self.end()
 
     def end(self) -> None:
         """Kill the child if it still is; again does nothing."""
-        self._killer()
+        self.killer()
         if not self._said.closed:
             self._selector.close()
             for stream in (self._process.stdin, self._process.stdout, self._said):
                 with suppress(OSError):
-                    _stream(stream).close()
+                    pipe(stream).close()
 
     def last_words(self) -> str:
         """The line of the engine's log that says what was wrong, else its last line."""
@@ -116,7 +112,7 @@ class Process:
 
     def _write(self, call: Call) -> None:
         with suppress(BrokenPipeError):  # a child that is gone is seen while reading
-            _stream(self._process.stdin).write(encode(call))
+            pipe(self._process.stdin).write(encode(call))
 
     def _line(self, look_s: float) -> bytes | None:
         """The next line; None after `look_s` without one."""
@@ -125,7 +121,7 @@ class Process:
             left = until - time.monotonic()
             if left <= 0 or not self._selector.select(left):
                 return None
-            more = os.read(_stream(self._process.stdout).fileno(), 1 << 16)
+            more = os.read(pipe(self._process.stdout).fileno(), 1 << 16)
             if not more:
                 raise self._lost()
             self._read += more
@@ -143,30 +139,3 @@ class Process:
             hint = "the engine was built for another processor: install it again here, or try another engine"
         self.end()
         return EngineLost(f"{self._engine}: its process {how}" + (f" ({last})" if last else ""), hint)
-
-
-def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The child, in a session of its own: Ctrl-C on a terminal is for this process, which then ends the child."""
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-I", "-c", START, json.dumps(sys.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=said,
-            bufsize=0,
-            start_new_session=True,
-            env={**os.environ, **ENVIRONMENT},
-        )
-    except OSError as exc:
-        raise DeviceError(f"no process could be started with {sys.executable!r}: {exc.strerror or exc}") from exc
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(KILLED_S)
-
-
-def _stream(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # every stream of the child was asked for as a pipe
-    return stream
