@@ -138,9 +138,9 @@ def _ensure_intact(folder: Path, file: File, check_hash: bool) -> None:
         raise ArtifactError(f"payload file {file.name!r} is missing from {str(folder)!r}", _AGAIN)
     if found.st_size != file.bytes:
         raise ArtifactError(f"payload file {file.name!r} has {found.st_size} bytes, its manifest says {file.bytes}", _AGAIN)
-    if check_hash and (found := sha256_file(target)) != file.sha256:
+    if check_hash and (digest := sha256_file(target)) != file.sha256:
         raise ArtifactError(
-            f"payload file {file.name!r} has sha256 {found[:12]}…, its manifest says {file.sha256[:12]}…", _AGAIN
+            f"payload file {file.name!r} has sha256 {digest[:12]}…, its manifest says {file.sha256[:12]}…", _AGAIN
         )
 
 
