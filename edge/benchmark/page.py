@@ -16,6 +16,8 @@ from edgekit.benchmark.text import title
 from edgekit.benchmark.words import digits, duration, engine_words, parity_words, percentile_of, size
 from edgekit.pages import Html, Section
 
+LEAST_DISTRIBUTION = 20
+"""Fewer samples have no distribution that a chart could show."""
 _CARRIES = "This page carries the whole report, raw samples included, as JSON; 'edgekit compare' reads the page itself."
 
 
@@ -136,14 +138,18 @@ def _details(result: Result, report: Report) -> Html:
             pages.paragraph(_identity(result), kind="small"),
             *_flags(own(result, report.results)),
             *_rates(result),
-            plots.distribution(result),
+            *([plots.distribution(result)] if result.summary.samples >= LEAST_DISTRIBUTION else []),
             plots.over_time(result),
-            pages.tag("h3", "Percentiles"),
-            pages.table(tables.PERCENTILES, tables.percentiles(result)),
+            *_percentiles(result),
             pages.tag("h3", "Restarts"),
             pages.table(tables.RESTARTS, tables.restarts(result)),
         ]
     )
+
+
+def _percentiles(result: Result) -> list[Html]:
+    rows = tables.percentiles(result)
+    return [pages.tag("h3", "Percentiles"), pages.table(tables.PERCENTILES, rows)] if rows else []
 
 
 def _rates(result: Result) -> list[Html]:

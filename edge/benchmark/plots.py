@@ -29,8 +29,8 @@ def comparison(results: Sequence[Result]) -> Html:
 def spoken(results: Sequence[Result]) -> Html:
     """Rates of language models side by side: reading prompts, then writing answers."""
     found = [(result, result.summary.tokens) for result in results if result.summary.tokens is not None]
-    reading = bars([_rate_bar(one, tokens.prompt) for one, tokens in found], "tokens/s", "rate of reading a prompt")
-    writing = bars([_rate_bar(one, tokens.generation) for one, tokens in found], "tokens/s", "rate of writing an answer")
+    reading = bars([_rate_bar(one, tokens.prompt) for one, tokens in found], "per s", "rate of reading a prompt")
+    writing = bars([_rate_bar(one, tokens.generation) for one, tokens in found], "per s", "rate of writing an answer")
     whiskers = "mean, with whiskers of one standard deviation"
     return join(
         [
