@@ -79,7 +79,7 @@ artifacts: $(STAMP) ## the shipped digit artifacts again, from the shipped netwo
 
 # The package is installed as links to these folders ([editable_wheel] in setup.cfg), so it is installed again when a file
 # comes or goes, when the settings change, when build/ (where the links are) is cleaned, and when the checkout is moved.
-# What converts a model is a fifth of what all tests need: the demo waits for no more, and is content with all.
+# What converts and runs models is a quarter of what all tests need: the demo waits for no more, and is content with all.
 $(DEMO): setup.cfg pyproject.toml .venv/pyvenv.cfg .venv/files
 	@echo "setup: installing edgekit into .venv, with what converts and runs models (once; about 300 MB)"
 	@$(INSTALL) -e '.[convert]'
