@@ -21,7 +21,6 @@ from edgekit.benchmark.summarise import median_ms
 from edgekit.benchmark.words import duration
 from edgekit.models import digits
 
-DIGITS = Path(digits.__file__).parent / "artifacts"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
@@ -99,7 +98,7 @@ def test_the_page_draws_its_charts_in_colour_at_any_width(browser: str, tmp_path
 def test_a_report_of_three_real_models_shows_each_as_it_was_measured(browser: str, tmp_path: Path, shared_data: Path) -> None:
     model = shared_data / "models_onnx" / "ultraface_version-RFB-320.onnx"
     faces = edgekit.convert(model, target="host", precision="fp32", output=tmp_path).path
-    report = edgekit.bench([*sorted(DIGITS.iterdir()), faces], duration_s=0.5, restarts=2)
+    report = edgekit.bench([*digits.artifacts(), faces], duration_s=0.5, restarts=2)
     file = tmp_path / "report.html"
     file.write_text(page(report), "utf-8")
     shown = opened(browser, file, tmp_path, "--dump-dom")
