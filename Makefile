@@ -6,6 +6,8 @@ SHELL := /bin/sh
 
 PY := .venv/bin/python
 STAMP := build/.installed
+DEMO := build/.installed-demo
+INSTALL := $(PY) -m pip install --disable-pip-version-check
 PYTEST := $(PY) -m pytest -q --dist loadfile -n 2
 DIGITS := edge/models/digits
 PACKAGED := edge apps converters runtimes hardware_profiles
@@ -15,7 +17,7 @@ help: ## this list
 
 setup: $(STAMP) ## a virtual environment in .venv with everything in it
 
-demo: $(STAMP) ## everything once, on what is in the box; writes edgekit-demo/index.html
+demo: $(DEMO) ## everything once, on what is in the box; writes edgekit-demo/index.html
 	@$(PY) -m edgekit demo
 
 demo-assistant: $(STAMP) ## a question answered from the project's own documents, with citations
@@ -77,10 +79,16 @@ artifacts: $(STAMP) ## the shipped digit artifacts again, from the shipped netwo
 
 # The package is installed as links to these folders ([editable_wheel] in setup.cfg), so it is installed again when a file
 # comes or goes, when the settings change, when build/ (where the links are) is cleaned, and when the checkout is moved.
+# What converts and runs models is a quarter of what all tests need: the demo waits for no more, and is content with all.
+$(DEMO): setup.cfg pyproject.toml .venv/pyvenv.cfg .venv/files
+	@echo "setup: installing edgekit into .venv, with what converts and runs models (once; about 300 MB)"
+	@$(INSTALL) -e '.[convert]'
+	@mkdir -p build && touch $@
+
 $(STAMP): setup.cfg pyproject.toml .venv/pyvenv.cfg .venv/files
 	@echo "setup: installing edgekit and its tools into .venv (once; a few hundred MB the first time)"
-	@$(PY) -m pip install --disable-pip-version-check -e '.[dev]'
-	@mkdir -p build && touch $@
+	@$(INSTALL) -e '.[dev]'
+	@mkdir -p build && touch $@ $(DEMO)
 
 .venv/pyvenv.cfg:
 	@python=$$(.ci/find-python) && echo "setup: a virtual environment in .venv, from $$python" && "$$python" -m venv .venv

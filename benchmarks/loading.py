@@ -1,4 +1,4 @@
-"""What `edgekit.load` costs beside the engine's own load and the hash of the file, in turns. Writes results/loading.json.
+"""What `edgekit.load` costs beside the engine's own load and the hashes of the artifact's files, in turns. Writes results/loading.json.
 
 python benchmarks/loading.py ARTIFACT...        artifacts of LiteRT and ONNX Runtime; else YOLOX, MobileNet and the shipped digits
 """
@@ -38,7 +38,7 @@ def measure(path: Path) -> dict[str, Any]:
     file = next(each for each in path.iterdir() if each.name.startswith("model."))
     own = _litert if file.suffix == ".tflite" else _onnxruntime
     both: dict[str, Callable[[], object]] = {
-        "engine": lambda: (_hash(file), own(file)),
+        "engine": lambda: (_hashes(path), own(file)),
         "edgekit": lambda: load(path, threads=1),
     }
     taken: dict[str, list[float]] = {name: [] for name in both}
@@ -59,8 +59,8 @@ def measure(path: Path) -> dict[str, Any]:
     }
 
 
-def _hash(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _hashes(folder: Path) -> list[str]:
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()]
 
 
 def _litert(file: Path) -> object:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,16 +89,27 @@ def is_artifact(path: Path) -> bool:
 
 def _manifest_bytes(folder: Path) -> bytes:
     file = folder / MANIFEST
-    if not folder.exists():
+    found = _looked_at(file)
+    if found is None and not folder.exists():
         raise NotFound(f"no artifact at {str(folder)!r}", "make one with 'edgekit convert MODEL --target T'")
-    if not file.is_file():
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise ArtifactError(
             f"{str(folder)!r} is not an artifact: it has no {MANIFEST}", "pass the folder that 'edgekit convert' wrote"
         )
-    size = file.stat().st_size
-    if size > MANIFEST_LIMIT_BYTES:
-        raise ArtifactError(f"{str(file)!r} has {size} bytes, more than the {MANIFEST_LIMIT_BYTES} a manifest may have", _AGAIN)
+    if found.st_size > MANIFEST_LIMIT_BYTES:
+        message = f"{str(file)!r} has {found.st_size} bytes, more than the {MANIFEST_LIMIT_BYTES} a manifest may have"
+        raise ArtifactError(message, _AGAIN)
     return file.read_bytes()
+
+
+def _looked_at(file: Path, *, follow: bool = True) -> os.stat_result | None:
+    """What stands there, asked once; None where nothing does."""
+    try:
+        return file.stat(follow_symlinks=follow)
+    except OSError as exc:
+        if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return None
+        raise
 
 
 def _parsed(folder: Path, text: bytes) -> Manifest:
@@ -112,21 +126,21 @@ def _parsed(folder: Path, text: bytes) -> Manifest:
 
 
 def _ensure_intact(folder: Path, file: File, check_hash: bool) -> None:
-    target = folder / file.name
     if len(file.name) > NAME_LIMIT or "\0" in file.name:
         raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: {file.name[:40]!r}… is not the name of a file", _AGAIN)
-    if Path(file.name).name != file.name or target.is_symlink():
+    target = folder / file.name
+    found = _looked_at(target, follow=False) if target.name == file.name else None
+    if target.name != file.name or (found is not None and stat.S_ISLNK(found.st_mode)):
         raise ArtifactError(
             f"payload file {file.name!r} points outside the artifact {str(folder)!r}", "do not use this artifact"
         )
-    if not target.is_file():
+    if found is None or not stat.S_ISREG(found.st_mode):
         raise ArtifactError(f"payload file {file.name!r} is missing from {str(folder)!r}", _AGAIN)
-    size = target.stat().st_size
-    if size != file.bytes:
-        raise ArtifactError(f"payload file {file.name!r} has {size} bytes, its manifest says {file.bytes}", _AGAIN)
-    if check_hash and (found := sha256_file(target)) != file.sha256:
+    if found.st_size != file.bytes:
+        raise ArtifactError(f"payload file {file.name!r} has {found.st_size} bytes, its manifest says {file.bytes}", _AGAIN)
+    if check_hash and (digest := sha256_file(target)) != file.sha256:
         raise ArtifactError(
-            f"payload file {file.name!r} has sha256 {found[:12]}…, its manifest says {file.sha256[:12]}…", _AGAIN
+            f"payload file {file.name!r} has sha256 {digest[:12]}…, its manifest says {file.sha256[:12]}…", _AGAIN
         )
 
 

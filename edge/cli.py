@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from importlib import import_module
-from pkgutil import iter_modules
+from pathlib import Path
 
 from edgekit import __version__, commands
 from edgekit.commands._arguments import add_general
@@ -25,7 +25,7 @@ TAGLINE = "Convert a trained model once, prove it, and run it on any edge device
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 ok, 1 expected error, 2 usage, 3 the hardware said no, 4 a gate failed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser().parse_args(arguments)
+    args = build_parser(_asked(arguments)).parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=_log_level(args.verbose), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -46,12 +46,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser with every subcommand that has a file in `edgekit.commands`."""
+def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
+    """The command that comes first, alone: no other has to be imported for it. All of them for anything else, such as --help."""
+    names = command_names()
+    return tuple(name for name in names if arguments[:1] == [name]) or names
+
+
+def build_parser(names: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser with those subcommands, else with every one that has a file in `edgekit.commands`."""
     parser = argparse.ArgumentParser(prog="edgekit", description=TAGLINE)
     parser.add_argument("--version", action="version", version=f"edgekit {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in command_names():
+    for name in names or command_names():
         module = import_module(f"edgekit.commands.{name}")
         sub = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
         add_general(sub)
@@ -62,7 +68,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def command_names() -> tuple[str, ...]:
     """Names of all subcommands, in alphabetical order."""
-    return tuple(sorted(info.name for info in iter_modules(commands.__path__) if not info.name.startswith("_")))
+    # Not by pkgutil, which imports 'inspect' for it: every command starts here.
+    files = (file for folder in commands.__path__ for file in Path(folder).iterdir())
+    return tuple(sorted(file.stem for file in files if file.suffix == ".py" and not file.stem.startswith("_")))
 
 
 def _interrupt(signum: int, frame: object) -> None:

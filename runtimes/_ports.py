@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,24 @@ MAGIC = np.float32(3 << 22)
 
 
 class Door:
-    """One input: lets through arrays that fit its spec, converted for the engine."""
+    """One input: lets through arrays that fit its spec, converted into an array, or written into the engine's memory.
 
-    __slots__ = ("_convert", "_dtype", "_shape", "_write", "engine_name", "spec")
+    Without a conversion it is a raw one: `exact` asks for the very dtype.
+    """
 
-    def __init__(self, spec: TensorSpec, engine_name: str, convert: Converter | None = None, write: Writer = np.copyto) -> None:
+    __slots__ = ("_convert", "_dtype", "_exact", "_shape", "_write", "engine_name", "spec")
+
+    def __init__(
+        self,
+        spec: TensorSpec,
+        engine_name: str,
+        *,
+        convert: Converter = lambda array: array,
+        write: Writer = np.copyto,
+        exact: bool = False,
+    ) -> None:
         self.spec = spec
+        self._exact = exact
         self.engine_name = engine_name
         self._convert = convert
         self._write = write
@@ -39,15 +52,15 @@ class Door:
         self._dtype = np.dtype(spec.dtype)
 
     def __call__(self, array: Array) -> Array:
-        """The engine's array. Without a converter (raw) the dtype must be exact; else `accepts` says which may come."""
+        """The engine's array."""
         self.check(array)
-        return array if self._convert is None else self._convert(array)
+        return self._convert(array)
 
     def check(self, array: Array) -> None:
-        """Raise `InputError` for an array that does not fit."""
+        """Raise `InputError` for an array that does not fit; `accepts` says which dtypes do."""
         if type(array) is not np.ndarray or array.shape != self._shape:
             raise _misfit(self.spec, array)
-        if array.dtype != self._dtype and (self._convert is None or not accepts(self._dtype, array.dtype)):
+        if array.dtype != self._dtype and (self._exact or not accepts(self._dtype, array.dtype)):
             raise _misfit(self.spec, array)
 
     def writer(self, array: Array) -> Callable[[Array], None]:
@@ -115,12 +128,13 @@ def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None) -> Write
             held = scratch[part.shape] = _Scratch(part.shape, into.dtype, engine.zero_point or 0)
         held.quantize(part, inverse, into)
 
-    step = _step_of_bytes(quantize, np.dtype(engine.dtype))
+    step_of_bytes = cache(lambda: _step_of_bytes(quantize, np.dtype(engine.dtype)))
 
     def write(array: Array, into: Array) -> None:
         turned = array if permutation is None else array.transpose(permutation)
+        step = step_of_bytes() if array.dtype == np.uint8 else None
         for part, place in _parts(turned, into):
-            if step is not None and array.dtype == np.uint8:
+            if step is not None:
                 np.add(part, step, out=place.view(np.uint8))
             else:
                 quantize(part, place)

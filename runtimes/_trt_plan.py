@@ -15,6 +15,7 @@ import msgspec
 
 from edgekit.core import profiles
 from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, Unsupported
+from edgekit.core.files import sha256_bytes
 from edgekit.core.schema import Target
 
 OLDEST = (8, 5)
@@ -137,6 +138,7 @@ def parse_version(version: str) -> tuple[int, int]:
 
 
 def plan_name(plan: BuildPlan) -> str:
-    """The plan as a part of a file name."""
+    """The plan as a part of a file name: two plans that build different engines have different names."""
+    pinned = () if not plan.float32_layers else (f"float32x{sha256_bytes(repr(sorted(plan.float32_layers)).encode())[:8]}",)
     core = () if plan.dla_core is None else (f"dla{plan.dla_core}",)
-    return "-".join((plan.typing, *(flag.lower() for flag in plan.flags), str(plan.workspace_bytes >> 20), *core))
+    return "-".join((plan.typing, *(flag.lower() for flag in plan.flags), str(plan.workspace_bytes >> 20), *pinned, *core))

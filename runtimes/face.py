@@ -45,7 +45,8 @@ class FaceSession:
         self.outputs = tuple(port.source for port in outs)
         self._session: Session | None = session
         self._lender = session if isinstance(session, InPlace) else None
-        self._doors = {port.source.name: _door(port) for port in ins}
+        door = _door if self._lender is None else _door_into_memory
+        self._doors = {port.source.name: door(port) for port in ins}
         self._raw_doors = {port.source.name: _raw_door(port) for port in ins}
         self._names = tuple(port.source.name for port in outs)
         leave = out_of_engine if self._lender is None else out_of_memory
@@ -120,8 +121,13 @@ _FACES: Mapping[Layout, Callable[[Port], Port]] = {"source": lambda port: port, 
 
 
 def _door(port: Port) -> Door:
-    """Float meaning and the source model's layout."""
-    return Door(port.source, port.engine.name, into_engine(port), into_memory(port))
+    """Float meaning and the source model's layout, converted into an array."""
+    return Door(port.source, port.engine.name, convert=into_engine(port))
+
+
+def _door_into_memory(port: Port) -> Door:
+    """The same, written into memory that the engine lends."""
+    return Door(port.source, port.engine.name, write=into_memory(port))
 
 
 class _Stopwatch:
@@ -144,8 +150,8 @@ class _Stopwatch:
 
 
 def _raw_door(port: Port) -> Door:
-    """Engine dtype and layout, named as the source model names it."""
-    return Door(msgspec.structs.replace(port.engine, name=port.source.name), port.engine.name)
+    """Engine dtype and layout, named as the source model names it: nothing is converted."""
+    return Door(msgspec.structs.replace(port.engine, name=port.source.name), port.engine.name, exact=True)
 
 
 def _wrong_names(feed: Arrays, doors: Mapping[str, Door]) -> InputError:

@@ -26,6 +26,8 @@ def bench(
     rate_hz: float | None = None,
     bound_ms: float | None = None,
     warmup_s: float | None = None,
+    prompt_tokens: int | None = None,
+    answer_tokens: int | None = None,
     runtime: str = "auto",
     threads: int = 0,
     restarts: int = RESTARTS,
@@ -41,7 +43,10 @@ def bench(
     inference after the other), "periodic" (one every 1 / `rate_hz` seconds, as a camera gives frames), "multi-stream" (queries
     of eight, back to back), "offline" (as many per second as all cores can), or "server" (requests at random times: `rate_hz`
     per second, or the highest rate at which p99 stays below `bound_ms`). `threads` 0 uses every core. `on` is a board as ssh names
-    it (user@host), where `python` must have edgekit; the artifact is copied there. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
+    it (user@host), where `python` must have edgekit; the artifact is copied there.
+
+    A language model is asked for one answer after the other: `answer_tokens` (128) to a prompt of `prompt_tokens` (512; both less
+    where its context is short), and the report has tokens per second, prompts and answers apart. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
     """
     from edgekit.benchmark.launch import here
     from edgekit.benchmark.measure import measure
@@ -55,6 +60,8 @@ def bench(
         rate_hz=rate_hz,
         bound_ms=bound_ms,
         warmup_s=warmup_s,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
         runtime=runtime,
         threads=threads,
         restarts=restarts,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
+from edgekit.benchmark.language import per_token_ns
 from edgekit.benchmark.ratio import Ratio, ratio
-from edgekit.benchmark.report import Full, Report, Result
+from edgekit.benchmark.report import Full, Report, Result, Run
 from edgekit.benchmark.summarise import median_ms
 from edgekit.benchmark.words import digits
 from edgekit.core.errors import InputError
+
+LATENCY = "latency"
+FIRST_PIECE = "first piece"
 
 
 class Pair(Full, frozen=True, kw_only=True):
@@ -16,6 +22,8 @@ class Pair(Full, frozen=True, kw_only=True):
 
     base: str
     other: str
+    measure: str = LATENCY
+    """What the milliseconds are: latency, or of a language model the first piece, and each token of a prompt and of an answer."""
     same_artifact: bool
     base_ms: float
     other_ms: float
@@ -65,7 +73,7 @@ def compare(base: Report, other: Report, *, limit: float | None = None, anyway: 
     return Comparison(
         differences=found,
         remarks=_remarks(base, other, matched),
-        pairs=tuple(_pair(first, second, limit) for first, second in matched),
+        pairs=tuple(pair for first, second in matched for pair in _pairs(first, second, limit)),
         unmatched=unmatched,
         limit=limit,
     )
@@ -100,6 +108,8 @@ def _differences(base: Report, other: Report) -> list[str]:
         ("usable cores", first.usable_cores, second.usable_cores),
         ("scenario", base.method.scenario, other.method.scenario),
         ("rate", base.method.rate_hz, other.method.rate_hz),
+        ("tokens of a prompt", base.method.prompt_tokens, other.method.prompt_tokens),
+        ("tokens of an answer", base.method.answer_tokens, other.method.answer_tokens),
     )
 
 
@@ -137,11 +147,33 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _pair(base: Result, other: Result, limit: float | None) -> Pair:
+def measures(result: Result) -> Mapping[str, tuple[Run, ...]]:
+    """What can be compared, each as runs whose latencies are that."""
+    if result.summary.tokens is None:
+        return {LATENCY: result.runs}
+    tokens = [per_token_ns(run.answers) for run in result.runs]
+    told = {
+        name: tuple(replace(run, latencies_ns=each[name]) for run, each in zip(result.runs, tokens, strict=True))
+        for name in tokens[0]
+    }
+    return {FIRST_PIECE: result.runs, **told}
+
+
+def _pairs(base: Result, other: Result, limit: float | None) -> Iterator[Pair]:
+    """One pair for each thing that both were measured for."""
+    first, second = measures(base), measures(other)
+    for measure in (name for name in first if name in second):
+        runs = (first[measure], second[measure])
+        yield _pair(replace(base, runs=runs[0]), replace(other, runs=runs[1]), measure, limit)
+
+
+def _pair(base: Result, other: Result, measure: str, limit: float | None) -> Pair:
     found = ratio(base.runs, other.runs)
+    said = verdict(base, other, found)
     return Pair(
         base=base.subject.folder,
         other=other.subject.folder,
+        measure=measure,
         same_artifact=base.subject.sha256 == other.subject.sha256,
         base_ms=median_ms(*base.runs),
         other_ms=median_ms(*other.runs),
@@ -149,7 +181,7 @@ def _pair(base: Result, other: Result, limit: float | None) -> Pair:
         low=round(found.low, 6),
         high=round(found.high, 6),
         confidence=found.confidence,
-        verdict=verdict(base, other, found),
+        verdict=said if measure == LATENCY else f"{measure}: {said}",
         over_limit=limit is not None and found.value > 1 + limit and found.low > 1,
     )
 

@@ -20,6 +20,8 @@ SPREAD = 0.05
 WARMED_BY_C = 5.0
 CLOCK_DROP = 0.05
 BUSY_SHARE = 0.5
+SHORT = 0.9
+REMEMBERED = 0.05
 
 Question = Callable[[Result, Environment, Method], Iterator[str]]
 
@@ -76,7 +78,9 @@ def unproven(result: Result, environment: Environment, method: Method) -> Iterat
 
 
 def few_samples(result: Result, environment: Environment, method: Method) -> Iterator[str]:
-    """Too few for a tail percentile."""
+    """Too few for a tail percentile. A language model's numbers are rates, which have a deviation instead."""
+    if method.answer_tokens:
+        return
     needed, taken = samples_needed(90.0, method.confidence), result.summary.samples
     if taken < needed:
         slowest = max(result.summary.mean_ms / 1e3, 1 / method.rate_hz if method.rate_hz else 0.0)
@@ -86,7 +90,7 @@ def few_samples(result: Result, environment: Environment, method: Method) -> Ite
 
 def not_steady(result: Result, environment: Environment, method: Method) -> Iterator[str]:
     """Warm-up ran into its limit."""
-    count = sum(not run.warmup.steady for run in result.runs)
+    count = sum(run.warmup.steady is False for run in result.runs)
     if count:
         longest = max(run.warmup.seconds for run in result.runs)
         yield f"latency had not settled when warm-up ended in {count} of {len(result.runs)} runs (longest {longest:.2g} s)"
@@ -188,6 +192,21 @@ def busy(result: Result, environment: Environment, method: Method) -> Iterator[s
         yield f"the machine was busy before it began: load average {load:.2g} on {environment.usable_cores} cores"
 
 
+def short_answers(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """A model ended its answers by itself, so that their rate is that of their beginning."""
+    written = [answer.tokens + 1 for run in result.runs for answer in run.answers]
+    short = sum(tokens < SHORT * method.answer_tokens for tokens in written)
+    if short:
+        yield f"{short} of {len(written)} answers ended by themselves before {method.answer_tokens} tokens (shortest: {min(written)})"
+
+
+def remembered(result: Result, environment: Environment, method: Method) -> Iterator[str]:
+    """Prompts that the engine knew in part."""
+    found = result.summary.tokens
+    if found is not None and found.cached_tokens > REMEMBERED * method.prompt_tokens:
+        yield f"up to {found.cached_tokens} tokens of a prompt were known from the one before; they are in no rate"
+
+
 def one_restart(result: Result, environment: Environment, method: Method) -> Iterator[str]:
     """One process says nothing about the next."""
     if len(result.runs) == 1:
@@ -196,7 +215,7 @@ def one_restart(result: Result, environment: Environment, method: Method) -> Ite
 
 def random_input(result: Result, environment: Environment, method: Method) -> Iterator[str]:
     """Work that depends on the data may differ on real data."""
-    if result.input == "random":
+    if result.input == "random" and not method.answer_tokens:
         yield "the input was random: a model whose work depends on the data may take longer on real data"
 
 
@@ -257,9 +276,11 @@ WARNINGS: dict[str, Question] = {
     "clock-dropped": slowed_clock,
     "missed": missed,
     "busy": busy,
+    "short-answers": short_answers,
 }
 NOTES: dict[str, Question] = {
     "one-restart": one_restart,
+    "remembered": remembered,
     "random-input": random_input,
     "thinned": thinned,
     "governor": governor,

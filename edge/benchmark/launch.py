@@ -15,6 +15,7 @@ from edgekit.core.errors import DeviceError, EdgekitError
 from edgekit.core.process import run
 
 _LOAD_TIMEOUT_S = 600.0
+_ANSWER_TIMEOUT_S = 600.0
 
 
 def argv(python: str = sys.executable) -> list[str]:
@@ -23,9 +24,10 @@ def argv(python: str = sys.executable) -> list[str]:
 
 
 def timeout_s(order: Order) -> float:
-    """How long a run may take before it is given up: loading, the first runs, and the patient loops."""
+    """How long a run may take before it is given up: loading, the first runs, and the patient loops; a language model's answers take minutes on a small board."""
     trials = STEPS if order.bound_ms is not None else 1
-    return _LOAD_TIMEOUT_S + order.warmup_limit_s + 2 * trials * PATIENCE * order.duration_s
+    answers = 2 + order.minimum_samples if order.answer_tokens else 0
+    return _LOAD_TIMEOUT_S + answers * _ANSWER_TIMEOUT_S + order.warmup_limit_s + 2 * trials * PATIENCE * order.duration_s
 
 
 def here(order: Order) -> Done:

@@ -37,6 +37,9 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+DEFAULT_CLOCK = Clock()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
     """What the timed region gave."""

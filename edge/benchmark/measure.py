@@ -13,12 +13,14 @@ from edgekit.artifact import read
 from edgekit.benchmark import launch
 from edgekit.benchmark.environment import environment
 from edgekit.benchmark.flags import flags_of
+from edgekit.benchmark.language import Sizes, least_answers, sizes_for
 from edgekit.benchmark.on_target import on_target
 from edgekit.benchmark.order import Done, Launch, Order
 from edgekit.benchmark.percentiles import CONFIDENCE
 from edgekit.benchmark.plausible import doubts, measured
 from edgekit.benchmark.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
 from edgekit.benchmark.scenarios import (
+    ANSWERED,
     BACK_TO_BACK,
     QUERY,
     bound_for,
@@ -46,6 +48,8 @@ def measure(
     restarts: int,
     bound_ms: float | None = None,
     warmup_s: float | None = None,
+    prompt_tokens: int | None = None,
+    answer_tokens: int | None = None,
     progress: Progress = silent,
     launch: Launch = launch.here,
 ) -> Report:
@@ -53,7 +57,7 @@ def measure(
     _check(paths, duration_s, restarts, threads, warmup_s)
     method = _method(scenario, duration_s, restarts, rate_hz, bound_ms, warmup_s)
     artifacts = [read(path) for path in paths]
-    _ensure_tensors(artifacts)
+    method = _spoken(method, sizes_for(artifacts, prompt_tokens, answer_tokens))
     done: list[list[Done]] = [[] for _ in artifacts]
     turns = [pair for _ in range(restarts) for pair in zip(artifacts, done, strict=True)]
     for count, (artifact, answers) in enumerate(turns):
@@ -80,14 +84,15 @@ def _check(paths: Sequence[Path], duration_s: float, restarts: int, threads: int
         raise UsageError(f"threads must be 0 (every core) or more, got {threads}")
 
 
-def _ensure_tensors(artifacts: Sequence[Artifact]) -> None:
-    """Language models speak text: they have no inputs to feed, and no one latency."""
-    for artifact in artifacts:
-        if artifact.manifest.language is not None:
-            raise Unsupported(
-                f"{artifact.path.name!r} is a language model, and these scenarios time models with tensors",
-                f"edgekit verify {artifact.path} checks it; tokens per second are not measured by bench",
-            )
+def _spoken(method: Method, sizes: Sizes) -> Method:
+    """The method, told in the words of language models where these are measured: one answer comes after the other."""
+    if not sizes.answer:
+        return method
+    if method.scenario != "single-stream":
+        raise Unsupported(
+            f"language models are measured one answer after the other, not as {method.scenario!r}", "leave it out"
+        )
+    return msgspec.structs.replace(method, timed=ANSWERED, prompt_tokens=sizes.prompt, answer_tokens=sizes.answer)
 
 
 def _method(
@@ -114,6 +119,7 @@ def _method(
 
 
 def _order(artifact: Artifact, method: Method, runtime: str, threads: int) -> Order:
+    least = least_samples(method.scenario, method.restarts, method.bound_ms)
     return Order(
         artifact=str(artifact.path.resolve()),
         sha256=artifact.sha256,
@@ -125,7 +131,9 @@ def _order(artifact: Artifact, method: Method, runtime: str, threads: int) -> Or
         warmup_limit_s=method.warmup_limit_s,
         query=method.query,
         bound_ms=method.bound_ms,
-        minimum_samples=least_samples(method.scenario, method.restarts, method.bound_ms),
+        prompt_tokens=method.prompt_tokens,
+        answer_tokens=method.answer_tokens,
+        minimum_samples=least_answers(method.restarts) if method.answer_tokens else least,
     )
 
 
@@ -136,7 +144,7 @@ def _result(artifact: Artifact, answers: Sequence[Done], conditions: Environment
         engine=answers[0].engine,
         on_target=on_target(artifact.manifest.target, answers[0].engine, conditions),
         input=answers[0].input,
-        summary=summarise(runs, query=method.query if method.scenario in BACK_TO_BACK else 0),
+        summary=summarise(runs, query=method.query if method.scenario in BACK_TO_BACK and not method.answer_tokens else 0),
         flags=(),
         runs=runs,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.benchmark.language import least_answers
 from edgekit.benchmark.loop import HEAT_STEP_C, HEAT_STRETCH_S
 from edgekit.benchmark.percentiles import LEVELS, samples_needed
 from edgekit.benchmark.report import Environment, Method
@@ -18,6 +19,8 @@ _SCENARIOS = {
 
 def scenario_sentence(method: Method) -> str:
     """What happens between two inferences."""
+    if method.answer_tokens:
+        return f"One answer after the other: {method.prompt_tokens} tokens are read, then {method.answer_tokens} are written."
     rate = method.rate_hz or 1.0
     given = f"{rate:g} per second on average"
     searched = f"at the highest rate, found by halving, at which p99 surely stays below {method.bound_ms or 0:g} ms"
@@ -27,10 +30,33 @@ def scenario_sentence(method: Method) -> str:
 
 def method_paragraphs(method: Method) -> tuple[str, ...]:
     """How the numbers came about."""
-    counts = ", ".join(f"p{level:g}: {samples_needed(level, method.confidence)}" for level in LEVELS)
-    processes = "one fresh process" if method.restarts == 1 else f"{method.restarts} fresh processes, artifacts in turns"
+    return _spoken(method) if method.answer_tokens else _fed(method)
+
+
+def _spoken(method: Method) -> tuple[str, ...]:
+    """Language models."""
     return (
-        f"{scenario_sentence(method)} Each artifact was measured in {processes}: load, first inference, warm-up until the medians "
+        f"{scenario_sentence(method)} Each artifact was measured in {_processes(method)}: load, a first answer (the cold start), one to "
+        f"warm up, then answers for {method.duration_s:g} s and at least {least_answers(method.restarts)}. Prompts are plain words in "
+        f"an order of their own, so that none begins like the one before; tokens that the engine knew all the same are counted and "
+        f"are in no rate. The model's end-of-text tokens cannot be chosen. Latency is the time to the first piece of an answer.",
+        f"The rates are named as llama-bench names them, pp{method.prompt_tokens} and tg{method.answer_tokens}, as mean ± standard "
+        f"deviation over the answers of all processes, by the engine's own clock. pp counts the tokens of a prompt that were evaluated, "
+        f"tg those of an answer after its first. Here tokens are chosen, become text, and follow the prompt; llama-bench leaves "
+        f"choosing out and writes from an empty context, so that its rates are a little higher. The first piece, and the whole "
+        f"answer in the raw samples, are by the clock of whoever asks.",
+    )
+
+
+def _processes(method: Method) -> str:
+    return "one fresh process" if method.restarts == 1 else f"{method.restarts} fresh processes, artifacts in turns"
+
+
+def _fed(method: Method) -> tuple[str, ...]:
+    """Models with tensors."""
+    counts = ", ".join(f"p{level:g}: {samples_needed(level, method.confidence)}" for level in LEVELS)
+    return (
+        f"{scenario_sentence(method)} Each artifact was measured in {_processes(method)}: load, first inference, warm-up until the medians "
         f"of successive stretches agree within 2 %{_heat(method)} (at most {method.warmup_limit_s:g} s), then {method.duration_s:g} s timed, longer "
         f"while a p90 lacks samples. The timer holds {method.timed}. Sensors are read between inferences, at most once a second; a "
         f"power meter, and the stages of an answer, after the timed region.",

@@ -6,15 +6,16 @@ from edgekit.benchmark.report import Engine, Environment
 from edgekit.core.errors import NotFound
 from edgekit.core.profiles import devices, find, recognise
 from edgekit.core.schema import Device, Target
+from edgekit.runtimes.language.opening import LOCAL
 
 
 def on_target(target: Target, engine: Engine, environment: Environment) -> bool:
     """True only when the target's own runtime ran, on a machine that is recognised as the target's device.
 
     A device that no profile describes is never recognised. An accelerator that plugs into any host (its profile has no
-    `matches`) is recognised by its runtime, which runs on nothing else.
+    `matches`) is recognised by its runtime, which runs on nothing else. The packages of llama.cpp are one runtime.
     """
-    if engine.runtime != target.runtime:
+    if engine.runtime != target.runtime and not {engine.runtime, target.runtime} <= set(LOCAL):
         return False
     try:
         device = find(target.device)

@@ -24,6 +24,9 @@ class Order(Full, frozen=True, kw_only=True):
     warmup_limit_s: float
     query: int = 1
     bound_ms: float | None = None
+    prompt_tokens: int = 0
+    answer_tokens: int = 0
+    """Of a language model; 0 for models with tensors."""
     minimum_samples: int
     """The timed region goes on past its duration, up to `PATIENCE` times it, until there are so many."""
 

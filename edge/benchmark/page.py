@@ -10,12 +10,14 @@ from edgekit import pages
 from edgekit.benchmark import plots, tables
 from edgekit.benchmark.flags import DENIALS, own, shared
 from edgekit.benchmark.method import conditions, method_paragraphs, scenario_sentence
-from edgekit.benchmark.report import Flag, Report, Result, encode
+from edgekit.benchmark.report import Flag, Rate, Report, Result, Tokens, encode
 from edgekit.benchmark.summarise import median_ms
 from edgekit.benchmark.text import title
 from edgekit.benchmark.words import digits, duration, engine_words, parity_words, percentile_of, size
 from edgekit.pages import Html, Section
 
+LEAST_DISTRIBUTION = 20
+"""Fewer samples have no distribution that a chart could show."""
 _CARRIES = "This page carries the whole report, raw samples included, as JSON; 'edgekit compare' reads the page itself."
 
 
@@ -38,10 +40,13 @@ def _lead(report: Report) -> str:
 def _overview(report: Report) -> Html:
     """What must be known first, the few large numbers or the comparison, and the table."""
     loud = [pages.notice(text, kind="warning") for text in _off_target(report)]
-    large = [_tiles(report.results[0])] if len(report.results) == 1 else [plots.comparison(report.results)]
+    several = plots.spoken if report.method.answer_tokens else plots.comparison
+    large = [_tiles(report.results[0])] if len(report.results) == 1 else [several(report.results)]
     rows = [[_cell(text) for text in row] for row in tables.overview(report)]
     parts = [*_stages(report), *_energy(report)]
-    return pages.join([*loud, *large, pages.table(tables.OVERVIEW, rows), *_flags(shared(report.results)), *parts])
+    return pages.join(
+        [*loud, *large, pages.table(tables.overview_header(report), rows), *_flags(shared(report.results)), *parts]
+    )
 
 
 def _stages(report: Report) -> list[Html]:
@@ -69,22 +74,45 @@ def _off_target(report: Report) -> list[str]:
 
 
 def _tiles(result: Result) -> Html:
+    """The few large numbers."""
+    return pages.tiles(_spoken(result, result.summary.tokens) if result.summary.tokens else _fed(result))
+
+
+def _spoken(result: Result, found: Tokens) -> list[tuple[str, str, str]]:
+    """Of a language model."""
+    summary = result.summary
+    return [
+        ("Reading a prompt", f"{digits(found.prompt.per_s)} tokens/s", _over(found.prompt, found.prompt_tokens)),
+        ("Writing an answer", f"{digits(found.generation.per_s)} tokens/s", _over(found.generation, found.answer_tokens)),
+        ("First piece", duration(median_ms(*result.runs)), "median, from the request"),
+        ("Cold start", duration(summary.load_ms + summary.first_ms), f"first answer begins after {duration(summary.first_ms)}"),
+        ("Peak memory", size(summary.peak_rss_bytes), "of the engine's process"),
+        ("Parity", parity_words(result.subject.parity), "divergence from the source"),
+        *_energy_tile(result),
+    ]
+
+
+def _over(rate: Rate, tokens: int) -> str:
+    deviation = "one answer" if rate.deviation is None else f"± {digits(rate.deviation)}"
+    return f"{deviation}, {tokens} tokens each"
+
+
+def _fed(result: Result) -> list[tuple[str, str, str]]:
+    """Of a model with tensors."""
     p90, summary = percentile_of(result, 90.0), result.summary
     spread = "one process" if summary.restart_spread is None else f"restarts differ by {summary.restart_spread:.1%}"
-    return pages.tiles(
-        [
-            ("Median latency" if result.on_target else "Median, on the host", duration(median_ms(*result.runs)), spread),
-            (
-                "90th percentile",
-                duration(p90.value_ms) if p90 else "–",
-                f"at most {duration(p90.upper_ms)}" if p90 else "too few samples",
-            ),
-            ("Cold start", duration(summary.load_ms + summary.first_ms), f"first inference {duration(summary.first_ms)}"),
-            ("Peak memory", size(summary.peak_rss_bytes), f"{size(summary.model_rss_bytes)} above the bare process"),
-            ("Accuracy", *_accuracy(result)),
-            *_energy_tile(result),
-        ]
-    )
+    return [
+        ("Median latency" if result.on_target else "Median, on the host", duration(median_ms(*result.runs)), spread),
+        (
+            "90th percentile",
+            duration(p90.value_ms) if p90 else "–",
+            f"at most {duration(p90.upper_ms)}" if p90 else "too few samples",
+        ),
+        ("Cold start", duration(summary.load_ms + summary.first_ms), f"first inference {duration(summary.first_ms)}"),
+        ("Peak memory", size(summary.peak_rss_bytes), f"{size(summary.model_rss_bytes)} above the bare process"),
+        ("Accuracy", *_accuracy(result)),
+        *_energy_tile(result),
+    ]
 
 
 def _energy_tile(result: Result) -> list[tuple[str, str, str]]:
@@ -109,14 +137,26 @@ def _details(result: Result, report: Report) -> Html:
         [
             pages.paragraph(_identity(result), kind="small"),
             *_flags(own(result, report.results)),
-            plots.distribution(result),
+            *_rates(result),
+            *([plots.distribution(result)] if result.summary.samples >= LEAST_DISTRIBUTION else []),
             plots.over_time(result),
-            pages.tag("h3", "Percentiles"),
-            pages.table(tables.PERCENTILES, tables.percentiles(result)),
+            *_percentiles(result),
             pages.tag("h3", "Restarts"),
             pages.table(tables.RESTARTS, tables.restarts(result)),
         ]
     )
+
+
+def _percentiles(result: Result) -> list[Html]:
+    rows = tables.percentiles(result)
+    return [pages.tag("h3", "Percentiles"), pages.table(tables.PERCENTILES, rows)] if rows else []
+
+
+def _rates(result: Result) -> list[Html]:
+    """A language model's rates, process by process, and what its latency is."""
+    rows = [[_cell(text) for text in row] for row in tables.spoken(result)]
+    said = "Latency, below, is the time from the request to the first piece of the answer."
+    return [pages.table(tables.SPOKEN, rows), pages.paragraph(said, kind="small")] if rows else []
 
 
 def _flags(flags: Sequence[Flag]) -> list[Html]:

@@ -44,7 +44,8 @@ def measured(artifact: Artifact, result: Result) -> Measured:
     try:
         from edgekit.prediction.lookup import works_of
 
-        works = () if result.engine.runtime == "dryrun" else works_of(artifact.file("model"))[0]
+        unknown = result.engine.runtime == "dryrun" or artifact.manifest.language is not None
+        works = () if unknown else works_of(artifact.file("model"))[0]
     except (MissingDependency, Unsupported):
         works = ()
     return Measured(result=result, works=works)

@@ -8,11 +8,11 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.benchmark.report import Result, Run
+from edgekit.benchmark.report import Rate, Result, Run
 from edgekit.benchmark.summarise import median_ms, pooled_ns
 from edgekit.benchmark.words import digits, duration, percentile_of, place_words
 from edgekit.charts import Bar, Rule, Series, Stack, bars, histogram, stacks, timeline
-from edgekit.pages import Html, figure
+from edgekit.pages import Html, figure, join
 
 BINS = 72
 BUCKETS = 150
@@ -26,11 +26,39 @@ def comparison(results: Sequence[Result]) -> Html:
     return figure(drawn, "Median latency; whiskers are its bounds (99 % confidence each), the diamond is the 90th percentile.")
 
 
+def spoken(results: Sequence[Result]) -> Html:
+    """Rates of language models side by side: reading prompts, then writing answers."""
+    found = [(result, result.summary.tokens) for result in results if result.summary.tokens is not None]
+    reading = bars([_rate_bar(one, tokens.prompt) for one, tokens in found], "per s", "rate of reading a prompt")
+    writing = bars([_rate_bar(one, tokens.generation) for one, tokens in found], "per s", "rate of writing an answer")
+    whiskers = "mean, with whiskers of one standard deviation"
+    return join(
+        [
+            figure(reading, f"Tokens of a prompt read per second: {whiskers}."),
+            figure(writing, f"Tokens of an answer written per second: {whiskers}."),
+        ]
+    )
+
+
+def _rate_bar(result: Result, rate: Rate) -> Bar:
+    spread = rate.deviation or 0.0
+    return Bar(
+        label=_label(result),
+        value=rate.per_s,
+        low=max(0.0, rate.per_s - spread),
+        high=rate.per_s + spread,
+        text=digits(rate.per_s),
+    )
+
+
+def _label(result: Result) -> str:
+    return " · ".join(part for part in (result.subject.folder, result.engine.runtime, place_words(result)) if part)
+
+
 def _bar(result: Result) -> Bar:
     p50, p90, value = percentile_of(result, 50.0), percentile_of(result, 90.0), median_ms(*result.runs)
-    label = " · ".join(part for part in (result.subject.folder, result.engine.runtime, place_words(result)) if part)
     return Bar(
-        label=label,
+        label=_label(result),
         value=value,
         low=p50.lower_ms if p50 else value,
         high=p50.upper_ms if p50 else value,

@@ -55,8 +55,8 @@ class Warmup(Full, frozen=True, kw_only=True):
 
     runs: int
     seconds: float
-    steady: bool
-    """Whether latency had settled."""
+    steady: bool | None
+    """Whether latency had settled; null where it is not judged: a language model gives one answer."""
     temperature_steady: bool | None = None
     """Whether temperature had; null where no sensor tells, or the warm-up was too short to tell."""
     temperatures_c: tuple[float, ...] = ()
@@ -92,8 +92,28 @@ class Stages(Full, frozen=True, kw_only=True):
     """From the outputs to classes or boxes."""
 
 
+class Answer(Full, frozen=True, kw_only=True):
+    """One answer of a language model to a prompt that it had not seen."""
+
+    prompt_tokens: Count
+    """Tokens of the prompt that were evaluated."""
+    cached_tokens: Count
+    """Tokens that the engine knew from the prompt before: in no rate."""
+    prompt_ms: float
+    """What the engine says that it took to evaluate them."""
+    tokens: Count
+    """Tokens of the answer after its first, which comes of the prompt."""
+    generation_ms: float
+    """What the engine says that it took from the first token to the last."""
+    total_ms: float
+    """From the request to the end, by the clock of whoever asks."""
+
+
 class Run(Full, frozen=True, kw_only=True):
-    """One process: cold start, warm-up, timed region. `latencies_ns` are the raw samples in the order they were taken."""
+    """One process: cold start, warm-up, timed region. `latencies_ns` are the raw samples in the order they were taken.
+
+    A language model's latency is the time to the first piece of its answer.
+    """
 
     load_ms: float
     first_ms: float
@@ -116,6 +136,30 @@ class Run(Full, frozen=True, kw_only=True):
     stages: Stages | None = None
     energy: Energy | None = None
     """Null where the board has no meter."""
+    answers: tuple[Answer, ...] = ()
+    """Of a language model, one for every latency."""
+
+
+class Rate(Full, frozen=True, kw_only=True):
+    """Tokens per second: mean and standard deviation over the answers."""
+
+    per_s: float
+    deviation: float | None
+    """Null for a single answer."""
+
+
+class Tokens(Full, frozen=True, kw_only=True):
+    """A language model's rates over all restarts: reading prompts and writing answers apart."""
+
+    answers: int
+    prompt_tokens: int
+    """Median of those that were evaluated."""
+    cached_tokens: int
+    """The most that any answer found known already; they are in no rate."""
+    answer_tokens: int
+    """Median of those that came after the first."""
+    prompt: Rate
+    generation: Rate
 
 
 class Summary(Full, frozen=True, kw_only=True):
@@ -141,6 +185,8 @@ class Summary(Full, frozen=True, kw_only=True):
     mj_per_inference: float | None = None
     """Median over the restarts."""
     mean_w: float | None = None
+    tokens: Tokens | None = None
+    """Null for models with tensors."""
 
 
 class Flag(Full, frozen=True, kw_only=True):
@@ -219,6 +265,10 @@ class Method(Full, frozen=True, kw_only=True):
     """Inferences in one timed query: more than one in multi-stream and offline."""
     bound_ms: float | None = None
     """Server: the latency that the 99th percentile must stay below at the rate that is searched."""
+    prompt_tokens: int = 0
+    """Language models: tokens of a prompt."""
+    answer_tokens: int = 0
+    """Language models: tokens of an answer."""
 
 
 class Result(Full, frozen=True, kw_only=True):

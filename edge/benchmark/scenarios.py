@@ -15,6 +15,10 @@ from edgekit.core.errors import UsageError
 from edgekit.core.names import did_you_mean
 
 ONE = "one call of session.run: input conversion, inference, output conversion; no picture is decoded, no box is decoded"
+ANSWERED = (
+    "one answer as whoever asks sees it: the time to its first piece (the prompt split into tokens and evaluated, the first token "
+    "chosen), then the time to its end"
+)
 DEFAULT_RATE_HZ = 30.0
 MEASURED: tuple[Scenario, ...] = get_args(Scenario)
 QUERY: Mapping[Scenario, int] = {"multi-stream": 8, "offline": 64}

@@ -16,10 +16,13 @@ from edgekit.doctor.machine import ask as ask_program
 from edgekit.doctor.sensors import read_power
 
 ROOT = Path("/")
+OWN = "self"
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-def reader(root: Path = ROOT, ask: Callable[[Sequence[str]], str] = ask_program) -> Callable[[float], Reading]:
+def reader(
+    root: Path = ROOT, ask: Callable[[Sequence[str]], str] = ask_program, *, process: str = OWN
+) -> Callable[[float], Reading]:
     """A function that reads all sensors once; it takes the seconds since the timed region began."""
     zones = thermal_zones(root)
     clocks = sorted(root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_cur_freq"))
@@ -28,7 +31,7 @@ def reader(root: Path = ROOT, ask: Callable[[Sequence[str]], str] = ask_program)
     def sense(at_s: float) -> Reading:
         return Reading(
             at_s=round(at_s, 3),
-            rss_bytes=resident_bytes(root),
+            rss_bytes=resident_bytes(root, process),
             temperature_c=hottest_c(zones),
             clock_mhz=fastest_mhz(clocks),
             gpu_mhz=fastest_mhz(gpus, per_mhz=1e6),
@@ -38,15 +41,20 @@ def reader(root: Path = ROOT, ask: Callable[[Sequence[str]], str] = ask_program)
     return sense
 
 
-def resident_bytes(root: Path = ROOT) -> int | None:
-    """This process's resident memory now."""
-    words = (read_text(root / "proc/self/statm") or "").split()
+def of_process(pid: int | None) -> str:
+    """What /proc calls the process of that number; this one where there is none."""
+    return OWN if pid is None else str(pid)
+
+
+def resident_bytes(root: Path = ROOT, process: str = OWN) -> int | None:
+    """A process's resident memory now."""
+    words = (read_text(root / "proc" / process / "statm") or "").split()
     return int(words[1]) * _PAGE if len(words) > 1 and words[1].isdigit() else None
 
 
-def peak_resident_bytes(root: Path = ROOT) -> int | None:
-    """The most memory this process ever had resident (VmHWM: unlike ru_maxrss it does not inherit the parent's)."""
-    found = re.search(r"^VmHWM:\s+(\d+) kB", read_text(root / "proc/self/status") or "", re.MULTILINE)
+def peak_resident_bytes(root: Path = ROOT, process: str = OWN) -> int | None:
+    """The most memory a process ever had resident (VmHWM: unlike ru_maxrss it does not inherit the parent's)."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB", read_text(root / "proc" / process / "status") or "", re.MULTILINE)
     return int(found[1]) * 1024 if found else None
 
 

@@ -8,6 +8,7 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.benchmark.language import tokens_of
 from edgekit.benchmark.percentiles import percentiles, value_rank
 from edgekit.benchmark.report import Run, Summary
 
@@ -39,6 +40,7 @@ def summarise(runs: Sequence[Run], *, query: int = 1) -> Summary:
         model_rss_bytes=max(grown, default=None),
         mj_per_inference=round(median(each.mj_per_inference for each in metered), 6) if metered else None,
         mean_w=round(median(each.mean_w for each in metered), 4) if metered else None,
+        tokens=tokens_of(runs),
     )
 
 

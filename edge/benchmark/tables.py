@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edgekit.benchmark import plots
 from edgekit.benchmark.flags import drift
+from edgekit.benchmark.language import tokens_of
 from edgekit.benchmark.percentiles import samples_needed
 from edgekit.benchmark.report import Report, Result
 from edgekit.benchmark.summarise import median_ms
@@ -17,6 +18,7 @@ from edgekit.benchmark.words import (
     parity_words,
     percentile_of,
     place_words,
+    rate_words,
     size,
 )
 
@@ -24,19 +26,57 @@ OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", 
 RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
 ENERGY = ("Artifact", "mJ per inference", "Mean W", "Readings", "Meter")
 STAGES = ("Stages, ms", "Picture", *plots.STAGES.values(), "together")
+SPOKEN = (
+    "Restart",
+    "Answers",
+    "Prompt tokens",
+    "known",
+    "Answer tokens",
+    "Prompt tokens/s",
+    "Answer tokens/s",
+    "First piece ms",
+)
 PERCENTILES = ("Percentile", "ms", "at least", "at most")
+
+
+def overview_header(report: Report) -> tuple[str, ...]:
+    """The columns of `overview`."""
+    method = report.method
+    if not method.answer_tokens:
+        return OVERVIEW
+    rates = (f"pp{method.prompt_tokens} tokens/s", f"tg{method.answer_tokens} tokens/s")
+    return ("Artifact", *rates, "First piece ms", "Parity", "Size", "Memory")
 
 
 def overview(report: Report) -> list[tuple[str, ...]]:
     """One row per artifact; the second line of the first cell says what ran it, and where when that is not its target."""
-    return [_overview_row(result) for result in report.results]
+    row = _spoken_row if report.method.answer_tokens else _overview_row
+    return [row(result) for result in report.results]
+
+
+def _who(result: Result) -> str:
+    under = "; ".join(part for part in (place_words(result), engine_words(result)) if part)
+    return f"{result.subject.folder}\n{under}"
+
+
+def _spoken_row(result: Result) -> tuple[str, ...]:
+    summary, subject = result.summary, result.subject
+    found = summary.tokens
+    rates = (NONE, NONE) if found is None else (rate_words(found.prompt), rate_words(found.generation))
+    return (
+        _who(result),
+        *rates,
+        digits(median_ms(*result.runs)),
+        parity_words(subject.parity),
+        size(subject.bytes),
+        size(summary.peak_rss_bytes),
+    )
 
 
 def _overview_row(result: Result) -> tuple[str, ...]:
     summary, subject = result.summary, result.subject
-    under = "; ".join(part for part in (place_words(result), engine_words(result)) if part)
     return (
-        f"{subject.folder}\n{under}",
+        _who(result),
         *(_bounded(result, level) for level in (50.0, 90.0, 99.0)),
         NONE if summary.throughput_per_s is None else digits(summary.throughput_per_s),
         accuracy_words(subject.accuracy),
@@ -96,7 +136,7 @@ def restarts(result: Result) -> list[tuple[str, ...]]:
             str(number),
             digits(run.load_ms),
             digits(run.first_ms),
-            f"{run.warmup.runs} in {run.warmup.seconds:.2f} s" + ("" if run.warmup.steady else ", unsettled"),
+            f"{run.warmup.runs} in {run.warmup.seconds:.2f} s" + (", unsettled" if run.warmup.steady is False else ""),
             f"{len(run.latencies_ns):,}",
             digits(median_ms(run)),
             f"{drift(run):+.1%}",
@@ -104,6 +144,16 @@ def restarts(result: Result) -> list[tuple[str, ...]]:
         )
         for number, run in enumerate(result.runs, 1)
     ]
+
+
+def spoken(result: Result) -> list[tuple[str, ...]]:
+    """One row per process: its rates and what they were taken over."""
+    rows: list[tuple[str, ...]] = []
+    for number, run in enumerate(result.runs, 1):
+        if (found := tokens_of([run])) is not None:
+            counts = (str(found.answers), str(found.prompt_tokens), str(found.cached_tokens), str(found.answer_tokens))
+            rows.append((str(number), *counts, rate_words(found.prompt), rate_words(found.generation), digits(median_ms(run))))
+    return rows
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

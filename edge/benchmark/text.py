@@ -9,15 +9,17 @@ from edgekit.benchmark.method import conditions, method_paragraphs
 from edgekit.benchmark.report import Report, Result
 from edgekit.benchmark.tables import (
     ENERGY,
-    OVERVIEW,
     PERCENTILES,
     RESTARTS,
+    SPOKEN,
     STAGES,
     aligned,
     energy,
     overview,
+    overview_header,
     percentiles,
     restarts,
+    spoken,
     stages,
 )
 
@@ -28,7 +30,7 @@ def terminal(report: Report) -> str:
     told += [(result.subject.folder, own(result, report.results)) for result in report.results]
     lists = ["\n".join([name, *(f"  {flag.severity}: {flag.text}" for flag in flags)]) for name, flags in told if flags]
     more = [aligned(header, rows) for header, rows in _more(report) if rows]
-    return "\n\n".join([aligned(OVERVIEW, overview(report)), *more, *lists])
+    return "\n\n".join([aligned(overview_header(report), overview(report)), *more, *lists])
 
 
 def _more(report: Report) -> tuple[tuple[Sequence[str], list[tuple[str, ...]]], ...]:
@@ -41,7 +43,7 @@ def markdown(report: Report) -> str:
     parts = [
         f"# {_plain(title(report))}",
         _plain(f"{report.method.scenario} on {report.environment.cpu}, {report.created}"),
-        _table(OVERVIEW, overview(report)),
+        _table(overview_header(report), overview(report)),
         *(_table(header, rows) for header, rows in _more(report) if rows),
         *(part for result in report.results for part in _details(result)),
         "## Conditions",
@@ -54,9 +56,10 @@ def markdown(report: Report) -> str:
 
 def title(report: Report) -> str:
     """What the report is about."""
+    what = "Speed" if report.method.answer_tokens else "Latency"
     if len(report.results) == 1:
-        return f"Latency of {report.results[0].subject.folder}"
-    return f"Latency of {len(report.results)} artifacts"
+        return f"{what} of {report.results[0].subject.folder}"
+    return f"{what} of {len(report.results)} artifacts"
 
 
 def _details(result: Result) -> list[str]:
@@ -65,9 +68,12 @@ def _details(result: Result) -> list[str]:
         f"## {_plain(result.subject.folder)}",
         f"sha256 `{result.subject.sha256}`",
         *(["\n".join(flags)] if flags else []),
-        _table(PERCENTILES, percentiles(result)),
-        _table(RESTARTS, restarts(result)),
+        *(_table(header, rows) for header, rows in _details_tables(result) if rows),
     ]
+
+
+def _details_tables(result: Result) -> tuple[tuple[Sequence[str], list[tuple[str, ...]]], ...]:
+    return (SPOKEN, spoken(result)), (PERCENTILES, percentiles(result)), (RESTARTS, restarts(result))
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

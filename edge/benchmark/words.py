@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from edgekit.benchmark.report import Percentile, Result
+from edgekit.benchmark.report import Percentile, Rate, Result
 from edgekit.core.schema import Accuracy, Parity
 
 NONE = "–"
+_PARITIES = {"sqnr_db": "{:.1f} dB", "kl_nats": "{:.2g} nats"}
 _UNITS = (("s", 1e3), ("ms", 1.0), ("µs", 1e-3), ("ns", 1e-6))
 
 
@@ -35,11 +36,16 @@ def percentile_of(result: Result, level: float) -> Percentile | None:
     return next((found for found in result.summary.percentiles if found.level == level), None)
 
 
+def rate_words(rate: Rate) -> str:
+    """Tokens per second, and the deviation under it."""
+    return digits(rate.per_s) + ("" if rate.deviation is None else f"\n± {digits(rate.deviation)}")
+
+
 def parity_words(parity: Parity | None) -> str:
     """How near the source model the artifact computes."""
     if parity is None:
         return "unknown"
-    value = f"{parity.value:.1f} dB" if parity.metric == "sqnr_db" else f"{parity.value:.1e} rel."
+    value = _PARITIES.get(parity.metric, "{:.1e} rel.").format(parity.value)
     return value if parity.ok else f"FAILED: {value}"
 
 

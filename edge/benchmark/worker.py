@@ -18,7 +18,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from edgekit.artifact import read
-from edgekit.benchmark import loop, sensors
+from edgekit.benchmark import answers, loop, sensors
 from edgekit.benchmark.energy import energy, readings_for
 from edgekit.benchmark.environment import environment
 from edgekit.benchmark.feeds import SEED, feed_for
@@ -26,7 +26,7 @@ from edgekit.benchmark.meters import find_meter
 from edgekit.benchmark.order import Done, Order, Refused, decode_order, encode
 from edgekit.benchmark.peak import search
 from edgekit.benchmark.pool import query_of
-from edgekit.benchmark.report import Energy, Engine, Run
+from edgekit.benchmark.report import Energy, Engine, Environment, Run
 from edgekit.benchmark.scenarios import SERVER_LEVEL
 from edgekit.benchmark.stages import stages
 from edgekit.core.errors import ArtifactError, EdgekitError
@@ -59,6 +59,12 @@ def measure(order: Order) -> Done:
     artifact, place = read(order.artifact), environment()
     if artifact.sha256 != order.sha256:
         raise ArtifactError(f"{order.artifact!r} is not what it was when the benchmark began", "measure again")
+    kind = measure_tensors if artifact.manifest.language is None else answers.measure
+    return kind(order, artifact, place)
+
+
+def measure_tensors(order: Order, artifact: Artifact, place: Environment) -> Done:
+    """As `measure`, for a model with inputs to feed."""
     feed, source = feed_for(artifact)
     before = sensors.resident_bytes()
     threads = cores(order.threads or (1 if order.query > 1 else 0))

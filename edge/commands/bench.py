@@ -30,6 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--warm-up", type=float, metavar="S", help="longest warm-up (1); above 10 the temperature must settle, too"
     )
+    parser.add_argument("--prompt-tokens", type=int, metavar="N", help="language models: tokens of each prompt (512)")
+    parser.add_argument("--answer-tokens", type=int, metavar="N", help="language models: tokens of each answer (128)")
     parser.add_argument("--restarts", type=int, metavar="N", help="fresh processes per artifact (3)")
     parser.add_argument("--on", default="", metavar="USER@HOST", help="measure on this board over ssh; edgekit must be there")
     parser.add_argument("--python", default="python3", metavar="PATH", help="the board's Python that has edgekit (python3)")
@@ -60,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
         rate_hz=args.rate,
         bound_ms=args.latency_bound,
         warmup_s=args.warm_up,
+        prompt_tokens=args.prompt_tokens,
+        answer_tokens=args.answer_tokens,
         runtime=args.runtime,
         threads=args.threads,
         restarts=RESTARTS if args.restarts is None else args.restarts,

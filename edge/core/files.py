@@ -14,6 +14,8 @@ from pathlib import Path
 from edgekit.core.errors import EdgekitError, InputError
 from edgekit.core.locks import held, is_held
 
+PIECE_BYTES = 64 << 10
+"""Larger pieces cost a small file fresh pages of memory at every read, and gain a large one nothing."""
 PARTIAL, ASIDE = ".partial", ".old.partial"
 """How the folders end that `new_folder` makes beside its goal: what is being written, and what is being replaced."""
 
@@ -24,10 +26,10 @@ def sha256_bytes(data: bytes) -> str:
 
 
 def sha256_file(path: Path) -> str:
-    """The hex SHA-256 of a file, read in 1 MiB pieces."""
+    """The hex SHA-256 of a file, read piece by piece."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
+    with path.open("rb", buffering=0) as file:
+        while piece := file.read(PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()
 

@@ -75,14 +75,17 @@ def own_file(name: str) -> Path | None:
     """The file of a user's own profile of that name, the current folder's first; None where there is none."""
     if not PLAIN_NAME.fullmatch(name):
         return None
-    shipped = shipped_folder() / f"{name}.yaml"
     for folder in ("hardware_profiles", f"{_config_home()}/edgekit/hardware_profiles"):
-        if os.path.isfile(f"{folder}/{name}.yaml"):  # noqa: PTH113  (every load of an artifact asks this)
-            path = Path(folder) / f"{name}.yaml"
-            # Inside a checkout the current folder's profiles are the shipped ones.
-            if not (shipped.is_file() and path.samefile(shipped)):
-                return path
+        path = f"{folder}/{name}.yaml"
+        if os.path.isfile(path) and not _is_shipped(path, name):  # noqa: PTH113  (every load of an artifact asks this)
+            return Path(path)
     return None
+
+
+def _is_shipped(path: str, name: str) -> bool:
+    """Inside a checkout the current folder's profiles are the shipped ones."""
+    shipped = f"{shipped_folder()}/{name}.yaml"
+    return os.path.isfile(shipped) and os.path.samefile(path, shipped)  # noqa: PTH113, PTH121
 
 
 def recognise(known: Iterable[Device], compatible: Sequence[str]) -> Device | None:

@@ -6,12 +6,14 @@ Functions take a `Progress` and call it with an `Event`; who draws it is not the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """One step of a stage: `done` of `total` (0 when the total is unknown)."""
+class Event(NamedTuple):
+    """One step of a stage: `done` of `total` (0 when the total is unknown).
+
+    A tuple, since every command starts with this module, and dataclasses import half of Python.
+    """
 
     stage: str
     done: int = 0
@@ -27,4 +29,4 @@ def silent(event: Event) -> None:
 
 def staged(progress: Progress, stage: str) -> Progress:
     """The same progress, with every event under another stage's name."""
-    return lambda event: progress(replace(event, stage=stage))
+    return lambda event: progress(event._replace(stage=stage))

@@ -14,16 +14,15 @@ from msgspec.structs import replace
 from reports import make_run
 
 import edgekit
-from edgekit.artifact import encode as encode_manifest
 from edgekit.benchmark import launch
 from edgekit.benchmark.feeds import feed_for, random_input
 from edgekit.benchmark.measure import measure
 from edgekit.benchmark.order import Done, Order, decode_answer, decode_order, encode
 from edgekit.benchmark.report import Engine, Report, read
 from edgekit.cli import main
-from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, NotFound, Unsupported, UsageError
+from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, NotFound, UsageError
 from edgekit.core.progress import Event
-from edgekit.core.schema import Artifact, Language, Preprocess, TensorSpec
+from edgekit.core.schema import Artifact, Preprocess, TensorSpec
 
 MakeArtifact = Callable[..., Artifact]
 ORDER = Order(
@@ -129,28 +128,6 @@ def test_what_cannot_be_measured_is_refused_before_anything_runs(
 def test_nothing_to_measure_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="nothing to measure"):
         edgekit.bench([])
-
-
-def test_a_language_model_is_refused_before_anything_runs(make_artifact: MakeArtifact) -> None:
-    made = make_artifact()
-    language = Language(
-        architecture="llama",
-        parameters=1,
-        layers=1,
-        vocabulary=2,
-        trained_context=8,
-        context=8,
-        bits_per_weight=4.5,
-        kv_bytes_per_token=1,
-        read_bytes_per_token=1,
-        need_bytes=1,
-        usable_bytes=None,
-        tokens_per_s=None,
-    )
-    (made.path / "manifest.json").write_bytes(encode_manifest(replace(made.manifest, language=language)))
-    with pytest.raises(Unsupported, match="is a language model") as caught:
-        edgekit.bench(made.path)
-    assert "edgekit verify" in caught.value.hint
 
 
 def test_an_artifact_that_is_not_there_is_not_found() -> None:

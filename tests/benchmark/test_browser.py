@@ -14,8 +14,12 @@ import pytest
 from msgspec.structs import replace
 from reports import SUBJECT, make_report, make_result, make_run
 
+import edgekit
 from edgekit.benchmark.page import page
 from edgekit.benchmark.report import Energy, Reading, Report, Stages
+from edgekit.benchmark.summarise import median_ms
+from edgekit.benchmark.words import duration
+from edgekit.models import digits
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 QUIET = (
@@ -88,6 +92,21 @@ def test_the_page_draws_its_charts_in_colour_at_any_width(browser: str, tmp_path
         assert seen.shape[:2] == (2400, width)
         for colour in ((0x0B, 0x6B, 0xCB), (0xC2, 0x57, 0x1A), (0x2F, 0x8F, 0x5B)):
             assert (abs(seen - colour).max(axis=2) < 3).sum() > 50, f"{colour} is nowhere at {width} pixels"
+
+
+@pytest.mark.slow
+def test_a_report_of_three_real_models_shows_each_as_it_was_measured(browser: str, tmp_path: Path, shared_data: Path) -> None:
+    model = shared_data / "models_onnx" / "ultraface_version-RFB-320.onnx"
+    faces = edgekit.convert(model, target="host", precision="fp32", output=tmp_path).path
+    report = edgekit.bench([*digits.artifacts(), faces], duration_s=0.5, restarts=2)
+    file = tmp_path / "report.html"
+    file.write_text(page(report), "utf-8")
+    shown = opened(browser, file, tmp_path, "--dump-dom")
+    assert shown.count("<svg") == 2 + 2 * 3
+    for result in report.results:
+        assert result.subject.folder in shown and result.subject.sha256 in shown
+        assert duration(median_ms(*result.runs)) in shown
+        assert result.summary.samples >= 64 and f"{result.summary.samples:,} samples" in shown
 
 
 @pytest.mark.slow

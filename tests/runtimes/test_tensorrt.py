@@ -456,7 +456,9 @@ def test_layers_that_must_stay_in_float32_are_pinned_and_tell_engines_apart() ->
     plan = plan_build(recipe, "8.5.2")
     assert plan.float32_layers == ("norm",)
     other = replace(plan, float32_layers=("pow",))
-    names = {engine_name("ab" * 32, each, "8.5.2", "Xavier") for each in (plan, other, replace(plan, float32_layers=()))}
+    names = {
+        engine_name("ab" * 32, plan_name(each), "8.5.2", "Xavier") for each in (plan, other, replace(plan, float32_layers=()))
+    }
     assert len(names) == 3
 
 
