@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from edgekit.converters.graph import Array, Graph, Node, PassResult
 from edgekit.converters.quantize.fetch import Executor, Feed, fetch
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
-from edgekit.converters.quantize.patches import patches
+from edgekit.converters.quantize.patches import MOST, patches
 from edgekit.converters.quantize.weights import LIMIT, output_axis
 
 FEWEST = 2
 """Samples: some to learn from, one to judge by."""
+FEWEST_PLACES, PLACES_EACH = 64, 4
+"""Of one sample, for any layer and for each input of a row (nine of a depthwise kernel)."""
 WIDEST = 4608
 """Inputs of a row beyond which even those who wait are not kept waiting."""
 SOON = 1e9
@@ -58,8 +60,7 @@ def round_weights(
     layers = {layer.name: layer for layer in _affordable(_layers(graph, quantization), work)}
     if len(samples) < FEWEST or not layers:
         return PassResult(graph=graph, changes=0)
-    learnt = _moments(graph, layers, samples[:-1], execute)
-    judged = _moments(graph, layers, samples[-1:], execute)
+    learnt, judged = _moments(graph, layers, samples, execute)
     new = {name: _rounded(layer, learnt[name], judged[name]) for name, layer in layers.items()}
     constants = {name: _as_stored(graph, layers[name], value) for name, value in new.items()}
     return PassResult(graph=graph.with_nodes(list(graph.nodes), constants=constants), changes=len(new))
@@ -97,18 +98,27 @@ def _layer(graph: Graph, node: Node, params: QuantParams) -> _Layer | None:
     return _Layer(node=node, name=node.inputs[1], weights=rows, scale=scale)
 
 
-def _moments(graph: Graph, layers: Mapping[str, _Layer], samples: Sequence[Feed], execute: Executor) -> Mapping[str, Real]:
-    """Per layer the second moments of its inputs, [groups, inputs, inputs], over the samples."""
+def _moments(
+    graph: Graph, layers: Mapping[str, _Layer], samples: Sequence[Feed], execute: Executor
+) -> tuple[Mapping[str, Real], Mapping[str, Real]]:
+    """Per layer the second moments of its inputs, [groups, inputs, inputs]: over all samples but the last, and over the last."""
     readers: dict[str, list[_Layer]] = {}
     for layer in layers.values():
         readers.setdefault(layer.node.inputs[0], []).append(layer)
-    found: dict[str, Real] = {}
+    learnt: dict[str, Real] = {}
+    judged: dict[str, Real] = {}
     for index, (_, activations) in enumerate(fetch(graph, tuple(readers), samples, execute)):
+        found = learnt if index < len(samples) - 1 else judged
         for name, values in activations:
             for layer in readers[name]:
-                seen = patches(graph, layer.node, values, phase=index)
+                seen = patches(graph, layer.node, values, phase=index, most=_enough(layer))
                 found[layer.name] = found.get(layer.name, 0.0) + (seen.transpose(0, 2, 1) @ seen).astype(np.float64)
-    return found
+    return learnt, judged
+
+
+def _enough(layer: _Layer) -> int:
+    """Places of one sample that tell how its inputs go together: a few for each of a row's."""
+    return min(MOST, max(FEWEST_PLACES, PLACES_EACH * layer.weights.shape[-1]))
 
 
 def _rounded(layer: _Layer, learnt: Real, judged: Real) -> Real:
