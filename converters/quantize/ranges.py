@@ -98,12 +98,12 @@ def _errors(histogram: Histogram, response: Response) -> Callable[[QuantParams],
     return error_of
 
 
-def _given_back(values: NDArray[np.float64], params: QuantParams) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _given_back(values: NDArray[np.float64], params: QuantParams) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Which step above the lowest each value falls on, and the real number of every step."""
     low, high = LIMITS[params.dtype]
     scale, zero_point = float(params.scale[0]), int(params.zero_point[0])
-    steps = np.clip(np.rint(values / scale) + (zero_point - low), 0, high - low).astype(np.intp)
-    return steps, (np.arange(low, high + 1) - zero_point) * scale
+    steps = np.clip(np.rint(values / scale) + (zero_point - low), 0, high - low).astype(np.int64)
+    return steps, np.asarray(np.arange(low - zero_point, high + 1 - zero_point) * scale, np.float64)
 
 
 def parameters(interval: Range, scheme: Scheme) -> QuantParams:

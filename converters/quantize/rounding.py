@@ -129,7 +129,7 @@ def _moments(
 
 def _enough(layer: _Layer) -> int:
     """Places of one sample that tell how its inputs go together: a few for each of a row's."""
-    return min(MOST, max(FEWEST_PLACES, PLACES_EACH * layer.weights.shape[-1]))
+    return min(MOST, max(FEWEST_PLACES, PLACES_EACH * int(layer.weights.shape[-1])))
 
 
 def _rounded(layer: _Layer, learnt: Real, judged: Real) -> Real:
