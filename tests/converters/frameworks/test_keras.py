@@ -180,7 +180,7 @@ def test_inspect_shows_the_face_and_the_cost_of_a_saved_model(
     assert main(["inspect", str(tmp_path / f"net{suffix}"), "--target", "coral", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert [one["shape"] for one in (*told["inputs"], *told["outputs"])] == [[1, 8, 8, 3], [1, 2]]
-    assert told["macs"] == 4 * 4 * 4 * 27 + 2 * 2 * 4 * 9 + 4 * 2
+    assert told["macs"] == 4 * 4 * 4 * 27 + 4 * 4 * 4 * 9 + 4 * 2
     assert told["mapping"]
 
 
