@@ -13,18 +13,19 @@ MOST = 256
 """Places of one sample that are looked at."""
 
 
-def patches(graph: Graph, node: Node, values: Array, *, phase: int = 0, most: int = MOST) -> NDArray[np.float32]:
+def patches(graph: Graph, node: Node, values: Array, *, phase: int = 0) -> NDArray[np.float32]:
     """The inputs of some outputs, [groups, places, inputs], for a Gemm or for a Conv that is depthwise or not grouped.
 
-    At most about `most` places, evenly strided; `phase` shifts them, so that successive samples are looked at elsewhere.
+    At most about `MOST` places, evenly strided; `phase` shifts them, so that successive samples are looked at elsewhere.
     """
     if node.op == "Gemm":
         rows = values.T if node.attributes.get("transA", 0) else values
-        return _some(np.ascontiguousarray(rows, np.float32)[None], phase, most)
+        return _some(np.ascontiguousarray(rows, np.float32)[None], phase)
     windows = _windows(graph, node, values)
     channels, kernel = windows.shape[0], windows.shape[-2] * windows.shape[-1]
-    few = windows.size <= most * channels * kernel
-    places = _some(windows.reshape(channels, -1, kernel) if few else _thinned(windows, phase, most), phase, most)
+    places = _some(
+        windows.reshape(channels, -1, kernel) if windows.size <= MOST * channels * kernel else _thinned(windows, phase), phase
+    )
     if integer(node, "group", 1) > 1:
         return places
     return np.ascontiguousarray(places.transpose(1, 0, 2).reshape(1, places.shape[1], -1))
@@ -55,17 +56,16 @@ def _pads(
     return (*less, *more) if kind == "SAME_UPPER" else (*more, *less)
 
 
-def _thinned(windows: NDArray[np.float32], phase: int, most: int) -> NDArray[np.float32]:
+def _thinned(windows: NDArray[np.float32], phase: int) -> NDArray[np.float32]:
     """Some of the places, picked before they are copied."""
     channels, batch, height, width = windows.shape[:4]
     count = batch * height * width
-    stride = max(count // most, 1) | 1
-    chosen = np.arange(phase % stride, count, stride)
+    chosen = np.arange(phase % max(count // MOST, 1), count, max(count // MOST, 1) | 1)
     first, row, column = np.unravel_index(chosen, (batch, height, width))
     return np.ascontiguousarray(windows[:, first, row, column]).reshape(channels, len(chosen), -1)
 
 
-def _some(rows: NDArray[np.float32], phase: int, most: int) -> NDArray[np.float32]:
-    """At most about `most` of the rows (axis 1)."""
-    stride = max(rows.shape[1] // most, 1)
+def _some(rows: NDArray[np.float32], phase: int) -> NDArray[np.float32]:
+    """At most about `MOST` of the rows (axis 1)."""
+    stride = max(rows.shape[1] // MOST, 1)
     return rows if stride == 1 else rows[:, phase % stride :: stride]

@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 from edgekit.converters.graph import Array, Graph, Node, PassResult
 from edgekit.converters.quantize.fetch import Executor, Feed, fetch, portions
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
-from edgekit.converters.quantize.patches import MOST, patches
+from edgekit.converters.quantize.patches import patches
 from edgekit.converters.quantize.weights import LIMIT, output_axis
 
 FEWEST = 2
 """Samples: some to learn from, one to judge by."""
-FEWEST_PLACES, PLACES_EACH = 64, 4
-"""Of one sample, for any layer and for each input of a row (nine of a depthwise kernel)."""
 WIDEST = 4608
 """Inputs of a row beyond which even those who wait are not kept waiting."""
 SOON = 1e9
@@ -119,17 +117,12 @@ def _moments(
     learnt: dict[str, Real] = {}
     judged: dict[str, Real] = {}
     for index, (_, activations) in enumerate(fetch(graph, tuple(readers), samples, execute)):
-        found = learnt if index < len(samples) - 1 else judged
+        found, phase = (learnt, index) if index < len(samples) - 1 else (judged, 0)
         for name, values in activations:
             for layer in readers[name]:
-                seen = patches(graph, layer.node, values, phase=index, most=_enough(layer))
+                seen = patches(graph, layer.node, values, phase=phase)
                 found[layer.name] = found.get(layer.name, 0.0) + (seen.transpose(0, 2, 1) @ seen).astype(np.float64)
     return learnt, judged
-
-
-def _enough(layer: _Layer) -> int:
-    """Places of one sample that tell how its inputs go together: a few for each of a row's."""
-    return min(MOST, max(FEWEST_PLACES, PLACES_EACH * int(layer.weights.shape[-1])))
 
 
 def _rounded(layer: _Layer, learnt: Real, judged: Real) -> Real:
