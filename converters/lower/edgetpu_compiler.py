@@ -57,9 +57,9 @@ class CompilerLog:
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A model for the Edge TPU and the compiler's account of it."""
+    """A model for the Edge TPU, by file name: one file, or its segments in order; and the compiler's account of it."""
 
-    model: bytes
+    files: Mapping[str, bytes]
     text: str
     log: CompilerLog
 
@@ -69,14 +69,22 @@ def available() -> bool:
     return process.which(PROGRAM) is not None
 
 
-def compile_argv(model: Path, folder: Path, *, runtime: int = RUNTIME) -> tuple[str, ...]:
-    """The command that compiles `model` into `folder`."""
+def compile_argv(model: Path, folder: Path, *, runtime: int = RUNTIME, segments: int = 1) -> tuple[str, ...]:
+    """The command that compiles `model` into `folder`, for so many Edge TPUs one after another."""
     options = ("--show_operations", "--min_runtime_version", str(runtime), "--timeout_sec", str(PIECE_S))
-    return (PROGRAM, *options, "--out_dir", str(folder), str(model))
+    spread = ("--num_segments", str(segments)) if segments > 1 else ()
+    return (PROGRAM, *options, *spread, "--out_dir", str(folder), str(model))
 
 
-def compile_for_edgetpu(path: Path) -> Compiled:
-    """Compile a full-integer TFLite file.
+def compiled_names(stem: str, segments: int = 1) -> tuple[str, ...]:
+    """What the compiler calls the files that it makes of `stem`.tflite."""
+    if segments == 1:
+        return (f"{stem}_edgetpu.tflite",)
+    return tuple(f"{stem}_segment_{number}_of_{segments}_edgetpu.tflite" for number in range(segments))
+
+
+def compile_for_edgetpu(path: Path, *, segments: int = 1) -> Compiled:
+    """Compile a full-integer TFLite file, whole or in `segments` for as many accelerators.
 
     Raises `MissingDependency` when the compiler is not installed and `ConversionError` with its words when it gives up.
     """
@@ -85,17 +93,18 @@ def compile_for_edgetpu(path: Path) -> Compiled:
         raise MissingDependency(f"{PROGRAM} is not on this machine", hint)
     with tempfile.TemporaryDirectory(prefix="edgekit-edgetpu-") as name:
         folder = Path(name)
-        said = _run(path, folder)
-        written = folder / f"{path.stem}_edgetpu.tflite"
+        said = _run(path, folder, segments)
         text = said.stdout + said.stderr
-        if not written.is_file():
-            raise ConversionError(f"{PROGRAM} wrote no model for {path.name!r}: {_complaint(text)}", _HINT)
-        return Compiled(model=written.read_bytes(), text=text, log=parse_log(text))
+        written = [folder / one for one in compiled_names(path.stem, segments)]
+        if not all(file.is_file() for file in written):
+            what = "no model" if segments == 1 else f"no {segments} segments"
+            raise ConversionError(f"{PROGRAM} wrote {what} for {path.name!r}: {_complaint(text)}", _HINT)
+        return Compiled(files={file.name: file.read_bytes() for file in written}, text=text, log=parse_log(text))
 
 
-def _run(path: Path, folder: Path) -> process.Finished:
+def _run(path: Path, folder: Path, segments: int) -> process.Finished:
     try:
-        return process.run(compile_argv(path.resolve(), folder), timeout_s=2 * PIECE_S)
+        return process.run(compile_argv(path.resolve(), folder, segments=segments), timeout_s=2 * PIECE_S)
     except EdgekitError as exc:
         raise ConversionError(f"{path.name!r} was not compiled: {exc.message}", _HINT) from exc
 

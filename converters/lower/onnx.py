@@ -14,7 +14,8 @@ from edgekit.converters.lower.opset import at_opset
 from edgekit.converters.names import Names
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
-from edgekit.converters.quantize.roles import absorbed_by, is_float
+from edgekit.converters.quantize.roles import HEAVY, absorbed_by, is_float
+from edgekit.converters.quantize.weights import weight_name
 from edgekit.core.errors import ConversionError, Unsupported
 from edgekit.core.schema import Port, Precision
 
@@ -67,7 +68,28 @@ def widely_read(graph: Graph) -> tuple[Graph, tuple[str, ...]]:
 def with_integers(graph: Graph, quantization: Quantization) -> Graph:
     """The graph with a Q/DQ pair on every quantized tensor, but none between a computation and the clamp that it absorbs."""
     bare = frozenset(name for name in quantization.activations if absorbed_by(graph, name) is not None)
-    return dress(graph, dressing_of(quantization, reads=lambda node, name: True, integers=True, bare=bare))
+    own, known = with_weights_of_their_own(graph, quantization)
+    return dress(own, dressing_of(known, reads=lambda node, name: True, integers=True, bare=bare))
+
+
+def with_weights_of_their_own(graph: Graph, quantization: Quantization) -> tuple[Graph, Quantization]:
+    """The graph without a quantized weight that several layers read: each of the others gets a copy.
+
+    ONNX Runtime's exact sums on x86 without dot products (session.x64quantprecision) turn weights of int8 into uint8 layer by layer,
+    and do not load a model in which the second layer finds them, or their zero point, gone.
+    """
+    names, constants, weights = Names(graph), {}, dict(quantization.weights)
+    nodes: list[Node] = []
+    taken: set[str] = set()
+    for node in graph.nodes:
+        name = weight_name(graph, node) if node.op in HEAVY and node.name not in quantization.float_nodes else ""
+        if name in quantization.weights and name in taken:
+            copy = names.free(f"{name}/{node.name}")
+            constants[copy], weights[copy] = graph.constants[name], quantization.weights[name]
+            node = replace(node, inputs=tuple(copy if each == name else each for each in node.inputs))
+        nodes.append(node)
+        taken.add(name)
+    return graph.with_nodes(nodes, constants=constants), replace(quantization, weights=weights)
 
 
 def with_half_weights(graph: Graph) -> Graph:

@@ -55,6 +55,8 @@ class PruneReport:
     shrunk: tuple[Shrunk, ...]
     kept_whole: Mapping[str, int]
     """Reason -> how many sets of channels were kept for it."""
+    multiple: int
+    """What numbers of channels are multiples of."""
 
     @property
     def share(self) -> float:
@@ -96,7 +98,8 @@ def prune(
     With `samples` (input name -> array, gone through several times) and `execute` (a serialized ONNX model -> a function from feed
     to outputs) channels are judged by what the outputs lose, and layers are rebuilt by least squares; without, by their weights
     alone. `importance` "weights" judges by weights even so, "taylor" by `gradients`, which tells what each channel of the tensors
-    asked for (name -> channel axis) is worth. Raises `UsageError` for a share outside 0 to 1, `InputError` saying how much can go when that is less than asked.
+    asked for (name -> channel axis) is worth. Raises `UsageError` for a share outside 0 to 1, `InputError` saying how much can go
+    when that is less than asked.
     """
     if not 0 < share < 1:
         raise UsageError(f"the share to prune is {share:.0%}, it must lie between 0 and 100 %", "--prune 30%")
@@ -117,7 +120,7 @@ def prune(
     if data is not None:
         smaller = rebuild(smaller, graph, left, _first(data.samples, MENDED_ON), data.execute, progress)
     progress(Event(stage="prune", done=1, total=1))
-    return Pruned(graph=smaller, report=_report(graph, smaller, coupling, ladders, kept), kept=left)
+    return Pruned(graph=smaller, report=_report(graph, smaller, coupling, ladders, kept, multiple), kept=left)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -176,7 +179,7 @@ def _left(graph: Graph, coupling: Coupling, removed: Ints) -> Mapping[str, NDArr
 
 
 def _report(
-    graph: Graph, smaller: Graph, coupling: Coupling, ladders: tuple[Ladder, ...], kept: NDArray[np.int64]
+    graph: Graph, smaller: Graph, coupling: Coupling, ladders: tuple[Ladder, ...], kept: NDArray[np.int64], multiple: int
 ) -> PruneReport:
     before, after = graph_cost(graph), graph_cost(smaller)
     reasons: dict[str, int] = {}
@@ -193,4 +196,5 @@ def _report(
             if k < len(one.order)
         ),
         kept_whole=reasons,
+        multiple=multiple,
     )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.graph import Array, Graph, Node, PassResult
-from edgekit.converters.quantize.fetch import Executor, Feed
+from edgekit.converters.quantize.fetch import Executor, Feed, fetch
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
 from edgekit.converters.quantize.replay import Replay, along
@@ -86,13 +86,25 @@ def _shifts(
     bare = frozenset(name for name in quantization.activations if absorbed_by(graph, name) is not None)
     dressed = dress(graph, dressing_of(quantization, reads=lambda node, name: True, integers=True, bare=bare))
     outputs = {node.name: node.output for node in dressed.nodes}
-    exact, rounded = Replay.of(reference, samples, execute), Replay.of(dressed, samples, execute)
+    wanted, rounded = _mean_outputs(reference, layers, samples, execute), Replay.of(dressed, samples, execute)
     for node in layers:
-        true, given = exact.until(node.output), rounded.until(outputs[node.name])
-        axis, rank = _channel_axis(node), true[0].ndim
-        shift = certain_mean(np.stack([_means(a, axis) - _means(b, axis) for a, b in zip(true, given, strict=True)]))
+        given = rounded.until(outputs[node.name])
+        axis, rank = _channel_axis(node), given[0].ndim
+        shift = certain_mean(wanted[node.output] - np.stack([_means(values, axis) for values in given]))
         rounded.shift(outputs[node.name], along(shift, axis, rank))
         yield node, shift
+
+
+def _mean_outputs(
+    graph: Graph, layers: Sequence[Node], samples: Sequence[Feed], execute: Executor
+) -> Mapping[str, NDArray[np.float64]]:
+    """[samples, channels] of each layer's output: its mean."""
+    axes = {node.output: _channel_axis(node) for node in layers}
+    found: dict[str, list[NDArray[np.float64]]] = {name: [] for name in axes}
+    for _, activations in fetch(graph, tuple(axes), samples, execute):
+        for name, values in activations:
+            found[name].append(_means(values, axes[name]))
+    return {name: np.stack(means) for name, means in found.items()}
 
 
 def certain_mean(errors: NDArray[np.float64]) -> NDArray[np.float64]:

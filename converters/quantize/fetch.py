@@ -43,13 +43,17 @@ def fetch(
 
 
 def _chunks(graph: Graph, names: Sequence[str], budget_bytes: int) -> Iterator[tuple[str, ...]]:
-    """Computed tensors in groups that fit the budget (a tensor larger than the budget goes alone); at least one group."""
+    """Computed tensors in groups that fit the budget; at least one group."""
     inputs = {spec.name for spec in graph.inputs}
+    return portions(((name, 4 * math.prod(graph.shape(name))) for name in names if name not in inputs), budget_bytes)
+
+
+def portions(sized: Iterable[tuple[str, int]], budget: int) -> Iterator[tuple[str, ...]]:
+    """Names in groups, in order, whose sizes together fit the budget; one that is larger goes alone. At least one group."""
     chunk: list[str] = []
     used = 0
-    for name in (name for name in names if name not in inputs):
-        size = 4 * math.prod(graph.shape(name))
-        if chunk and used + size > budget_bytes:
+    for name, size in sized:
+        if chunk and used + size > budget:
             yield tuple(chunk)
             chunk, used = [], 0
         chunk.append(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,32 +60,50 @@ def min_max(histogram: Histogram) -> Range:
 def choose(histogram: Histogram, scheme: Scheme, response: Response = identity) -> Range:
     """The candidate range with the least expected squared error over the histogram.
 
-    Candidates are minimum and maximum, three percentiles, the range of least divergence, and shrinkings of either end, so that rounding and clipping errors are
-    weighed against each other (the mean-squared-error search of arXiv 2106.08295). `response` is what alone is done with the
-    values: the error is measured behind it, so that a Sigmoid's input need not reach where Sigmoid is flat.
+    Candidates are minimum and maximum, three percentiles, the range of least divergence, and shrinkings of either end, so that
+    rounding and clipping errors are weighed against each other (the mean-squared-error search of arXiv 2106.08295). `response` is
+    what alone is done with the values: the error is measured behind it, so that a Sigmoid's input need not reach where Sigmoid is
+    flat.
     """
     whole = min_max(histogram)
     if whole.span == 0:
         return whole
-    best = _best([whole, *_percentiles(histogram), _informative(histogram)], histogram, scheme, response)
+    errors = _errors(histogram, response)
+    error_of = cache(lambda candidate: errors(parameters(candidate, scheme)))
+    best = min((whole, *_percentiles(histogram), _informative(histogram)), key=error_of)
     for _ in range(ROUNDS):
-        best = _best([best, *(Range(low=best.low * share, high=best.high) for share in SHRINK)], histogram, scheme, response)
-        best = _best([best, *(Range(low=best.low, high=best.high * share) for share in SHRINK)], histogram, scheme, response)
+        before = best
+        best = min((best, *(Range(low=best.low * share, high=best.high) for share in SHRINK)), key=error_of)
+        best = min((best, *(Range(low=best.low, high=best.high * share) for share in SHRINK)), key=error_of)
+        if best == before:
+            break
     return best
 
 
 def expected_error(histogram: Histogram, params: QuantParams, response: Response = identity) -> float:
     """Mean squared difference behind `response` between the histogram's values (bin centres) and what the integers give back."""
+    return _errors(histogram, response)(params)
+
+
+def _errors(histogram: Histogram, response: Response) -> Callable[[QuantParams], float]:
+    """The expected error for any parameters: what does not depend on them is reckoned once, over the bins that hold anything."""
+    full = np.flatnonzero(histogram.counts)
+    counts, centres = histogram.counts[full].astype(np.float64), histogram.centres[full]
+    wanted, total = response(centres), max(histogram.total, 1)
+
+    def error_of(params: QuantParams) -> float:
+        steps, given = _given_back(centres, params)
+        return float(counts @ np.square(response(given)[steps] - wanted)) / total
+
+    return error_of
+
+
+def _given_back(values: NDArray[np.float64], params: QuantParams) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Which step above the lowest each value falls on, and the real number of every step."""
     low, high = LIMITS[params.dtype]
     scale, zero_point = float(params.scale[0]), int(params.zero_point[0])
-    centres = histogram.centres
-    restored = (np.clip(np.rint(centres / scale) + zero_point, low, high) - zero_point) * scale
-    return float(histogram.counts @ (response(restored) - response(centres)) ** 2) / max(histogram.total, 1)
-
-
-def _best(candidates: Sequence[Range], histogram: Histogram, scheme: Scheme, response: Response) -> Range:
-    """The candidate with the least expected error; the first of equals."""
-    return min(candidates, key=lambda candidate: expected_error(histogram, parameters(candidate, scheme), response))
+    steps = np.clip(np.rint(values / scale) + (zero_point - low), 0, high - low).astype(np.int64)
+    return steps, np.asarray(np.arange(low - zero_point, high + 1 - zero_point) * scale, np.float64)
 
 
 def parameters(interval: Range, scheme: Scheme) -> QuantParams:

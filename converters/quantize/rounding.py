@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node, PassResult
-from edgekit.converters.quantize.fetch import Executor, Feed, fetch
+from edgekit.converters.quantize.fetch import Executor, Feed, fetch, portions
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.patches import patches
 from edgekit.converters.quantize.weights import LIMIT, output_axis
@@ -29,6 +29,8 @@ SOON = 1e9
 """Multiplications that are done in about a second; the narrowest layers come first."""
 BLOCK = 64
 """Columns between two updates of all that are left."""
+BUDGET_BYTES = 256 << 20
+"""Second moments that are kept at a time; more layers are taken in turn, each time with a pass over the samples."""
 DAMPING = 0.01
 """Of the mean second moment, added to each: few samples know little of a thousand directions."""
 
@@ -55,14 +57,22 @@ def round_weights(
     Guarantees: the same nodes and tensors, the grids of `quantization` hold. The last sample judges: a row stays as it would be rounded
     by itself where that is better there. With fewer than `FEWEST` samples nothing changes.
     """
-    layers = {layer.name: layer for layer in _affordable(_layers(graph, quantization), work)}
-    if len(samples) < FEWEST or not layers:
+    layers = tuple(_affordable(_layers(graph, quantization), work)) if len(samples) >= FEWEST else ()
+    if not layers:
         return PassResult(graph=graph, changes=0)
-    learnt = _moments(graph, layers, samples[:-1], execute)
-    judged = _moments(graph, layers, samples[-1:], execute)
-    new = {name: _rounded(layer, learnt[name], judged[name]) for name, layer in layers.items()}
-    constants = {name: _as_stored(graph, layers[name], value) for name, value in new.items()}
-    return PassResult(graph=graph.with_nodes(list(graph.nodes), constants=constants), changes=len(new))
+    constants: dict[str, Array] = {}
+    for portion in portions([(layer.name, moment_bytes(layer.weights)) for layer in layers], BUDGET_BYTES):
+        here = {layer.name: layer for layer in layers if layer.name in portion}
+        learnt, judged = _moments(graph, here, samples, execute)
+        new = {name: _rounded(layer, learnt[name], judged[name]) for name, layer in here.items()}
+        constants |= {name: _as_stored(graph, here[name], value) for name, value in new.items()}
+    return PassResult(graph=graph.with_nodes(list(graph.nodes), constants=constants), changes=len(constants))
+
+
+def moment_bytes(weights: Real) -> int:
+    """What the second moments of a layer's inputs take while it is rounded: two sets, and two more to solve with."""
+    groups, _, inputs = weights.shape
+    return int(4 * 8 * groups * inputs**2)
 
 
 def _affordable(layers: Iterable[_Layer], work: float) -> Iterator[_Layer]:
@@ -97,18 +107,22 @@ def _layer(graph: Graph, node: Node, params: QuantParams) -> _Layer | None:
     return _Layer(node=node, name=node.inputs[1], weights=rows, scale=scale)
 
 
-def _moments(graph: Graph, layers: Mapping[str, _Layer], samples: Sequence[Feed], execute: Executor) -> Mapping[str, Real]:
-    """Per layer the second moments of its inputs, [groups, inputs, inputs], over the samples."""
+def _moments(
+    graph: Graph, layers: Mapping[str, _Layer], samples: Sequence[Feed], execute: Executor
+) -> tuple[Mapping[str, Real], Mapping[str, Real]]:
+    """Per layer the second moments of its inputs, [groups, inputs, inputs]: over all samples but the last, and over the last."""
     readers: dict[str, list[_Layer]] = {}
     for layer in layers.values():
         readers.setdefault(layer.node.inputs[0], []).append(layer)
-    found: dict[str, Real] = {}
+    learnt: dict[str, Real] = {}
+    judged: dict[str, Real] = {}
     for index, (_, activations) in enumerate(fetch(graph, tuple(readers), samples, execute)):
+        found, phase = (learnt, index) if index < len(samples) - 1 else (judged, 0)
         for name, values in activations:
             for layer in readers[name]:
-                seen = patches(graph, layer.node, values, phase=index)
+                seen = patches(graph, layer.node, values, phase=phase)
                 found[layer.name] = found.get(layer.name, 0.0) + (seen.transpose(0, 2, 1) @ seen).astype(np.float64)
-    return found
+    return learnt, judged
 
 
 def _rounded(layer: _Layer, learnt: Real, judged: Real) -> Real:

@@ -74,6 +74,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def at_least_one(text: str) -> int:
+    """A whole number from 1."""
+    value = count(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return value
+
+
 def named_shape(text: str) -> tuple[str, tuple[int, ...]]:
     """`images=1x3x416x416` -> ("images", (1, 3, 416, 416))."""
     name, equals, shape = text.rpartition("=")

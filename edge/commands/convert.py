@@ -6,7 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.commands._arguments import add_input_shape, add_preprocessing, count, percentage, percentages, preprocessing, size
+from edgekit.commands._arguments import (
+    add_input_shape,
+    add_preprocessing,
+    at_least_one,
+    count,
+    percentage,
+    percentages,
+    preprocessing,
+    size,
+)
 from edgekit.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,15 +61,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--calibration", metavar="DATA", help="folder of images, .npz or idx file: sample inputs for int8")
     _configure_gates(parser)
-    parser.add_argument(
-        "--prune",
-        metavar="N%",
-        type=percentages,
-        default=(),
-        help="remove this share of the multiply-accumulates first, without training (a sweep: several, with commas)",
-    )
+    _configure_pruning(parser)
     add_input_shape(parser)
     parser.add_argument("--allow-cpu-ops", action="store_true", help="accept ops that the Edge TPU leaves to the CPU")
+    parser.add_argument(
+        "--segments",
+        "--num-segments",
+        metavar="N",
+        type=at_least_one,
+        default=1,
+        help="compile for N Edge TPUs, one after another ('edgekit inspect' says how many hold all weights)",
+    )
     parser.add_argument("--licence", default="", help="licence of the model, recorded in the manifest")
     parser.add_argument("--force", action="store_true", help="replace an artifact that exists")
     _configure_sweep(parser)
@@ -85,6 +96,29 @@ def _configure_gates(parser: argparse.ArgumentParser) -> None:
         type=count,
         default=12,
         help="plans of mixed precision tried when int8 misses the budget (default: %(default)s; 0: none)",
+    )
+
+
+def _configure_pruning(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--prune",
+        metavar="N%",
+        type=percentages,
+        default=(),
+        help="remove this share of the multiply-accumulates first, without training (a sweep: several, with commas)",
+    )
+    parser.add_argument(
+        "--importance",
+        choices=("weights", "activations"),
+        default="activations",
+        help="what pruning judges channels by: their weights, or what is seen of them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--multiple",
+        metavar="N",
+        type=count,
+        default=0,
+        help="prune to numbers of channels that are multiples of N (default: what the target's kernels take whole)",
     )
 
 
@@ -155,6 +189,7 @@ def request_of(args: argparse.Namespace, precision: str) -> Request:
         calibration_limit=args.calibration_limit,
         adaround=args.adaround,
         allow_cpu_ops=args.allow_cpu_ops,
+        segments=args.segments,
     )
     return Request(
         recipe=recipe,
@@ -166,6 +201,8 @@ def request_of(args: argparse.Namespace, precision: str) -> Request:
         force=args.force,
         licence=args.licence,
         prune=_only_prune(args),
+        importance=args.importance,
+        multiple=args.multiple,
         context=args.context,
         imatrix=args.imatrix,
         memory_bytes=args.memory,

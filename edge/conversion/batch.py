@@ -74,7 +74,7 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
             _language_cells(model, boards, request, progress, made, failed)
             continue
         try:
-            source = source_for(model, request, progress)
+            source = source_for(model, request, progress, [device for _, device in boards.values()])
         except EdgekitError as error:
             failed += [_failure(model, target, error) for target, _ in boards.values()]
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -14,11 +15,10 @@ from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Step
 
 REPORT_FILE = "edgetpu-report.json"
-COMPILED_FILE = "model_edgetpu.tflite"
 
 
-def place_on_edgetpu(lowered: Lowered, *, allow_cpu_ops: bool) -> tuple[Lowered, tuple[Step, ...]]:
-    """The lowered model with its placement report and, where the compiler is installed, its compiled twin.
+def place_on_edgetpu(lowered: Lowered, *, allow_cpu_ops: bool, segments: int = 1) -> tuple[Lowered, tuple[Step, ...]]:
+    """The lowered model with its placement report and, where the compiler is installed, its compiled twin, whole or in segments.
 
     Raises `Unsupported` naming the first op that would stay on the CPU, unless `allow_cpu_ops`. The float tail that a decode
     head is given on purpose does not count: it runs on the CPU by design, after the accelerator is done.
@@ -36,28 +36,31 @@ def place_on_edgetpu(lowered: Lowered, *, allow_cpu_ops: bool) -> tuple[Lowered,
     notes = [f"{mapped} of {len(placed)} ops map onto the Edge TPU by the published tables; only its compiler can prove it"]
     steps: tuple[Step, ...] = ()
     if available():
-        compiled, step = _compiled(model)
-        files[COMPILED_FILE] = compiled
+        compiled, step = _compiled(model, segments)
+        files |= compiled
         steps = (step,)
     else:
-        notes.append(f"not compiled: {PROGRAM} is not on this machine (x86-64 Linux); run it on model.tflite, or convert there")
+        how = PROGRAM if segments == 1 else f"{PROGRAM} --num_segments {segments}"
+        notes.append(
+            f"not compiled: {PROGRAM} is not on this machine (x86-64 Linux); run {how} on model.tflite, or convert there"
+        )
     return _extended(lowered, files, tuple(notes)), steps
 
 
-def _compiled(model: bytes) -> tuple[bytes, Step]:
+def _compiled(model: bytes, segments: int) -> tuple[Mapping[str, bytes], Step]:
     with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
         path = Path(scratch) / "model.tflite"
         path.write_bytes(model)
-        made = compile_for_edgetpu(path)
+        made = compile_for_edgetpu(path, segments=segments)
     detail = f"{made.log.operators - made.log.on_cpu} of {made.log.operators} ops mapped"
-    return made.model, Step(name="compile", tool=PROGRAM, version=made.log.version, detail=detail)
+    detail += f", {segments} segments" if segments > 1 else ""
+    return made.files, Step(name="compile", tool=PROGRAM, version=made.log.version, detail=detail)
 
 
 def _extended(lowered: Lowered, files: dict[str, bytes], notes: tuple[str, ...]) -> Lowered:
-    roles = {REPORT_FILE: "report", COMPILED_FILE: "compiled"}
     return Lowered(
         files={**lowered.files, **files},
-        roles={**lowered.roles, **{name: roles[name] for name in files}},
+        roles={**lowered.roles, **{name: "report" if name == REPORT_FILE else "compiled" for name in files}},
         inputs=lowered.inputs,
         outputs=lowered.outputs,
         float_layers=lowered.float_layers,

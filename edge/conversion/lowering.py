@@ -149,7 +149,7 @@ def _tflite(prepared: Prepared, target: Target, recipe: Recipe, quantization: Qu
 
 def _edgetpu(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:
     lowered = tflite.lower(prepared.graph, precision=target.precision, quantization=quantization, edgetpu=True)
-    return place_on_edgetpu(lowered, allow_cpu_ops=recipe.allow_cpu_ops)
+    return place_on_edgetpu(lowered, allow_cpu_ops=recipe.allow_cpu_ops, segments=recipe.segments)
 
 
 def _onnx(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:

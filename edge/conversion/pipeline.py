@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,10 @@ from edgekit.conversion.language import LanguageRequest, convert_language, is_la
 from edgekit.conversion.lowering import lower, prepare
 from edgekit.conversion.proof import Proof, ensure
 from edgekit.conversion.rescue import may_mix, mixed, rescued
-from edgekit.conversion.shrink import TRAINING, notes_of, shrunk
+from edgekit.conversion.shrink import TRAINING, Pruning, multiples_for, notes_of, shrunk
 from edgekit.conversion.source import SourceModel, open_source, source_of
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.prune.prune import Importance
 from edgekit.core.errors import GateFailed, UsageError
 from edgekit.core.files import ensure_free, ensure_writable
 from edgekit.core.profiles import find
@@ -42,12 +43,23 @@ class Request:
     licence: str = ""
     prune: float | None = None
     """Share of the multiply-accumulates to remove first; of a language model, of its layers."""
+    importance: Importance = "activations"
+    """What pruning judges channels by."""
+    multiple: int = 0
+    """Numbers of channels are made multiples of this; 0: of what suits the boards."""
     context: int = 0
     """Of a language model: tokens of conversation its memory is reckoned with; 0 leaves it to edgekit."""
     imatrix: Path | None = None
     """Of a language model: text that says which columns of its weights matter."""
     memory_bytes: int = 0
     """Of the very board, where it is sold in several sizes."""
+
+    def pruning(self, boards: Sequence[Device]) -> Pruning | None:
+        """What is to be taken out of a model for these boards."""
+        if self.prune is None:
+            return None
+        multiples = (self.multiple,) if self.multiple else multiples_for(boards, self.recipe)
+        return Pruning(share=self.prune, importance=self.importance, multiples=multiples)
 
     def of_language(self) -> LanguageRequest:
         """What of it is meant for a language model."""
@@ -66,6 +78,8 @@ class Request:
         budget = self.recipe.max_drop
         if budget is not None and self.evaluate is None:
             raise UsageError("a largest drop was given, but no data to measure it on", "add --evaluate DATA")
+        if self.importance == "taylor":
+            raise UsageError("judging channels by gradients needs PyTorch", f"{TRAINING} --importance taylor")
         if budget is not None and not 0 <= budget < 1:
             raise UsageError(f"the largest drop is {budget:g}", "give a share between 0 and 1: 0.01 is one point")
 
@@ -86,7 +100,10 @@ def convert(
     allow_cpu_ops: bool = False,
     max_steps: int = 12,
     adaround: bool = False,
+    segments: int = 1,
     prune: float | None = None,
+    importance: Importance = "activations",
+    multiple: int = 0,
     context: int = 0,
     imatrix: str | Path | None = None,
     memory_bytes: int = 0,
@@ -102,7 +119,9 @@ def convert(
     `evaluate`: data to judge on, as `tasks.datasets.open_dataset` takes it; with `max_drop` (0.01 = one point) it is a gate, and
     int8 that misses it is rescued by keeping layers in float, trying at most `max_steps` plans.
     `adaround`: round the weights of wide layers together, too, which takes minutes.
-    `prune`: a share (0.3) of the multiply-accumulates to remove first, whole channels at a time, without training.
+    `segments`: compile for so many Edge TPUs, one after another.
+    `prune`: a share (0.3) of the multiply-accumulates to remove first, whole channels at a time, without training; `importance`:
+    whether "activations" or "weights" say which; `multiple`: numbers of channels are multiples of it (0: of what suits the board).
     A language model (GGUF, llama2.c, a Hugging Face folder) takes `context`, `imatrix` (a text file), `memory_bytes` of the board,
     and `prune` as a share of its layers; of the others only precision, output and force.
     Raises `GateFailed` when parity or accuracy is missed, and other `EdgekitError`s for what cannot be converted.
@@ -114,6 +133,7 @@ def convert(
         max_steps=max_steps,
         adaround=adaround,
         allow_cpu_ops=allow_cpu_ops,
+        segments=segments,
     )
     request = Request(
         recipe=recipe,
@@ -124,6 +144,8 @@ def convert(
         output=Path(output),
         force=force,
         prune=prune,
+        importance=importance,
+        multiple=multiple,
         context=context,
         imatrix=Path(imatrix) if imatrix is not None else None,
         memory_bytes=memory_bytes,
@@ -133,18 +155,18 @@ def convert(
     device = find(target)
     progress(Event(stage=f"import {name}"))
     imported = import_object(model, name, request.input_shapes, example_inputs)
-    return convert_one(source_in_memory(name, imported, request, progress), device, request, progress).artifact
+    return convert_one(source_in_memory(name, imported, request, progress, (device,)), device, request, progress).artifact
 
 
 def _from_file(model: Path, device: Device, request: Request, progress: Progress) -> Artifact:
     """The artifact of a model on disk, a language model by its own route."""
     if is_language_model(model):
         return convert_language(model, device, request.of_language(), progress)
-    return convert_one(source_for(model, request, progress), device, request, progress).artifact
+    return convert_one(source_for(model, request, progress, (device,)), device, request, progress).artifact
 
 
-def source_for(path: Path, request: Request, progress: Progress = silent) -> SourceModel:
-    """The source model as the request wants it, opened once for any number of targets."""
+def source_for(path: Path, request: Request, progress: Progress = silent, boards: Sequence[Device] = ()) -> SourceModel:
+    """The source model as the request wants it, opened once for all these boards."""
     source = open_source(
         path,
         input_shapes=request.input_shapes,
@@ -153,10 +175,12 @@ def source_for(path: Path, request: Request, progress: Progress = silent) -> Sou
         limit=request.recipe.calibration_limit,
         progress=progress,
     )
-    return source if request.prune is None else shrunk(source, request.prune, progress)
+    return _reduced(source, request.pruning(boards), progress)
 
 
-def source_in_memory(name: str, imported: Imported, request: Request, progress: Progress = silent) -> SourceModel:
+def source_in_memory(
+    name: str, imported: Imported, request: Request, progress: Progress = silent, boards: Sequence[Device] = ()
+) -> SourceModel:
     """The same of a model that no file holds."""
     source = source_of(
         Path(name),
@@ -165,7 +189,11 @@ def source_in_memory(name: str, imported: Imported, request: Request, progress: 
         calibration=request.calibration,
         limit=request.recipe.calibration_limit,
     )
-    return source if request.prune is None else shrunk(source, request.prune, progress)
+    return _reduced(source, request.pruning(boards), progress)
+
+
+def _reduced(source: SourceModel, pruning: Pruning | None, progress: Progress) -> SourceModel:
+    return source if pruning is None else shrunk(source, pruning, progress)
 
 
 @dataclass(frozen=True, kw_only=True)

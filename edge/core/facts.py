@@ -68,6 +68,7 @@ FACTS: Mapping[str, Kind] = {
     "gpu_mhz_max": _count(50, 5_000, "highest GPU clock"),
     "gpu_compute_capability": _words("CUDA compute capability"),
     "gpu_l2_bytes": _count(2**10, GIB, "second-level cache of the GPU"),
+    "int8_channel_multiple": _count(1, 256, "numbers of channels that its 8-bit kernels take whole are multiples of it"),
     "gpu_int8": _yes_or_no("computes in 8-bit integers faster than in half precision"),
     "gpu_int8_tops_sparse": _amount(0.1, 10**5, "the GPU alone, with 2:4 sparse weights"),
     "dla_cores": _count(0, 16, "deep learning accelerators (NVDLA) that can be used"),

@@ -155,6 +155,8 @@ class Recipe(Value, frozen=True, kw_only=True):
     adaround: bool = False
     """Round the weights of wide layers together, too: minutes, for a little less noise."""
     allow_cpu_ops: bool = False
+    segments: int = 1
+    """Edge TPUs that the compiled model is spread over, one after another."""
     calibration_limit: int = 128
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.conversion.pipeline import Request
+from edgekit.conversion.shrink import Pruning
 from edgekit.converters.graph import Graph
 from edgekit.core.errors import UsageError
 from edgekit.core.files import sha256_bytes, sha256_file
@@ -37,9 +38,9 @@ def source_key(model: Path, request: Request) -> str:
     return sha256_bytes(msgspec.json.encode(parts, order="deterministic"))
 
 
-def pruned_key(source: str, share: float) -> str:
-    """The hash of a source with that share of its arithmetic removed; without pruning its own."""
-    return sha256_bytes(f"{source} pruned {share!r}".encode()) if share else source
+def pruned_key(source: str, pruning: Pruning | None) -> str:
+    """The hash of a source with some of its arithmetic removed; without pruning its own."""
+    return source if pruning is None else sha256_bytes(f"{source} {pruning}".encode())
 
 
 def cell_key(source: str, request: Request, target: str) -> str:

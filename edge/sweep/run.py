@@ -101,7 +101,8 @@ def _planned(
     for wish in wishes:
         recipe = msgspec.structs.replace(request.recipe, precision=wish.precision)
         own = replace(request, recipe=recipe, prune=wish.prune or None)
-        opening = Opening(key=pruned_key(key, wish.prune), model=model, request=own)
+        pruning = own.pruning((find(wish.target),))
+        opening = Opening(key=pruned_key(key, pruning), model=model, target=wish.target, request=own)
         yield Task(key=cell_key(opening.key, own, wish.target), wish=wish, opening=opening, request=own)
 
 

@@ -27,6 +27,7 @@ class Opening:
 
     key: str
     model: Path = field(compare=False)
+    target: str = field(compare=False)
     request: Request = field(compare=False)
 
 
@@ -81,7 +82,7 @@ def _made(task: Task) -> Outcome:
 
 @lru_cache(maxsize=SOURCES_KEPT)
 def _opened(opening: Opening) -> SourceModel:
-    return source_for(opening.model, opening.request)
+    return source_for(opening.model, opening.request, boards=(find(opening.target),))
 
 
 def _since(started: float) -> float:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 
 import edgekit
+from edgekit.conversion.pipeline import Request, source_for
+from edgekit.conversion.shrink import Pruning, multiples_for, shrunk
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.importers.onnx_file import load
-from edgekit.core.errors import EdgekitError, GateFailed, InputError
+from edgekit.core.errors import EdgekitError, GateFailed, InputError, UsageError
+from edgekit.core.profiles import find
+from edgekit.core.schema import Precision, Recipe
 from edgekit.models.digits import draw, model_path
 
 
@@ -95,3 +99,48 @@ def test_a_model_without_channels_to_spare_says_so(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="at most 0%") as caught:
         edgekit.convert(tmp_path / "one.onnx", precision="fp32", output=tmp_path, prune=0.2)
     assert "leave out --prune" in caught.value.hint
+
+
+def test_channels_are_kept_in_the_numbers_that_a_board_takes_whole(digits: list[dict[str, np.ndarray]], tmp_path: Path) -> None:
+    for target, multiple in (("rpi", 8), ("jetson", 16)):
+        made = edgekit.convert(
+            model_path(), target=target, precision="int8", calibration=digits, output=tmp_path, prune=0.3, importance="weights"
+        )
+        assert any(f"multiples of {multiple}" in note for note in made.manifest.notes), target
+
+
+def test_a_share_that_does_not_go_in_coarse_steps_goes_in_finer_ones() -> None:
+    source = source_for(model_path(), Request())
+    found = shrunk(source, Pruning(share=0.3, multiples=(64, 32, 16, 8)))
+    assert found.pruned is not None
+    assert found.pruned.share >= 0.3
+    assert found.pruned.multiple < 64
+
+
+@pytest.mark.parametrize(
+    ("boards", "precision", "multiples"),
+    [
+        (("rpi5",), "int8", (8,)),
+        (("coral-usb",), "int8", (8,)),
+        (("jetson-orin-nano",), "int8", (16, 8)),
+        (("jetson-orin-nano",), "fp16", (8,)),
+        (("jetson-nano",), "auto", (8,)),
+        (("rpi5", "jetson-orin-nano"), "auto", (16, 8)),
+    ],
+)
+def test_the_board_that_wants_most_decides_for_all(
+    boards: tuple[str, ...], precision: Precision, multiples: tuple[int, ...]
+) -> None:
+    assert multiples_for([find(board) for board in boards], Recipe(precision=precision)) == multiples
+
+
+def test_the_users_own_multiple_comes_first() -> None:
+    pruning = Request(prune=0.3, multiple=4).pruning([find("jetson-orin-nano")])
+    assert pruning is not None
+    assert pruning.multiples == (4,)
+
+
+def test_gradients_are_left_to_distillation() -> None:
+    with pytest.raises(UsageError, match="PyTorch") as caught:
+        Request(prune=0.3, importance="taylor")
+    assert "edgekit distill" in caught.value.hint

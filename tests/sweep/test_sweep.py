@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from edgekit.artifact import read
 from edgekit.cli import main
 from edgekit.conversion.pipeline import Request
+from edgekit.conversion.shrink import Pruning
 from edgekit.core.errors import NotFound, UsageError
 from edgekit.core.progress import Event, silent
 from edgekit.core.schema import Recipe
@@ -26,7 +27,7 @@ from edgekit.runtimes.onnxruntime import execute
 from edgekit.sweep import sweep
 from edgekit.sweep.backends import Crew, outcomes
 from edgekit.sweep.cell import Row, Sweep
-from edgekit.sweep.keys import cell_key, hash_of, source_key
+from edgekit.sweep.keys import cell_key, hash_of, pruned_key, source_key
 from edgekit.sweep.pareto import front
 from edgekit.sweep.run import _planned
 from edgekit.sweep.store import found
@@ -205,7 +206,8 @@ def test_a_dask_cluster_gives_the_same(folder: Path, request_: Request) -> None:
 
 def test_a_bug_in_one_cell_is_a_reason_and_not_the_end(folder: Path, request_: Request) -> None:
     good, *_ = tasks(folder, request_)
-    wrong = Opening(key="b", model=good.opening.model, request=replace(request_, preprocess={"no_such_field": 1}))
+    request = replace(request_, preprocess={"no_such_field": 1})
+    wrong = Opening(key="b", model=good.opening.model, target="rpi", request=request)
     broken = replace(good, key="b", opening=wrong)
     failed, made = outcomes([broken, good], Crew())
     assert failed.failed is not None
@@ -269,3 +271,11 @@ def test_the_command_prints_a_table_and_ends_well_when_anything_was_made(
     assert (
         main(["convert", models[1], "--target", "rpi", "--sweep", *data, "--precision", "fp32", "-o", str(folder / "b")]) == 1
     )
+
+
+def test_forms_of_a_model_that_were_pruned_otherwise_are_told_apart() -> None:
+    one = Pruning(share=0.3)
+    others = (replace(one, share=0.2), replace(one, importance="weights"), replace(one, multiples=(16, 8)))
+    assert len({pruned_key("source", each) for each in (None, one, *others)}) == 5
+    assert pruned_key("source", None) == "source"
+    assert pruned_key("source", one) == pruned_key("source", replace(one))

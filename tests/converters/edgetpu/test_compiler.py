@@ -97,9 +97,48 @@ printf compiled > "$2/$(basename "$last" .tflite)_edgetpu.tflite"
 cat '{tmp_path}/log'"""
     fake(tmp_path, monkeypatch, script)
     compiled = compile_for_edgetpu(model(tmp_path))
-    assert compiled.model == b"compiled"
+    assert compiled.files == {"my model_edgetpu.tflite": b"compiled"}
     assert compiled.log.operators == 66
     assert compiled.text.startswith("Edge TPU Compiler version 16.0")
+
+
+SEGMENTS = """for last; do :; done
+while [ "$1" != --num_segments ]; do shift; done
+count=$2
+while [ "$1" != --out_dir ]; do shift; done
+stem=$(basename "$last" .tflite)
+for number in 0 1 2; do
+    [ $number -lt $count ] && printf "part $number" > "$2/${stem}_segment_${number}_of_${count}_edgetpu.tflite"
+done
+echo "Edge TPU Compiler version 16.0.384591198"
+"""
+
+
+def test_a_model_for_several_accelerators_comes_back_in_segments_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(tmp_path, monkeypatch, SEGMENTS)
+    compiled = compile_for_edgetpu(model(tmp_path), segments=3)
+    assert list(compiled.files) == [f"my model_segment_{number}_of_3_edgetpu.tflite" for number in range(3)]
+    assert list(compiled.files.values()) == [b"part 0", b"part 1", b"part 2"]
+
+
+def test_a_segment_that_was_not_written_fails_the_conversion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake(tmp_path, monkeypatch, SEGMENTS)
+    with pytest.raises(ConversionError, match="no 4 segments"):
+        compile_for_edgetpu(model(tmp_path), segments=4)
+
+
+def test_the_segments_of_an_artifact_are_what_its_runtime_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgekit import convert
+    from edgekit.models.digits import model_path
+    from edgekit.runtimes.edgetpu import compiled_files
+
+    samples = model_path().parent / "samples"
+    fake(tmp_path, monkeypatch, SEGMENTS)
+    made = convert(model_path(), target="coral", precision="int8", calibration=samples, segments=2, output=tmp_path / "out")
+    names = [f"model_segment_{number}_of_2_edgetpu.tflite" for number in range(2)]
+    assert compiled_files(made) == [str(made.path / name) for name in names]
 
 
 def test_without_the_compiler_the_error_says_where_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -170,6 +170,21 @@ def test_a_saved_model_answers_the_same_as_a_graph(suffix: str, net: Any, tmp_pa
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_inspect_shows_the_face_and_the_cost_of_a_saved_model(
+    suffix: str, net: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edgekit.cli import main
+
+    net.save(tmp_path / f"net{suffix}")
+    assert main(["inspect", str(tmp_path / f"net{suffix}"), "--target", "coral", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["shape"] for one in (*told["inputs"], *told["outputs"])] == [[1, 8, 8, 3], [1, 2]]
+    assert told["macs"] == 4 * 4 * 4 * 27 + 4 * 4 * 4 * 9 + 4 * 2
+    assert told["mapping"]
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_model_of_two_inputs_keeps_them_apart(keras: Any, tmp_path: Path) -> None:
     from edgekit.formats import import_model
 

@@ -137,6 +137,18 @@ def test_a_saved_network_answers_the_same_as_a_graph(tensorflow: Any, tmp_path: 
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_inspect_shows_the_face_and_the_cost_of_a_folder_and_of_its_program(tensorflow: Any, tmp_path: Path) -> None:
+    from edgekit.inspect import inspect
+
+    made = module(tensorflow, lambda x, weight: tensorflow.nn.relu(x @ weight))
+    tensorflow.saved_model.save(made, str(tmp_path / "net"), signatures=made.call)
+    for path in (tmp_path / "net", tmp_path / "net" / "saved_model.pb"):
+        found = inspect(path)
+        assert [spec.shape for spec in (*found.inputs, *found.outputs)] == [(1, 4), (1, 3)]
+        assert (found.cost.macs, found.cost.params) == (12, 12)
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_saved_program_that_writes_a_file_is_refused_and_writes_none(tensorflow: Any, tmp_path: Path) -> None:
     def body(x: Any, weight: Any) -> Any:
         tensorflow.io.write_file(str(tmp_path / "trace"), "x")

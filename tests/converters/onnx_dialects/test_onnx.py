@@ -20,6 +20,7 @@ from edgekit.converters.lower.onnx import MODEL, WIDELY_READ, lower
 from edgekit.converters.optimise import optimise
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.schemes import Style
 from edgekit.core.errors import ConversionError
 from edgekit.runtimes.onnxruntime import execute, simulate
 
@@ -132,6 +133,25 @@ def test_an_output_that_is_also_read_inside_shows_what_the_integers_gave(build: 
     for name in ("y", "z"):
         assert sqnr_db(reference(data[0])[name], run(data[0])[name]) > 25
     assert np.unique(run(data[0])["y"]).size <= 256
+
+
+@pytest.mark.parametrize("op", ["Conv", "Gemm", "MatMul"])
+def test_layers_that_share_a_weight_load_where_sums_are_made_exact(build: Build, op: str) -> None:
+    """On x86 without dot products ONNX Runtime rewrites the weights of each layer, and fails where another layer has them, too."""
+    shape = (1, 4, 6, 6) if op == "Conv" else (1, 4)
+    weight = kernel(4, 4, 1, 1) if op == "Conv" else kernel(4, 4)
+    layers = [(op, [source, "w"], [target], {}) for source, target in (("x", "y"), ("y", "z"))]
+    nodes = [*layers, ("Relu", ["z"], ["out"], {})]
+    graph = build(nodes, inputs={"x": shape}, outputs=["out"], constants={"w": weight})
+    data = feeds(graph)
+    calibration = calibrate(graph, data, execute)
+    quantization = assign(graph, calibration, scheme="ort-x86", style=Style(float_end=False))
+    model = lower(graph, precision="int8", quantization=quantization).files[MODEL]
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry("session.x64quantprecision", "1")
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    assert sqnr_db(execute(to_bytes(graph))(data[0])["out"], session.run(None, data[0])[0]) > 20
 
 
 def test_an_input_that_is_an_output_of_nothing_else_may_be_read_by_float_and_integer_nodes(

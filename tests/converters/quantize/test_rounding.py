@@ -13,6 +13,7 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.fetch import portions
 from edgekit.converters.quantize.parameters import dequantize, quantize
 from edgekit.converters.quantize.patches import patches
 from edgekit.converters.quantize.rounding import compensated, nearest, round_weights, squared_error
@@ -57,6 +58,13 @@ def test_inputs_that_have_nothing_to_do_with_one_another_leave_each_weight_at_it
 def test_moments_of_inputs_that_never_vary_break_nothing() -> None:
     weights, scale, _ = problem(0, 4, 30, 0.0)
     assert np.isfinite(compensated(weights, scale, np.zeros((1, 30, 30)))).all()
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=20), st.integers(1, 150))
+def test_layers_are_taken_in_turn_where_all_at_once_would_not_fit(sizes: list[int], budget: int) -> None:
+    found = list(portions([(str(index), size) for index, size in enumerate(sizes)], budget))
+    assert [int(name) for part in found for name in part] == list(range(len(sizes)))
+    assert all(sum(sizes[int(name)] for name in part) <= budget or len(part) == 1 for part in found)
 
 
 CONVS = {
