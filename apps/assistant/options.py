@@ -36,7 +36,7 @@ class Request:
     deadline_s: float | None
     fallback: FallbackOptions
     log: bool
-    log_days: float
+    log_days: float | None
     keep_days: float
 
 
@@ -60,7 +60,9 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="where index, conversations and log are kept")
     _configure_fallback(parser)
     parser.add_argument("--no-log", action="store_true", help="keep no log of queries (it never holds what was asked)")
-    parser.add_argument("--log-days", type=float, default=90, metavar="N", help="days the log is kept (default: %(default)s)")
+    parser.add_argument(
+        "--log-days", type=float, metavar="N", help="days the log is kept (default: as chosen on its page, at first 90)"
+    )
     parser.add_argument(
         "--keep-days", type=float, default=0, metavar="N", help="days conversations are kept (default: for ever)"
     )
@@ -109,7 +111,7 @@ def requested(options: RunOptions) -> Request:
         deadline_s=own.get("deadline"),
         fallback=_fallback(own),
         log=not own.get("no_log"),
-        log_days=own.get("log_days", 90.0),
+        log_days=own.get("log_days"),
         keep_days=own.get("keep_days", 0.0),
     )
 

@@ -41,9 +41,13 @@ def _configure_tinylm(tinylm: argparse.ArgumentParser) -> None:
     )
     tinylm.add_argument("--steps", type=int, default=600, metavar="N", help="of training (%(default)s)")
     tinylm.add_argument("--seconds", type=float, default=0, metavar="S", help="train for so long instead")
-    tinylm.add_argument("--dropout", type=float, default=0.0, metavar="X", help="for runs that see the text many times (%(default)s)")
+    tinylm.add_argument(
+        "--dropout", type=float, default=0.0, metavar="X", help="for runs that see the text many times (%(default)s)"
+    )
     tinylm.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of PyTorch's (%(default)s)")
-    tinylm.add_argument("--weights", type=Path, metavar="FILE", help="train nothing: write the model of these weights and --data")
+    tinylm.add_argument(
+        "--weights", type=Path, metavar="FILE", help="train nothing: write the model of these weights and --data"
+    )
     tinylm.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
     tinylm.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads (%(default)s)")
     tinylm.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")

@@ -6,7 +6,7 @@ A demonstration: it has the style of its text and no knowledge. It makes every p
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
