@@ -36,8 +36,8 @@ class Running:
 class ChatPage:
     """One visitor's page."""
 
-    def __init__(self, chat: Chat, door: Door, *, listens: bool = False) -> None:
-        self._chat, self._door, self._listens = chat, door, listens
+    def __init__(self, chat: Chat, door: Door) -> None:
+        self._chat, self._door = chat, door
         self._assistant = chat.assistant
         self._conversation = ""
         self._running: Running | None = None
@@ -54,9 +54,7 @@ class ChatPage:
                 self._transcript = (
                     ui.element("div").classes("as-transcript").props('role=log aria-live=polite aria-label="Conversation"')
                 )
-                self._composer = Composer(
-                    on_send=self._ask, on_stop=self._stop, placeholder=self._invitation(), voice=self._listens
-                )
+                self._composer = Composer(on_send=self._ask, on_stop=self._stop, placeholder=self._invitation())
         self._client = ui.context.client
         self._client.on_delete(self._stop)
         self._open(visit.query.get("conversation", "")) if visit.query.get("conversation") else self._new()

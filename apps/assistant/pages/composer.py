@@ -1,4 +1,4 @@
-"""The place to type, or speak, a question."""
+"""The place to type a question."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ LONGEST = 20_000
 class Composer(ui.element, component="composer.js"):
     """`on_send` gets the question; while `busy` there is a button to stop."""
 
-    def __init__(
-        self, *, on_send: Callable[[str], Awaitable[None]], on_stop: Callable[[], None], placeholder: str, voice: bool
-    ) -> None:
+    def __init__(self, *, on_send: Callable[[str], Awaitable[None]], on_stop: Callable[[], None], placeholder: str) -> None:
         super().__init__()
         self.props["busy"] = self.props["disabled"] = False
-        self.props["placeholder"], self.props["voice"] = placeholder, voice
+        self.props["placeholder"] = placeholder
 
         async def send(event: GenericEventArguments) -> None:
             await on_send(str(event.args["text"])[:LONGEST])
 
         self.on("send", send)
         self.on("stop", on_stop, args=[])
-        self.on("refused", lambda event: ui.notify(event.args["reason"], type="warning", multi_line=True, close_button="Close"))
 
     def busy(self, busy: bool) -> None:
         """Whether an answer is being given."""

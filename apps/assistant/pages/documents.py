@@ -132,7 +132,7 @@ class DocumentsPage:
             await asyncio.to_thread(library.remove, self._doomed)
             self._look(library)
 
-        with ui.dialog() as dialog, ui.element("div").classes("as-dialog as-small").props('aria-label="Delete"'):
+        with ui.dialog() as dialog, ui.element("div").classes("as-dialog as-small").props('role=dialog aria-label="Delete"'):
             ui.label("Delete this document?").classes("as-dialog-title")
             self._doomed_label = ui.label("").classes("ek-muted")
             with ui.element("div").classes("as-choices"):

@@ -92,7 +92,7 @@ class Memory:
         ui.download.content(data, f"conversations-{time.strftime('%Y-%m-%d')}.json", "application/json")
 
     def _confirmation(self) -> ui.dialog:
-        with ui.dialog() as dialog, ui.element("div").classes("as-dialog as-small").props('aria-label="Delete"'):
+        with ui.dialog() as dialog, ui.element("div").classes("as-dialog as-small").props('role=dialog aria-label="Delete"'):
             ui.label("Delete this conversation?").classes("as-dialog-title")
             self._doomed_title = ui.label("").classes("ek-muted")
             with ui.element("div").classes("as-choices"):
