@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -88,12 +89,12 @@ class AnalyticsPage:
         self._log.turn(on)
         self._show()
 
-    def _keep(self, days: float) -> None:
-        self._log.keep_for(days)
+    async def _keep(self, days: float) -> None:
+        await asyncio.to_thread(self._log.keep_for, days)
         self._show()
 
-    def _forget(self) -> None:
-        self._log.forget()
+    async def _forget(self) -> None:
+        await asyncio.to_thread(self._log.forget)
         self._show()
         ui.notify("All queries are forgotten", type="positive")
 

@@ -84,12 +84,13 @@ class DocumentsPage:
         state = library.state
         self._progress.set_visibility(state.running)
         self._progress.set_value(state.done / state.total if state.total else 0.0)
+        now = (library.revision(), state)
+        if now == self._seen:
+            return
+        self._seen = now
         documents = library.documents()
         self._status.set_text(f"Reading {state.done} of {state.total}" if state.running else _counted(documents))
-        now = (tuple((one.path, one.sha256) for one in documents), tuple(sorted(library.refused().items())), state.problem)
-        if now != self._seen:
-            self._seen = now
-            self._draw_lists(library, documents)
+        self._draw_lists(library, documents)
 
     def _draw_lists(self, library: Library, documents: tuple[Indexed, ...]) -> None:
         self._problem.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -80,9 +81,9 @@ class Memory:
         self._doomed_title.set_text(f"“{title}” and all that was said in it will be gone, from its copies as well.")
         self._ask_first.open()
 
-    def _delete(self) -> None:
+    async def _delete(self) -> None:
         self._ask_first.close()
-        self._kept.delete(self._doomed, self._owner)
+        await asyncio.to_thread(self._kept.delete, self._doomed, self._owner)
         if self._doomed == self.current:
             self._on_new()
         self.refresh()

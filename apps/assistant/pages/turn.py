@@ -35,8 +35,8 @@ class Answer:
 
     def __init__(self, on_source: OnSource, on_retry: Callable[[], Any]) -> None:
         self._on_source, self._on_retry = on_source, on_retry
-        self._text, self._details, self._drawn_at = "", {}, 0.0
-        self._details: dict[str, Any]
+        self._text, self._drawn_at = "", 0.0
+        self._details: dict[str, Any] = {}
         with ui.element("article").classes("as-turn as-answer").props('aria-label="Answer"') as self._box:
             self._badges = _html("as-badges")
             self._said = _html("as-said")
