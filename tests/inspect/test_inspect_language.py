@@ -39,7 +39,7 @@ def test_the_page_says_whether_it_fits(model: Path, capsys: pytest.CaptureFixtur
 def test_a_file_that_only_claims_to_be_a_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "page.gguf").write_text("<html>not found</html>")
     assert is_language(tmp_path / "page.gguf")
-    with pytest.raises(InputError, match="page.gguf"):
+    with pytest.raises(InputError, match=r"page\.gguf"):
         inspect_language(tmp_path / "page.gguf")
 
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs PyTorch")
+pytest.importorskip("torch", reason="training needs PyTorch")
 pytest.importorskip("gguf", reason="the model is written with the package gguf")
+
+import torch
 
 from edgekit.core.errors import InputError
 from edgekit.train.tinylm import MODEL, REPORT, export_tinylm, train_tinylm, versions

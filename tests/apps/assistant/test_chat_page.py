@@ -13,9 +13,8 @@ import pytest
 
 pytest.importorskip("nicegui")
 
+from documents import write_documents
 from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
-
-from .conftest import write_documents
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
