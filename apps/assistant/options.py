@@ -32,6 +32,7 @@ class Request:
     documents: Path | None
     data: Path
     embedding: Path | None
+    vocabulary: Path | None
     context: int
     deadline_s: float | None
     fallback: FallbackOptions
@@ -52,7 +53,18 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--top", type=int, default=5, metavar="K", help="how many passages --search prints (default: %(default)s)"
     )
-    parser.add_argument("--embedding", type=Path, metavar="FILE", help="an embedding model (GGUF) for the search, beside words")
+    parser.add_argument(
+        "--embedding",
+        type=Path,
+        metavar="FILE|ARTIFACT",
+        help="an embedding model for the search, beside words: a GGUF file, or an artifact of one of BERT's family",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="tokenizer.json or vocab.txt of an embedding artifact (default: tokenizer.json beside its folder)",
+    )
     parser.add_argument(
         "--context", type=int, default=0, metavar="N", help="tokens of prompt and answer (default: the engine's)"
     )
@@ -107,6 +119,7 @@ def requested(options: RunOptions) -> Request:
         documents=documents,
         data=own.get("data") or default_data(),
         embedding=own.get("embedding"),
+        vocabulary=own.get("vocabulary"),
         context=own.get("context") or 0,
         deadline_s=own.get("deadline"),
         fallback=_fallback(own),

@@ -13,7 +13,7 @@ from edgekit.core.columns import aligned
 from edgekit.inspect_language import LanguageInspection
 
 
-def as_json(found: LanguageInspection) -> dict[str, Any]:
+def language_json(found: LanguageInspection) -> dict[str, Any]:
     """The object of CLI.md, in which a language model has no fixed inputs, outputs and operators; `language` says what it has."""
     made = found.artifact
     return {
@@ -52,7 +52,7 @@ def _language(found: LanguageInspection) -> dict[str, Any]:
     }
 
 
-def as_text(found: LanguageInspection) -> str:
+def language_text(found: LanguageInspection) -> str:
     """The same as a page."""
     sections = [[str(found.path), "", *aligned([*_about(found)])], [f"note: {note}" for note in _notes(found)]]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)

@@ -36,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.inspect_language import inspect_language, is_language
 
     if is_language(args.path):
-        from edgekit.commands import _inspect_language as language
+        from edgekit.commands._inspect_language import language_json, language_text
 
         model = inspect_language(args.path, target=args.target)
-        emit(args, language.as_json(model), language.as_text(model))
+        emit(args, language_json(model), language_text(model))
         return 0
     from edgekit.inspect import inspect
 
