@@ -20,7 +20,7 @@ from edgekit.train.tinylm import MODEL, REPORT, export_tinylm, train_tinylm, ver
 from edgekit.train.tinylm_loop import Kept, TinySettings, learning_share, parted, trained
 from edgekit.train.tinylm_network import Sizes
 
-SIZES = Sizes(vocabulary=320, dim=32, layers=1, heads=2, kv_heads=1, feed_forward=64, context=32)
+SIZES = Sizes(vocabulary=300, dim=32, layers=1, heads=2, kv_heads=1, feed_forward=64, context=32)
 SETTINGS = TinySettings(steps=30, batch=4, learning_rate=1e-2, threads=1, sizes=SIZES)
 
 
@@ -30,7 +30,7 @@ def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [
         f"the {size} cat sat on the {place} and saw the {size} moon" for size in ("big", "old") for place in ("mat", "hill")
     ]
-    path.write_text("\n".join(lines * 100), "utf-8")
+    path.write_text("\n".join(lines * 150), "utf-8")
     return path
 
 
@@ -42,7 +42,7 @@ def made(text: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Ma
 
 def test_it_learns_and_says_how_well(made: tuple[Path, Mapping[str, Any]]) -> None:
     out, report = made
-    assert report["loss"]["validation"] < 4  # an untrained one has ln 320 = 5.8
+    assert report["loss"]["validation"] < 4  # an untrained one has ln 300 = 5.7
     assert report["model"]["largest_difference_from_torch"] < 1e-3
     assert report["model"]["bytes"] == (out / MODEL).stat().st_size
     assert json.loads((out / REPORT).read_text())["data"] == report["data"]
@@ -72,7 +72,8 @@ def test_what_is_measured_on_comes_from_all_over_the_text_and_is_not_learnt_from
 
 def test_the_learning_rate_rises_and_falls() -> None:
     shares = [learning_share(at / 100, 0.05) for at in range(101)]
-    assert shares[0] < shares[3] < shares[5] == pytest.approx(1.0) > shares[50] > shares[100] > 0
+    assert 0 < shares[0] < shares[3] < shares[5] == max(shares) and shares[5] == pytest.approx(1.0)
+    assert shares[5] > shares[50] > shares[100] > 0
 
 
 def test_weights_trained_elsewhere_are_exported_for_the_same_text_only(
