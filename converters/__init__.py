@@ -1,5 +1,1 @@
-"""From a trained model to what an engine runs: importers, optimise, prune, quantize, lower."""
-
-from edgekit.core.optional import need
-
-need("onnx")
+"""From a trained model to what an engine runs: importers, optimise, prune, quantize, lower; and gguf, which needs no onnx."""

@@ -6,12 +6,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.converters.graph import Array, Attribute, Graph, Node, spec_of
-from edgekit.core.errors import InputError, Unsupported
-from edgekit.core.schema import TensorSpec
+from edgekit.core.optional import need
+
+need("onnx")
+
+import onnx  # noqa: E402
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from edgekit.converters.graph import Array, Attribute, Graph, Node, spec_of  # noqa: E402
+from edgekit.core.errors import InputError, Unsupported  # noqa: E402
+from edgekit.core.schema import TensorSpec  # noqa: E402
 
 ML_DOMAIN, ML_OPSET = "ai.onnx.ml", 3
 """Trees, linear models and the like, in a version that ONNX Runtime 1.12 knows."""

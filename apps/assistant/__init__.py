@@ -96,7 +96,7 @@ def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
 
     for package in PACKAGES:
         need(package)
-    from edgekit.apps.assistant.api.server import shell
+    from edgekit.apps.assistant.pages.shell import shell
 
     made = assistant(request, stack)
     return serve(shell(made, conversations(request, stack)), serving(options))

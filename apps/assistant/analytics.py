@@ -57,6 +57,7 @@ _COLUMNS = tuple(field.name for field in fields(Query))
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS queries({", ".join(_COLUMNS)});
 CREATE INDEX IF NOT EXISTS queries_at ON queries(at);
+CREATE TABLE IF NOT EXISTS settings(name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
 SUMMED = ("prompt_n", "predicted_n", "cache_n")
 AVERAGED = (
@@ -66,24 +67,45 @@ AVERAGED = (
 
 
 class Log:
-    """The log file; without a path nothing is kept. For any number of threads."""
+    """The log file; without a path nothing is kept. For any number of threads.
 
-    def __init__(self, path: Path | None, *, keep_days: float = KEEP_DAYS, max_bytes: int = BYTES) -> None:
-        self._keep_days, self._lock = keep_days, threading.Lock()
+    `keep_days` None is what was chosen last, at first 90; 0 is for ever.
+    """
+
+    def __init__(self, path: Path | None, *, keep_days: float | None = None, max_bytes: int = BYTES) -> None:
+        self._lock = threading.Lock()
         self._database: Database | None = None
+        self._on, self.keep_days = True, KEEP_DAYS if keep_days is None else keep_days
         self.dropped = 0
         """How many queries could not be written down."""
         if path is not None:
-            self._open(path, max_bytes)
+            self._open(path, max_bytes, keep_days)
 
     @property
     def is_on(self) -> bool:
         """Whether anything is kept."""
+        return self._database is not None and self._on
+
+    @property
+    def can_be_on(self) -> bool:
+        """Whether there is a file to keep anything in."""
         return self._database is not None
+
+    def turn(self, on: bool) -> None:
+        """Keep queries from now on, or no longer; remembered. What was kept stays until it is forgotten."""
+        self._on = on
+        self._set("on", float(on))
+
+    def keep_for(self, days: float) -> None:
+        """Forget what is older than so many days (0: nothing), now and at every start; remembered."""
+        self.keep_days = days
+        self._set("keep_days", days)
+        if days > 0:
+            self.forget(days)
 
     def add(self, query: Query) -> None:
         """Write one down. Never raises: an answer is worth more than its log."""
-        if self._database is None:
+        if self._database is None or not self._on:
             return
         values = asdict(query)
         try:
@@ -137,13 +159,24 @@ class Log:
         if self._database is not None:
             self._database.close()
 
-    def _open(self, path: Path, max_bytes: int) -> None:
+    def _set(self, name: str, value: float) -> None:
+        if self._database is not None:
+            with self._database.writing() as run:
+                run.execute("INSERT OR REPLACE INTO settings VALUES(?, ?)", (name, value))
+
+    def _chosen(self, name: str, otherwise: float) -> float:
+        found = self._database.value("SELECT value FROM settings WHERE name=?", (name,)) if self._database is not None else None
+        return otherwise if found is None else float(found)
+
+    def _open(self, path: Path, max_bytes: int, keep_days: float | None) -> None:
         try:
             if not is_sound(path):
                 log.warning("the log of queries was damaged: it is now %s, and begun anew", set_aside(path).name)
             self._database = Database(path, SCHEMA, max_bytes=max_bytes)
-            if self._keep_days > 0:
-                self.forget(self._keep_days)
+            self._on = bool(self._chosen("on", 1.0))
+            self.keep_days = self._chosen("keep_days", KEEP_DAYS) if keep_days is None else keep_days
+            if self.keep_days > 0:
+                self.forget(self.keep_days)
         except EdgekitError as exc:
             log.warning("queries are not logged: %s", exc.message)
 

@@ -18,6 +18,7 @@ from edgekit.apps.assistant.fallback import Fallback
 from edgekit.apps.assistant.generation import Writer
 from edgekit.apps.assistant.grounding.embedder import Embedder, ModelEmbedder
 from edgekit.apps.assistant.grounding.grams import GramEmbedder
+from edgekit.apps.assistant.grounding.network import open_network
 from edgekit.apps.assistant.library import Library
 from edgekit.apps.assistant.options import Request, index_path
 from edgekit.artifact import read
@@ -84,14 +85,16 @@ def _library(request: Request, stack: ExitStack) -> Library:
     assert request.documents is not None  # asked only then
     if not request.documents.is_dir():
         raise NotFound(f"there is no folder {str(request.documents)!r}", "which folder holds the documents?")
-    embedder = _embedder(request.embedding, stack)
+    embedder = _embedder(request.embedding, request.vocabulary, stack)
     return Library(request.documents, index_path(request.data, request.documents), embedder)
 
 
-def _embedder(model: Path | None, stack: ExitStack) -> Embedder:
+def _embedder(model: Path | None, vocabulary: Path | None, stack: ExitStack) -> Embedder:
     """Words and pieces of words, or the model that was named: vectors of different ones are never compared."""
     if model is None:
         return GramEmbedder()
+    if model.is_dir():
+        return _network(model, vocabulary or model.resolve().parent / "tokenizer.json", stack)
     if not model.is_file():
         raise NotFound(f"there is no embedding model {str(model)!r}", "--embedding FILE.gguf")
     session = open_text(model)
@@ -102,3 +105,11 @@ def _embedder(model: Path | None, stack: ExitStack) -> Embedder:
         return rows
 
     return ModelEmbedder(name=f"{model.name} {sha256_file(model)[:16]}", embed=embed)
+
+
+def _network(artifact: Path, vocabulary: Path, stack: ExitStack) -> Embedder:
+    """An embedding artifact through edgekit's own runtimes."""
+    network = open_network(artifact, vocabulary)
+    stack.callback(network.close)
+    name = f"{artifact.name} {read(artifact).sha256[:16]} {sha256_file(vocabulary)[:16]}"
+    return ModelEmbedder(name=name, embed=network)

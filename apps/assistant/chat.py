@@ -12,7 +12,7 @@ from edgekit.apps.assistant.assistant import Answered, AnswerEvent, Assistant
 from edgekit.apps.assistant.conversations import Conversations, Said
 from edgekit.apps.assistant.database import Damaged, Full
 from edgekit.apps.assistant.generation import Switched
-from edgekit.core.errors import EdgekitError
+from edgekit.core.errors import EdgekitError, NotFound
 from edgekit.runtimes.text import Message, Piece
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,28 @@ class Chat:
         try:
             for event in self.assistant.ask(question, history, cancel=cancel, documents=documents):
                 if isinstance(event, Answered):
-                    text, details = event.text, _details(event)
+                    text, details = event.text, details_of(event)
                 elif isinstance(event, Piece):
                     text += event.text
                 elif isinstance(event, Switched):
                     text = ""
                 yield event
         except EdgekitError as exc:
-            details = {"reason": "failed", "error": exc.message}
+            details = {"reason": "failed", "error": exc.message, "hint": exc.hint}
             raise
         finally:
             self._keep(conversation, "assistant", text, details)
+
+    def retry(
+        self, owner: str, conversation: str, *, cancel: threading.Event | None = None
+    ) -> Generator[AnswerEvent, None, None]:
+        """Ask the last question again; its answer is forgotten. Raises `NotFound` where nothing was asked, and what `turn` raises."""
+        self.conversations.get(conversation, owner)
+        asked = [one for one in self.conversations.messages(conversation) if one.role == "user"]
+        if not asked:
+            raise NotFound("nothing was asked in this conversation")
+        self.conversations.take_back(conversation, asked[-1].id)
+        yield from self.turn(owner, conversation, asked[-1].content, cancel=cancel)
 
     def _keep(self, conversation: str, role: str, text: str, details: dict[str, Any]) -> None:
         """Keep a message; an answer is given even where it cannot be kept."""
@@ -58,7 +69,8 @@ class Chat:
             log.warning("not kept: %s", exc.message)
 
 
-def _details(answer: Answered) -> dict[str, Any]:
+def details_of(answer: Answered) -> dict[str, Any]:
+    """What is kept of an answer beside its text."""
     known = answer.as_json()
     rest = {name: value for name, value in known.items() if name not in ("answer", "citations")}
     return (

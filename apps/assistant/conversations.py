@@ -117,6 +117,10 @@ class Conversations:
         )
         return said
 
+    def take_back(self, conversation: str, first: str) -> None:
+        """Delete the message `first` and those after it, as if they had not been said."""
+        self._do({"do": "unsay", "id": first, "in": conversation})
+
     def rename(self, conversation: str, title: str) -> None:
         """Give it another title."""
         self._do({"do": "rename", "id": conversation, "title": title, "at": time.time()})
@@ -256,6 +260,13 @@ def _take(database: Database, step: Mapping[str, Any]) -> None:
             run.execute("INSERT OR IGNORE INTO conversations VALUES(?,?,?,?,?)", values)
         elif step["do"] == "rename":
             run.execute("UPDATE conversations SET title=? WHERE id=?", (step["title"], step["id"]))
+        elif step["do"] == "unsay":
+            since = "SELECT later.id FROM messages AS later JOIN messages AS first ON first.id=? WHERE later.conversation=?"
+            since += " AND first.conversation=later.conversation AND (later.at, later.rowid) >= (first.at, first.rowid)"
+            ids = [row[0] for row in run.execute(since, (step["id"], step["in"])).fetchall()]
+            for one in ids:
+                run.execute("DELETE FROM said WHERE message=?", (one,))
+                run.execute("DELETE FROM messages WHERE id=?", (one,))
         elif run.execute("SELECT 1 FROM conversations WHERE id=?", (step["in"],)).fetchone():  # it may be deleted since
             details = json.dumps(step["details"], ensure_ascii=False)
             message = (step["id"], step["in"], step["at"], step["role"], step["content"], details)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from edgekit.apps.assistant.engine import Engine
@@ -115,8 +115,6 @@ class Writer:
         session = _loaded(self.engine)
         measured.model = session.model
         for event in session.generate(make(session), cancel=cancel):
-            if isinstance(event, Done) and event.reason == "cancelled" and not cancel.is_set():
-                event = replace(event, reason="deadline")  # nobody else ends an answer
             late = isinstance(event, Done) and event.reason == "deadline"
             if late and may_switch and self.fallback is not None and self.fallback.wanted_for("deadline"):
                 return True

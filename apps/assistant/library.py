@@ -85,6 +85,10 @@ class Library:
         """How many documents there are."""
         return self._store.document_count()
 
+    def revision(self) -> int:
+        """A number that changes with every document."""
+        return self._store.revision()
+
     def refused(self) -> dict[str, str]:
         """Files that are not read, and why."""
         known = {path: reason for path, (_, _, reason) in self._store.refused().items()}

@@ -32,11 +32,12 @@ class Request:
     documents: Path | None
     data: Path
     embedding: Path | None
+    vocabulary: Path | None
     context: int
     deadline_s: float | None
     fallback: FallbackOptions
     log: bool
-    log_days: float
+    log_days: float | None
     keep_days: float
 
 
@@ -52,7 +53,18 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--top", type=int, default=5, metavar="K", help="how many passages --search prints (default: %(default)s)"
     )
-    parser.add_argument("--embedding", type=Path, metavar="FILE", help="an embedding model (GGUF) for the search, beside words")
+    parser.add_argument(
+        "--embedding",
+        type=Path,
+        metavar="FILE|ARTIFACT",
+        help="an embedding model for the search, beside words: a GGUF file, or an artifact of one of BERT's family",
+    )
+    parser.add_argument(
+        "--vocabulary",
+        type=Path,
+        metavar="FILE",
+        help="tokenizer.json or vocab.txt of an embedding artifact (default: tokenizer.json beside its folder)",
+    )
     parser.add_argument(
         "--context", type=int, default=0, metavar="N", help="tokens of prompt and answer (default: the engine's)"
     )
@@ -60,7 +72,9 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--data", type=Path, metavar="DIR", help="where index, conversations and log are kept")
     _configure_fallback(parser)
     parser.add_argument("--no-log", action="store_true", help="keep no log of queries (it never holds what was asked)")
-    parser.add_argument("--log-days", type=float, default=90, metavar="N", help="days the log is kept (default: %(default)s)")
+    parser.add_argument(
+        "--log-days", type=float, metavar="N", help="days the log is kept (default: as chosen on its page, at first 90)"
+    )
     parser.add_argument(
         "--keep-days", type=float, default=0, metavar="N", help="days conversations are kept (default: for ever)"
     )
@@ -105,11 +119,12 @@ def requested(options: RunOptions) -> Request:
         documents=documents,
         data=own.get("data") or default_data(),
         embedding=own.get("embedding"),
+        vocabulary=own.get("vocabulary"),
         context=own.get("context") or 0,
         deadline_s=own.get("deadline"),
         fallback=_fallback(own),
         log=not own.get("no_log"),
-        log_days=own.get("log_days", 90.0),
+        log_days=own.get("log_days"),
         keep_days=own.get("keep_days", 0.0),
     )
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from edgekit.converters.graph import Graph, Pass
-from edgekit.converters.optimise.drop_dead_code import drop_dead_code
-from edgekit.converters.optimise.drop_identities import drop_identities
-from edgekit.converters.optimise.fold_batch_norm import fold_batch_norm, fold_input_norm
-from edgekit.converters.optimise.fold_constants import fold_constants
-from edgekit.converters.optimise.fold_pads import fold_pads
-from edgekit.converters.optimise.fold_scales import fold_scales
-from edgekit.converters.optimise.fuse_gemm import fuse_gemm
-from edgekit.converters.optimise.fuse_hard_swish import fuse_hard_swish
-from edgekit.converters.optimise.fuse_layer_norm import fuse_layer_norm
-from edgekit.converters.optimise.merge_moves import merge_moves
-from edgekit.converters.optimise.share_constants import share_constants
+from edgekit.core.optional import need
+
+need("onnx")
+
+from edgekit.converters.graph import Graph, Pass  # noqa: E402
+from edgekit.converters.optimise.drop_dead_code import drop_dead_code  # noqa: E402
+from edgekit.converters.optimise.drop_identities import drop_identities  # noqa: E402
+from edgekit.converters.optimise.fold_batch_norm import fold_batch_norm, fold_input_norm  # noqa: E402
+from edgekit.converters.optimise.fold_constants import fold_constants  # noqa: E402
+from edgekit.converters.optimise.fold_pads import fold_pads  # noqa: E402
+from edgekit.converters.optimise.fold_scales import fold_scales  # noqa: E402
+from edgekit.converters.optimise.fuse_gemm import fuse_gemm  # noqa: E402
+from edgekit.converters.optimise.fuse_hard_swish import fuse_hard_swish  # noqa: E402
+from edgekit.converters.optimise.fuse_layer_norm import fuse_layer_norm  # noqa: E402
+from edgekit.converters.optimise.merge_moves import merge_moves  # noqa: E402
+from edgekit.converters.optimise.share_constants import share_constants  # noqa: E402
 
 PASSES: tuple[Pass, ...] = (
     fold_constants,

@@ -1,1 +1,5 @@
 """Calibration, ranges and quantization parameters."""
+
+from edgekit.core.optional import need
+
+need("onnx")

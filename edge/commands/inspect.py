@@ -33,6 +33,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Look and print."""
     from edgekit.console import emit
+    from edgekit.inspect_language import inspect_language, is_language
+
+    if is_language(args.path):
+        from edgekit.commands._inspect_language import language_json, language_text
+
+        model = inspect_language(args.path, target=args.target)
+        emit(args, language_json(model), language_text(model))
+        return 0
     from edgekit.inspect import inspect
 
     shapes = dict(args.input_shape)

@@ -40,6 +40,14 @@ def _configure_tinylm(tinylm: argparse.ArgumentParser) -> None:
         "--out", "-o", type=Path, default=Path("edgekit-train-tinylm"), metavar="DIR", help="where to write (%(default)s)"
     )
     tinylm.add_argument("--steps", type=int, default=600, metavar="N", help="of training (%(default)s)")
+    tinylm.add_argument("--seconds", type=float, default=0, metavar="S", help="train for so long instead")
+    tinylm.add_argument(
+        "--dropout", type=float, default=0.0, metavar="X", help="for runs that see the text many times (%(default)s)"
+    )
+    tinylm.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of PyTorch's (%(default)s)")
+    tinylm.add_argument(
+        "--weights", type=Path, metavar="FILE", help="train nothing: write the model of these weights and --data"
+    )
     tinylm.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
     tinylm.add_argument("--threads", type=int, default=2, metavar="N", help="CPU threads (%(default)s)")
     tinylm.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
@@ -51,10 +59,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tinylm(args: argparse.Namespace) -> int:
-    from edgekit.train.tinylm import MODEL, TinySettings, train_tinylm
+    from edgekit.train.tinylm import MODEL, export_tinylm, train_tinylm
 
-    settings = TinySettings(steps=args.steps, seed=args.seed, threads=args.threads)
-    report = train_tinylm(args.data, args.out, settings, progress=console.progress_on_stderr())
+    progress = console.progress_on_stderr()
+    if args.weights is not None:
+        report = export_tinylm(args.weights, args.data, args.out, progress=progress)
+    else:
+        report = train_tinylm(args.data, args.out, _tiny_settings(args), progress=progress)
     lines = [
         f"{MODEL}  {report['model']['parameters']:,} parameters, {report['model']['bytes']:,} bytes",
         f"loss         {report['loss']['train']} on what it learnt from, {report['loss']['validation']} on what it did not",
@@ -62,6 +73,22 @@ def _tinylm(args: argparse.Namespace) -> int:
     ]
     console.emit(args, {"out": str(args.out), **report}, "\n".join(lines))
     return 0
+
+
+def _tiny_settings(args: argparse.Namespace) -> Any:
+    from edgekit.train.tinylm_loop import TinySettings
+
+    on_gpu = args.device == "cuda"
+    return TinySettings(
+        steps=args.steps,
+        seconds=args.seconds,
+        batch=64 if on_gpu else 8,
+        dropout=args.dropout,
+        seed=args.seed,
+        threads=args.threads,
+        device=args.device,
+        bfloat16=on_gpu,
+    )
 
 
 def _digits(args: argparse.Namespace) -> int:

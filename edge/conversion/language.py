@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edgekit import __version__
 from edgekit import artifact as artifacts
-from edgekit.conversion.language_board import Room, best_that_fits, room_of, speed
+from edgekit.conversion.language_board import best_that_fits
 from edgekit.converters.gguf import forward, sources
 from edgekit.converters.gguf.convert import Written, convert, repackaged, write_floats
 from edgekit.converters.gguf.model import Array, LanguageModel
@@ -21,6 +21,7 @@ from edgekit.core.errors import GateFailed, InputError, MissingDependency, Unsup
 from edgekit.core.files import ensure_free, ensure_writable, sha256_file
 from edgekit.core.gguf_file import read_header
 from edgekit.core.language import Shape, need_of, read_per_token, shape_of, weights_of
+from edgekit.core.language_room import Room, room_of, speed
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import (
     MANIFEST_VERSION,

@@ -8,7 +8,7 @@ from edgekit.core import profiles
 from edgekit.core.schema import Device, Value
 from edgekit.doctor.checks import CHECKS, Check
 from edgekit.doctor.machine import Machine, Place, read_machine
-from edgekit.doctor.probing import probe_apart, probe_here
+from edgekit.doctor.probing import LANGUAGE, probe_apart, probe_here
 from edgekit.runtimes import registry
 
 REMEDIES = {
@@ -65,7 +65,7 @@ def _recognised(machine: Machine, known: Sequence[Device]) -> tuple[Device, ...]
 
 def _asked(wanted: set[str], *, apart: bool) -> Iterator[RuntimeStatus]:
     """Every runtime's own word, with a remedy that does not lead back here."""
-    names = registry.names()
+    names = (*registry.names(), *LANGUAGE)
     for name, probe in (probe_apart(names) if apart else probe_here(names)).items():
         hint = REMEDIES.get(name, probe.hint) if "edgekit doctor" in probe.hint else probe.hint
         yield RuntimeStatus(

@@ -14,12 +14,15 @@ from edgekit.core import process
 from edgekit.core.errors import EdgekitError
 from edgekit.runtimes import registry
 from edgekit.runtimes.base import Probe
+from edgekit.runtimes.language import registry as language
 
 ASK = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from edgekit.doctor.probing import answer; answer(sys.argv[2], json.loads(sys.argv[3]))"
 )
 ASK_S = 180.0
+LANGUAGE = ("llama_cpp", "xllamacpp")
+"""The engines of language models that run on this machine."""
 ILLEGAL = "SIGILL"
 LINE = msgspec.json.Decoder(tuple[str, Probe])
 
@@ -77,6 +80,6 @@ def _asked(names: Sequence[str], ask: str) -> tuple[Mapping[str, Probe], Edgekit
 
 def _probe(name: str) -> Probe:
     try:
-        return registry.get(name).probe()
+        return (language.get(name) if name in LANGUAGE else registry.get(name)).probe()
     except EdgekitError as error:
         return Probe(ok=False, reason=error.message, hint=error.hint)

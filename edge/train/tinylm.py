@@ -1,14 +1,13 @@
-"""`edgekit train tinylm`: from a text to a small llama in a GGUF file, in minutes on a CPU.
+"""`edgekit train tinylm`: from a text to a small llama in a GGUF file.
 
 A demonstration: it has the style of its text and no knowledge. It makes every path of the assistant run without a download.
 """
 
 from __future__ import annotations
 
-import math
 import platform
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +34,7 @@ from edgekit.core.files import ensure_writable, sha256_bytes, sha256_file, write
 from edgekit.core.gguf_file import STRING, Typed
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
+from edgekit.train.tinylm_loop import Kept, TinySettings, parted, trained
 from edgekit.train.tinylm_network import EPSILON, Sizes, build
 from edgekit.train.tinylm_vocabulary import BEGIN, END, UNKNOWN, Vocabulary, learn
 
@@ -43,45 +43,54 @@ if TYPE_CHECKING:
 
 MODEL, REPORT = "tinylm.gguf", "training.json"
 NORMAL, CONTROL, BYTE = 1, 3, 6
-VALIDATION = 0.05
-"""Of the text, its end: what the kept loss is measured on."""
 LEAST_LETTERS = 20_000
 
 
-class TinySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that decides the result, beside the text."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """A text in pieces, and the files it came from with their hashes."""
 
-    steps: int = 600
-    batch: int = 16
-    learning_rate: float = 3e-3
-    warm_up: int = 40
-    weight_decay: float = 0.1
-    seed: int = 1
-    threads: int = 2
-    precision: str = "q8_0"
-    sizes: Sizes = Sizes()
+    vocabulary: Vocabulary
+    tokens: Tensor
+    files: Mapping[str, str]
 
 
 def train_tinylm(data: Path, out: Path, settings: TinySettings, *, progress: Progress = silent) -> Mapping[str, Any]:
     """Train on the `.txt` files of `data` (or on one) and write the model and a report into `out`; the report as a dict.
 
-    The same text and settings give the same file. Raises `InputError` for no or too little text, `MissingDependency` without
-    PyTorch.
+    The same text and settings give the same file, unless the clock ends the run. Raises `InputError` for no or too little text,
+    `MissingDependency` without PyTorch.
     """
     torch = need("torch")
     need("gguf")
     ensure_writable(out)
-    whole, files = _text_of(data)
     torch.set_num_threads(settings.threads)
+    corpus = corpus_of(data, settings.sizes, progress)
+    kept = trained(*parted(corpus.tokens), settings, progress=progress)
+    return written(kept, corpus, settings, out)
+
+
+def export_tinylm(weights: Path, data: Path, out: Path, *, progress: Progress = silent) -> Mapping[str, Any]:
+    """The model and the report of weights that were trained elsewhere on the same text. Raises `InputError` for any other text."""
+    torch = need("torch")
+    need("gguf")
+    ensure_writable(out)
+    given = torch.load(weights, map_location="cpu", weights_only=True)
+    settings = msgspec.convert(given["settings"], TinySettings)
+    corpus = corpus_of(data, settings.sizes, progress)
+    if corpus.files != given["data"]:
+        raise InputError(f"{weights.name!r} was trained on other files than those of {str(data)!r}", ", ".join(given["data"]))
+    return written(Kept(**given["kept"]), corpus, settings, out, given["versions"])
+
+
+def corpus_of(data: Path, sizes: Sizes, progress: Progress = silent) -> Corpus:
+    """The text of `data` in pieces that were learnt from it."""
+    torch = need("torch")
+    whole, files = _text_of(data)
     progress(Event(stage="learn the vocabulary"))
-    vocabulary = learn(whole, settings.sizes.vocabulary)
-    tokens = torch.tensor(vocabulary.encode(whole))
-    held = int(len(tokens) * (1 - VALIDATION))
-    network = build(settings.sizes, settings.seed)
-    started = time.monotonic()
-    history = _trained(network, tokens[:held], settings, progress)
-    losses = {"train": history[-1], "validation": _loss(network, tokens[held:], settings.sizes.context)}
-    return _written(network, vocabulary, settings, out, losses, files, tokens[held:], time.monotonic() - started)
+    vocabulary = learn(whole, sizes.vocabulary)
+    hashes = {file.name: sha256_file(file) for file in files}
+    return Corpus(vocabulary=vocabulary, tokens=torch.tensor(vocabulary.encode(whole)), files=hashes)
 
 
 def _text_of(data: Path) -> tuple[str, tuple[Path, ...]]:
@@ -94,85 +103,40 @@ def _text_of(data: Path) -> tuple[str, tuple[Path, ...]]:
     return whole, files
 
 
-def _trained(network: nn.Module, tokens: Tensor, settings: TinySettings, progress: Progress) -> list[float]:
-    """Train in place; the loss of every step. A step's text is drawn by chance, always the same chance."""
-    torch = need("torch")
-    chance = torch.Generator().manual_seed(settings.seed)
-    optimiser = torch.optim.AdamW(network.parameters(), settings.learning_rate, (0.9, 0.95), weight_decay=settings.weight_decay)
-    history = []
-    for step in range(settings.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _share(step, settings)
-        starts = torch.randint(len(tokens) - settings.sizes.context - 1, (settings.batch,), generator=chance)
-        rows = torch.stack([tokens[start : start + settings.sizes.context + 1] for start in starts])
-        loss = _cross_entropy(network, rows)
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        history.append(float(loss.detach()))
-        progress(Event(stage="train", done=step + 1, total=settings.steps))
-    return history
-
-
-def _share(step: int, settings: TinySettings) -> float:
-    """Of the learning rate: up in a line, down in half a cosine to a tenth."""
-    if step < settings.warm_up:
-        return (step + 1) / settings.warm_up
-    done = (step - settings.warm_up) / max(1, settings.steps - settings.warm_up)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * done))
-
-
-def _cross_entropy(network: nn.Module, rows: Tensor) -> Tensor:
-    found: Tensor = need("torch").nn.functional.cross_entropy(network(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
-    return found
-
-
-def _loss(network: nn.Module, tokens: Tensor, context: int) -> float:
-    """Mean loss of a token of a text that was not learnt from."""
-    torch = need("torch")
-    windows = max(1, min(32, (len(tokens) - 1) // context))
-    rows = torch.stack([tokens[n * context : n * context + context + 1] for n in range(windows)])
-    with torch.no_grad():
-        return float(_cross_entropy(network, rows))
-
-
-def _written(
-    network: nn.Module,
-    vocabulary: Vocabulary,
-    settings: TinySettings,
-    out: Path,
-    losses: Mapping[str, float],
-    files: Sequence[Path],
-    held: Tensor,
-    seconds: float,
+def written(
+    kept: Kept, corpus: Corpus, settings: TinySettings, out: Path, trained_with: Mapping[str, str] | None = None
 ) -> Mapping[str, Any]:
     """The GGUF and the report, after the numpy forward pass was held to PyTorch's answers."""
-    model = language_model(network, vocabulary, settings.sizes)
-    sample = held[: settings.sizes.context // 2]
-    difference = _difference(network, model, sample)
+    network = build(settings.sizes, settings.seed)
+    network.load_state_dict(kept.weights)
+    model = language_model(network.eval(), corpus.vocabulary, settings.sizes)
+    _, held = parted(corpus.tokens)
+    difference = _difference(network, model, held[: settings.sizes.context // 2])
     goal = out / MODEL
     goal.unlink(missing_ok=True)
-    written = convert(model, goal, settings.precision)
+    made = convert(model, goal, settings.precision)
     report = {
         "model": {
             "sha256": sha256_bytes(goal.read_bytes()),
-            "bytes": written.bytes,
+            "bytes": made.bytes,
             "parameters": sum(tensor.size for tensor in model.tensors),
             "largest_difference_from_torch": difference,
         },
-        "loss": {name: round(loss, 4) for name, loss in losses.items()},
-        "settings": msgspec.to_builtins(settings),
-        "data": {file.name: sha256_file(file) for file in files},
-        "versions": {
-            "edgekit": __version__,
-            "python": platform.python_version(),
-            **{name: str(need(name).__version__) for name in ("torch", "numpy")},
-        },
-        "seconds": round(seconds, 1),
+        "loss": kept.losses,
+        "steps": kept.steps,
+        "kept_at_step": kept.kept_at_step,
+        "settings": asdict(settings),
+        "data": corpus.files,
+        "versions": {"edgekit": __version__, **(trained_with or versions())},
+        "seconds": round(kept.seconds, 1),
     }
     write_atomically(out / REPORT, msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     return report
+
+
+def versions() -> dict[str, str]:
+    """Of what computed it."""
+    return {"python": platform.python_version(), **{name: str(need(name).__version__) for name in ("torch", "numpy")}}
 
 
 def _difference(network: nn.Module, model: LanguageModel, sample: Tensor) -> float:

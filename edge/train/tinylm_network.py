@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from edgekit.core.optional import need
 
@@ -12,25 +12,33 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 EPSILON = 1e-5
+SPREAD = 0.02
+"""Standard deviation of fresh weights."""
 
 
-class Sizes(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
     """What decides how large it is. Rows are multiples of 32, so that every quantization of llama.cpp's blocks fits them."""
 
-    vocabulary: int = 1024
-    dim: int = 128
-    layers: int = 4
-    heads: int = 4
+    vocabulary: int = 2048
+    dim: int = 192
+    layers: int = 6
+    heads: int = 6
     kv_heads: int = 2
-    feed_forward: int = 352
-    context: int = 256
+    feed_forward: int = 480
+    context: int = 512
 
 
-def build(sizes: Sizes, seed: int) -> nn.Module:
-    """The network with fresh weights."""
+def build(sizes: Sizes, seed: int, dropout: float = 0.0) -> nn.Module:
+    """The network with fresh weights. `dropout` is the share of what layers add that is left out while it learns."""
     torch = need("torch")
     torch.manual_seed(seed)
-    return _network_class()(sizes)
+    network: nn.Module = _network_class()(sizes, dropout)
+    for name, weight in network.named_parameters():
+        if weight.dim() == 2:
+            deep = math.sqrt(2 * sizes.layers) if name.endswith(("attn_output.weight", "ffn_down.weight")) else 1.0
+            torch.nn.init.normal_(weight, std=SPREAD / deep)
+    return network
 
 
 def _layer_class() -> Any:
@@ -38,10 +46,10 @@ def _layer_class() -> Any:
     nn, functional = torch.nn, torch.nn.functional
 
     class Layer(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self, sizes: Sizes) -> None:
+        def __init__(self, sizes: Sizes, dropout: float) -> None:
             super().__init__()
             length = sizes.dim // sizes.heads
-            self.sizes = sizes
+            self.sizes, self.drop = sizes, nn.Dropout(dropout)
             self.attn_norm = nn.RMSNorm(sizes.dim, EPSILON)
             self.attn_q = nn.Linear(sizes.dim, sizes.dim, bias=False)
             self.attn_k = nn.Linear(sizes.dim, sizes.kv_heads * length, bias=False)
@@ -53,9 +61,9 @@ def _layer_class() -> Any:
             self.ffn_down = nn.Linear(sizes.feed_forward, sizes.dim, bias=False)
 
         def forward(self, hidden: Tensor, turn: Tensor) -> Tensor:
-            hidden = hidden + self.attend(self.attn_norm(hidden), turn)
+            hidden = hidden + self.drop(self.attend(self.attn_norm(hidden), turn))
             given = self.ffn_norm(hidden)
-            return hidden + self.ffn_down(functional.silu(self.ffn_gate(given)) * self.ffn_up(given))
+            return hidden + self.drop(self.ffn_down(functional.silu(self.ffn_gate(given)) * self.ffn_up(given)))
 
         def attend(self, given: Tensor, turn: Tensor) -> Tensor:
             batch, count, _ = given.shape
@@ -76,19 +84,18 @@ def _network_class() -> Any:
     nn, functional, layer_class = torch.nn, torch.nn.functional, _layer_class()
 
     class Network(nn.Module):  # type: ignore[misc, name-defined]
-        def __init__(self, sizes: Sizes) -> None:
+        def __init__(self, sizes: Sizes, dropout: float) -> None:
             super().__init__()
-            self.sizes = sizes
             self.token_embd = nn.Embedding(sizes.vocabulary, sizes.dim)
-            self.blk = nn.ModuleList(layer_class(sizes) for _ in range(sizes.layers))
+            self.blk = nn.ModuleList(layer_class(sizes, dropout) for _ in range(sizes.layers))
             self.output_norm = nn.RMSNorm(sizes.dim, EPSILON)
-            nn.init.normal_(self.token_embd.weight, std=0.02)
+            self.drop = nn.Dropout(dropout)
+            self.register_buffer("turn", _turn(sizes.context, sizes.dim // sizes.heads), persistent=False)
 
         def forward(self, tokens: Tensor) -> Tensor:
-            hidden = self.token_embd(tokens)
-            turn = _turn(tokens.shape[1], self.sizes.dim // self.sizes.heads)
+            hidden = self.drop(self.token_embd(tokens))
             for layer in self.blk:
-                hidden = layer(hidden, turn)
+                hidden = layer(hidden, self.turn[: tokens.shape[1]])
             return functional.linear(self.output_norm(hidden), self.token_embd.weight)
 
     return Network
@@ -105,6 +112,6 @@ def _turn(count: int, length: int) -> Tensor:
 
 def _rotated(heads: Tensor, turn: Tensor) -> Tensor:
     torch = need("torch")
-    numbers = torch.view_as_complex(heads.unflatten(-1, (-1, 2)).contiguous())
+    numbers = torch.view_as_complex(heads.float().unflatten(-1, (-1, 2)).contiguous())
     found: Tensor = torch.view_as_real(numbers * turn).flatten(-2)
-    return found
+    return found.type_as(heads)

@@ -107,7 +107,7 @@ class SupervisedSession:
                 if answer is not None:
                     over = answer.last
                     self._failures = 0 if answer.done else self._failures
-                    yield self._event(answer)
+                    yield _told(self._event(answer), stop)
         finally:
             if not over and self._process is process:
                 self._abandon(process, number)
@@ -321,6 +321,13 @@ def _awaited(process: Process, call: Call, seconds: float) -> None:
 
 def _ends_at(deadline_s: float | None) -> float:
     return time.monotonic() + deadline_s if deadline_s is not None else float("inf")
+
+
+def _told(event: Piece | Done, stop: threading.Event) -> Piece | Done:
+    """The event; a child that was told to stop calls itself cancelled, also when it was the clock that told it."""
+    if isinstance(event, Done) and event.reason == "cancelled" and not stop.is_set():
+        return replace(event, reason="deadline")
+    return event
 
 
 def _with_what_is_left(request: TextRequest, ends_at: float) -> TextRequest:

@@ -12,11 +12,12 @@ from tiny_language import loads, tiny_gguf
 from edgekit.artifact import read
 from edgekit.cli import main
 from edgekit.conversion.language import LanguageRequest, convert_language
-from edgekit.conversion.language_board import best_that_fits, room_of
+from edgekit.conversion.language_board import best_that_fits
 from edgekit.converters.gguf import gguf_source
 from edgekit.core.errors import ArtifactError, Unsupported, UsageError
 from edgekit.core.gguf_file import read_header
 from edgekit.core.language import shape_of
+from edgekit.core.language_room import room_of
 from edgekit.core.profiles import find
 from edgekit.language_parity import divergence, read_golden, spoken
 from edgekit.loading import load

@@ -319,7 +319,7 @@ def test_every_check_explains_itself_and_is_run() -> None:
 def test_this_machine_is_examined_with_every_runtime(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    assert [runtime["name"] for runtime in found["runtimes"]] == list(registry.names())
+    assert [runtime["name"] for runtime in found["runtimes"]] == [*registry.names(), "llama_cpp", "xllamacpp"]
     assert all({"name", "ok", "version", "reason", "hint"} <= set(runtime) for runtime in found["runtimes"])
     assert all(set(check) == {"name", "ok", "detail", "hint"} for check in found["checks"])
     assert found["machine"]["python"].startswith("3.")
@@ -444,4 +444,5 @@ def test_a_package_that_ends_its_process_is_an_answer_and_the_others_are_asked_a
 
 
 def test_asked_apart_or_here_runtimes_say_the_same() -> None:
-    assert probe_apart(registry.names()) == probe_here(registry.names())
+    names = (*registry.names(), "llama_cpp", "xllamacpp")
+    assert probe_apart(names) == probe_here(names)

@@ -173,3 +173,8 @@ def test_most_tokens_end_the_answer(parrot: SupervisedSession) -> None:
 def test_a_file_that_is_not_there_starts_no_process() -> None:
     with pytest.raises(NotFound, match="no model at"):
         SupervisedSession("llama_cpp", "nowhere.gguf")
+
+
+def test_an_answer_that_runs_into_its_deadline_says_so(slow: SupervisedSession) -> None:
+    events = list(slow.generate(asked(LONG, deadline_s=0.3)))
+    assert done(events).reason == "deadline" and text(events).startswith("word word")

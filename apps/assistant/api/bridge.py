@@ -36,10 +36,15 @@ class Door:
 
 
 async def events(
-    make: Callable[[threading.Event], Generator[T, None, None]], done: Callable[[], None]
+    make: Callable[[threading.Event], Generator[T, None, None]],
+    done: Callable[[], None],
+    cancel: threading.Event | None = None,
 ) -> AsyncGenerator[T, None]:
-    """What `make(cancel)` yields, from a thread of its own. Closing this sets `cancel`; `done` is called when the thread ended."""
-    loop, cancel = asyncio.get_running_loop(), threading.Event()
+    """What `make(cancel)` yields, from a thread of its own; `done` is called when the thread ended.
+
+    Closing this sets `cancel`, and nothing more is asked of the iterator; who sets it without closing gets the end as well.
+    """
+    loop, cancel, unheard = asyncio.get_running_loop(), cancel or threading.Event(), threading.Event()
     queue: asyncio.Queue[Any] = asyncio.Queue()
 
     def put(item: object) -> None:
@@ -51,7 +56,7 @@ async def events(
             with closing(make(cancel)) as answer:
                 for event in answer:
                     put(event)
-                    if cancel.is_set():
+                    if unheard.is_set():
                         break
         except BaseException as exc:  # whatever it is, it is raised where the events are awaited
             put(exc)
@@ -67,6 +72,7 @@ async def events(
                 raise item
             yield item
     finally:
+        unheard.set()
         cancel.set()
 
 

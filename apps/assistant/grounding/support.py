@@ -37,6 +37,7 @@ class Question:
                 self._by_piece.setdefault(piece, []).append(word)
                 self._sizes[word] += 1
         self._alike: dict[str, dict[str, float]] = {}
+        self._unlike: set[str] = set()
 
     def best(self, text: str) -> Sentence:
         """The sentence of `text` that covers most; of equals the first. An empty text has an empty sentence."""
@@ -52,20 +53,24 @@ class Question:
 
     def _share(self, found: frozenset[str]) -> float:
         nearest: dict[str, float] = {}
-        for word in found:
+        for word in found - self._unlike:
             for asked, share in self._likeness(word).items():
                 nearest[asked] = max(nearest.get(asked, 0.0), share)
-        return sum(self.weights[word] * share for word, share in nearest.items()) / self._total
+        return sum(weight * nearest[word] for word, weight in self.weights.items() if word in nearest) / self._total
 
     def _likeness(self, word: str) -> Mapping[str, float]:
         """For each asked word that is something like `word`, the share of its pieces that both have."""
         if word not in self._alike:
             self._alike[word] = self._compared(word)
+            if not self._alike[word]:
+                self._unlike.add(word)
         return self._alike[word]
 
     def _compared(self, word: str) -> dict[str, float]:
         if word in self.weights:
             return {word: 1.0}
+        if self._by_piece.keys().isdisjoint(pieces(word)):
+            return {}
         shared: dict[str, int] = {}
         for piece in self._by_piece.keys() & pieces(word):
             for asked in self._by_piece[piece]:

@@ -25,7 +25,7 @@ from edgekit.apps.assistant.grounding.chunks import LONGEST, TARGET, chunks
 from edgekit.apps.assistant.grounding.embedder import Embedder, ModelEmbedder
 from edgekit.apps.assistant.grounding.grams import GramEmbedder
 from edgekit.apps.assistant.grounding.index import bring_up_to_date
-from edgekit.apps.assistant.grounding.search import Search, fused
+from edgekit.apps.assistant.grounding.search import Search, fused, rarest
 from edgekit.apps.assistant.grounding.store import Store
 from edgekit.apps.assistant.grounding.words import sentences
 
@@ -236,3 +236,9 @@ def count(index: Path) -> int:
             return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
     except sqlite3.OperationalError:  # its tables are not made yet
         return 0
+
+
+def test_of_a_large_store_the_rarest_words_say_what_is_weighed() -> None:
+    assert rarest({"the": 900, "pump": 30, "seal": 5, "zeppelin": 0}, 40) == ["seal", "pump"]
+    assert rarest({"pump": 30, "water": 20}, 10) == ["water"]
+    assert rarest({"zeppelin": 0}, 10) == []

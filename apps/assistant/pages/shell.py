@@ -1,27 +1,36 @@
-"""The assistant behind the shell: its interfaces, its figures, and a page that says what there is."""
+"""The assistant behind the shell: its pages, its interfaces, its figures."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.resources import files
+
+from nicegui import ui
 
 from edgekit.apps.assistant.api import openai, own
 from edgekit.apps.assistant.api.bridge import Door
 from edgekit.apps.assistant.api.figures import Figures
-from edgekit.apps.assistant.api.start_page import start_page
 from edgekit.apps.assistant.assistant import Assistant
+from edgekit.apps.assistant.chat import Chat
 from edgekit.apps.assistant.conversations import Conversations
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
-from edgekit.apps.web.shell import Api, Page, Shell
+from edgekit.apps.assistant.pages.analytics import AnalyticsPage
+from edgekit.apps.assistant.pages.chat import ChatPage
+from edgekit.apps.assistant.pages.documents import DocumentsPage
+from edgekit.apps.web.shell import Api, Page, Shell, Visit
+
+STYLE = "assistant.css"
 
 
 def shell(assistant: Assistant, kept: Conversations) -> Shell:
     """What is served. Documents are read in the background once the server runs."""
+    ui.add_css((files("edgekit.apps.assistant.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     door = Door()
     return Shell(
         name="assistant",
         title="Assistant",
-        pages=(Page(path="/", title="Assistant", icon="forum", draw=lambda visit: start_page(assistant)),),
+        pages=_pages(Chat(assistant, kept), door),
         apis=(
             Api(prefix="/v1", router=openai.router(assistant, door), writes="viewer"),
             Api(prefix="/api/documents", router=own.documents(assistant.library), body_bytes=FILE_BYTES),
@@ -30,6 +39,23 @@ def shell(assistant: Assistant, kept: Conversations) -> Shell:
         ),
         lifespan=_lifespan(assistant),
         collectors=(Figures(assistant, door),),
+    )
+
+
+def _pages(chat: Chat, door: Door) -> tuple[Page, ...]:
+    def draw_chat(visit: Visit) -> None:
+        ChatPage(chat, door).draw(visit)
+
+    def draw_documents(visit: Visit) -> None:
+        DocumentsPage(chat.assistant.library).draw(visit)
+
+    def draw_analytics(visit: Visit) -> None:
+        AnalyticsPage(chat.assistant.log).draw(visit)
+
+    return (
+        Page(path="/", title="Chat", icon="forum", draw=draw_chat),
+        Page(path="/documents", title="Documents", icon="description", draw=draw_documents),
+        Page(path="/analytics", title="Analytics", icon="query_stats", draw=draw_analytics),
     )
 
 

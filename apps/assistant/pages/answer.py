@@ -1,0 +1,127 @@
+"""One message as HTML: what was said, what it stands on, how it was made and how fast it came.
+
+An answer that is just being given and one that was kept look alike: both are drawn from what `chat.details_of` keeps.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+Details = Mapping[str, Any]
+_CODE = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_MARK = re.compile(r"\[(\d{1,3})\]")
+_ENDINGS = {
+    "cancelled": ("as-quiet", "stopped"),
+    "deadline": ("as-warn", "cut off: its time was up"),
+    "length": ("as-warn", "cut off: the longest an answer may be"),
+    "failed": ("as-bad", "failed"),
+}
+
+
+def said(text: str, details: Details) -> str:
+    """The text, safe, with its citations as buttons and its unsupported sentences marked."""
+    offered = {int(one["n"]) for one in details.get("citations", ())}
+    unsupported = tuple(details.get("unsupported", ()))
+    parts, at = [], 0
+    for code in _CODE.finditer(text):
+        parts += [_prose(text[at : code.start()], offered, unsupported), f"<pre>{escape(code[1])}</pre>"]
+        at = code.end()
+    return "".join([*parts, _prose(text[at:], offered, unsupported)])
+
+
+def _prose(text: str, offered: Collection[int], unsupported: Sequence[str]) -> str:
+    html = escape(text.strip("\n"))
+    for sentence in unsupported:
+        marked = f'<mark class="as-unsupported" title="its passage does not say so">{escape(sentence)}</mark>'
+        html = html.replace(escape(sentence), marked, 1)
+    html = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html)
+    html = re.sub(r"\*\*([^*\n]+)\*\*", r"<b>\1</b>", html)
+    html = _MARK.sub(lambda mark: _cited(int(mark[1]), offered), html)
+    return f'<div class="as-prose">{html}</div>' if html else ""
+
+
+def _cited(number: int, offered: Collection[int]) -> str:
+    if number not in offered:
+        return f"[{number}]"
+    return f'<button type="button" class="as-cite" data-source="{number}" aria-label="Source {number}">{number}</button>'
+
+
+def sources(details: Details) -> str:
+    """The numbered list of what was cited; each opens the document at its passage."""
+    listed = []
+    for one in {int(one["n"]): one for one in details.get("citations", ())}.values():
+        where = escape(place(one))
+        listed.append(
+            f'<li><button type="button" class="as-source" data-source="{one["n"]}"><b>{one["n"]}</b><span>{where}</span></button></li>'
+        )
+    return f'<ol class="as-sources" aria-label="Sources">{"".join(listed)}</ol>' if listed else ""
+
+
+def place(source: Mapping[str, Any]) -> str:
+    """`manual.pdf, page 4, Wiring › Power`."""
+    page = f", page {source['page']}" if source.get("page") else ""
+    headings = " › ".join(source.get("headings") or ())
+    return f"{source['path']}{page}" + (f", {headings}" if headings else "")
+
+
+def badges(details: Details) -> str:
+    """What must be seen: whose answer it is, and that it was quoted, stopped or cut off."""
+    found = []
+    if fallback := details.get("fallback"):
+        sent = "with passages of your documents" if fallback["documents_sent"] else "without your documents"
+        found.append(("as-warn", "cloud_upload", f"Fallback: {fallback['model'] or 'a model'} at {fallback['url']}, {sent}"))
+    if details.get("mode") == "extractive":
+        found.append(("as-info", "format_quote", "Quoted from your documents, no model spoke"))
+    elif details.get("mode") == "none":
+        found.append(("as-quiet", "search_off", "Not in your documents"))
+    if ending := _ENDINGS.get(details.get("reason", "")):
+        found.append((ending[0], "info_outline", ending[1].capitalize()))
+    return "".join(f'<span class="as-badge {kind}">{_icon(symbol)}{escape(text)}</span>' for kind, symbol, text in found)
+
+
+def _icon(name: str) -> str:
+    return f'<i class="q-icon notranslate material-icons" aria-hidden="true">{name}</i>'
+
+
+def remarks(details: Details) -> str:
+    """What was left out, what failed on the way, and what is not supported."""
+    lines = [f"Left out for want of room: {one}" for one in details.get("dropped", ())]
+    lines += [str(note).capitalize() for note in details.get("notes", ())]
+    if count := len(details.get("unsupported", ())):
+        lines.append(f"{count} marked {'sentence is' if count == 1 else 'sentences are'} not in the passages cited")
+    return "".join(f'<div class="as-remark">{escape(line)}</div>' for line in lines)
+
+
+def speed(details: Details) -> str:
+    """`12.3 tokens/s · first token after 340 ms · 120 of 300 prompt tokens known · smollm2`."""
+    return " · ".join(_speed(details.get("timings") or {}, str(details.get("model") or "")))
+
+
+def _speed(timings: Mapping[str, float], model: str) -> Iterator[str]:
+    if rate := timings.get("predicted_per_second"):
+        yield f"{rate:.1f} tokens/s"
+    if (first := timings.get("ttft_ms")) is not None:
+        yield f"first token after {seconds(first)}"
+    if known := timings.get("cache_n"):
+        yield f"{known:.0f} of {known + timings.get('prompt_n', 0):.0f} prompt tokens known"
+    if not timings.get("predicted_n") and (search := timings.get("search_ms")) is not None:
+        yield f"found in {seconds(search)}"
+    if model:
+        yield model
+
+
+def seconds(ms: float) -> str:
+    """`340 ms`, `2.1 s`."""
+    return f"{ms:.0f} ms" if ms < 1000 else f"{ms / 1000:.1f} s"
+
+
+def passage(text: str, source: Mapping[str, Any], around: int = 4000) -> str:
+    """A document around the cited passage, which is marked."""
+    start, end = int(source["start"]), int(source["end"])
+    before, after = text[max(0, start - around) : start], text[end : end + around]
+    cut_before, cut_after = "… " if start > around else "", " …" if end + around < len(text) else ""
+    middle = f'<mark class="as-passage" tabindex="-1">{escape(text[start:end])}</mark>'
+    return f'<div class="as-document">{cut_before}{escape(before)}{middle}{escape(after)}{cut_after}</div>'

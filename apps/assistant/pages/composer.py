@@ -1,0 +1,39 @@
+"""The place to type a question."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from nicegui import ui
+from nicegui.events import GenericEventArguments
+
+LONGEST = 20_000
+
+
+class Composer(ui.element, component="composer.js"):
+    """`on_send` gets the question; while `busy` there is a button to stop."""
+
+    def __init__(self, *, on_send: Callable[[str], Awaitable[None]], on_stop: Callable[[], None], placeholder: str) -> None:
+        super().__init__()
+        self.props["busy"] = self.props["disabled"] = False
+        self.props["placeholder"] = placeholder
+
+        async def send(event: GenericEventArguments) -> None:
+            await on_send(str(event.args["text"])[:LONGEST])
+
+        self.on("send", send)
+        self.on("stop", on_stop, args=[])
+
+    def busy(self, busy: bool) -> None:
+        """Whether an answer is being given."""
+        self.props["busy"] = busy
+        self.update()
+
+    def disable(self) -> None:
+        """There is nothing that could answer."""
+        self.props["disabled"] = True
+        self.update()
+
+    def focus(self) -> None:
+        """Put the cursor there."""
+        self.run_method("focus")

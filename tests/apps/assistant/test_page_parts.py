@@ -1,0 +1,142 @@
+"""What the pages are made of, without a browser: answers as HTML, names of files, charts, the log's switches, a second try."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edgekit.apps.assistant.analytics import Log, Query
+from edgekit.apps.assistant.assistant import Answered, Assistant
+from edgekit.apps.assistant.chat import Chat
+from edgekit.apps.assistant.conversations import Conversations
+from edgekit.apps.assistant.engine import Engine
+from edgekit.apps.assistant.generation import Writer
+from edgekit.apps.assistant.pages import answer
+from edgekit.apps.assistant.pages.charts import CHARTS, described, is_empty, options
+from edgekit.apps.assistant.pages.documents import safe_name
+from edgekit.core.errors import InputError, NotFound
+from edgekit.runtimes.language.parrot import ParrotSession
+from edgekit.runtimes.text import DEFAULTS
+
+CITED = {"n": 2, "path": "pump.pdf", "page": 4, "headings": ["Wiring", "Power"], "start": 3, "end": 8, "text": "moves"}
+
+
+def test_an_answer_is_escaped_and_only_numbers_with_a_source_become_buttons() -> None:
+    html = answer.said("<b>It</b> moves [2], not [7]. **Really** `x<y`", {"citations": [CITED]})
+    assert "&lt;b&gt;It&lt;/b&gt;" in html and 'data-source="2"' in html and "[7]" in html
+    assert "<b>Really</b>" in html and "<code>x&lt;y</code>" in html
+
+
+def test_code_keeps_its_lines_and_nothing_in_it_is_a_citation() -> None:
+    html = answer.said("See:\n```python\na[2] = '<'\n```\nDone.", {"citations": [CITED]})
+    assert "<pre>a[2] = &#x27;&lt;&#x27;\n</pre>" in html and "data-source" not in html
+
+
+def test_sentences_that_their_passages_do_not_support_are_marked() -> None:
+    html = answer.said("It moves [2]. It flies & sings.", {"citations": [CITED], "unsupported": ["It flies & sings."]})
+    assert '<mark class="as-unsupported"' in html and "It flies &amp; sings.</mark>" in html
+
+
+def test_labels_say_whose_answer_it_is_and_how_it_ended() -> None:
+    fallback = {"model": "big", "url": "http://other/v1", "documents_sent": False}
+    assert "without your documents" in answer.badges({"fallback": fallback})
+    assert "no model spoke" in answer.badges({"mode": "extractive"})
+    assert "Stopped" in answer.badges({"reason": "cancelled"}) and not answer.badges({"reason": "stop", "mode": "generated"})
+
+
+def test_the_line_below_an_answer_says_speed_first_token_and_what_was_known() -> None:
+    timings = {"predicted_per_second": 12.34, "predicted_n": 5, "ttft_ms": 1500.0, "cache_n": 90, "prompt_n": 10}
+    said = answer.speed({"timings": timings, "model": "m"})
+    assert said == "12.3 tokens/s · first token after 1.5 s · 90 of 100 prompt tokens known · m"
+
+
+def test_a_source_says_its_place_and_opens_at_its_passage() -> None:
+    assert "pump.pdf, page 4, Wiring › Power" in answer.sources({"citations": [CITED, CITED]})
+    assert answer.sources({"citations": [CITED, CITED]}).count("<li>") == 1
+    html = answer.passage("it <moves> on", {"start": 3, "end": 10})
+    assert ">&lt;moves&gt;</mark> on" in html
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("C:\\temp\\Über uns.md", "Über uns.md"),
+        ("a\u202etxt\n.pdf", "a_txt_.pdf"),
+        ("<script>.html", "_script_.html"),
+    ],
+)
+def test_names_of_uploads_lose_folders_and_what_could_be_stumbled_over(given: str, kept: str) -> None:
+    assert safe_name(given) == kept
+
+
+@pytest.mark.parametrize("given", ["", "..", ".txt", "noending", "/"])
+def test_names_that_are_none_are_refused(given: str) -> None:
+    with pytest.raises(InputError, match="no name for a document"):
+        safe_name(given)
+
+
+def test_charts_draw_what_was_measured_and_say_it_in_words() -> None:
+    by_title = {chart.title: chart for chart in CHARTS}
+    rows = [{"at": 10.0, "queries": 2, "prompt_n": 0, "cache_n": 0, "predicted_n": 0, "bandwidth_share": 0.25}]
+    share = by_title["Share of the memory bandwidth limit, %"]
+    assert options(share, rows, 0, 60)["series"][0]["data"] == [(10_000, 25.0)]
+    assert described(share, rows).endswith("reached 25.0 to 25.0")
+    assert is_empty(by_title["Tokens"], rows) and is_empty(by_title["Temperature, °C"], rows)
+    assert not is_empty(by_title["Queries"], rows)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[Log]:
+    with closing(Log(tmp_path / "log.sqlite")) as one:
+        yield one
+
+
+def test_a_log_that_is_off_keeps_nothing_and_stays_off(log: Log, tmp_path: Path) -> None:
+    log.turn(False)
+    log.add(Query(at=time.time(), kind="chat"))
+    assert log.can_be_on and not log.is_on and log.summary()["queries"] == 0
+    with closing(Log(tmp_path / "log.sqlite")) as again:
+        assert not again.is_on
+        again.turn(True)
+        again.add(Query(at=time.time(), kind="chat"))
+        assert again.summary()["queries"] == 1
+
+
+def test_how_long_it_is_kept_is_remembered_and_older_ones_go(log: Log, tmp_path: Path) -> None:
+    log.add(Query(at=time.time() - 10 * 86_400, kind="chat"))
+    log.keep_for(7)
+    assert log.summary()["queries"] == 0
+    with closing(Log(tmp_path / "log.sqlite")) as again, closing(Log(tmp_path / "log.sqlite", keep_days=0)) as for_ever:
+        assert again.keep_days == 7 and for_ever.keep_days == 0
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Chat]:
+    engine = Engine("", DEFAULTS, lambda path, chosen: ParrotSession(), name="parrot")
+    with closing(Conversations(tmp_path / "c.sqlite")) as kept, closing(Assistant(Writer(engine))) as assistant:
+        yield Chat(assistant, kept)
+
+
+def test_a_second_try_takes_the_place_of_the_first(chat: Chat, tmp_path: Path) -> None:
+    name = chat.conversations.new("me").id
+    for question in ("one", "two"):
+        list(chat.turn("me", name, question))
+    *_, last = chat.retry("me", name)
+    assert isinstance(last, Answered) and last.text == "two"
+    assert [one.content for one in chat.conversations.messages(name)] == ["one", "one", "two", "two"]
+    chat.conversations.close()
+    with closing(Conversations(tmp_path / "c.sqlite")) as again:  # read back, with what the journal still held
+        assert [one.content for one in again.messages(name)] == ["one", "one", "two", "two"]
+
+
+def test_where_nothing_was_asked_nothing_is_asked_again(chat: Chat) -> None:
+    name = chat.conversations.new("me").id
+    with pytest.raises(NotFound, match="nothing was asked"):
+        list(chat.retry("me", name))
+    with pytest.raises(NotFound):
+        list(chat.retry("somebody else", name))
