@@ -21,9 +21,11 @@ words explained
 
 
 def test_words_stay_and_everything_else_goes() -> None:
-    first, last = plain(EXPORTED).splitlines()
-    assert first == 'In the beginning, God said, "Let there be - light". Blessed is the man\'s way'
-    assert last == f"The grace {LAST_WORDS}"
+    assert plain(EXPORTED).splitlines() == [
+        'In the beginning, God said, "Let there be - light".',
+        "Blessed is the man's way",
+        f"The grace {LAST_WORDS}",
+    ]
 
 
 def test_another_text_is_refused() -> None:
