@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -86,9 +87,10 @@ def check(
         for artifact in artifacts:
             ensure_loaded(board.limits, artifact.manifest.name, artifact.file("model").stat().st_size)
     groups = _groups(boards)
-    guests = [_guest(group[0], wheelhouse, mirror, progress) for group in groups]
-    progress(Event(stage="run on the emulated cores"))
-    with ThreadPoolExecutor(max_workers=max(1, len(os.sched_getaffinity(0)))) as pool:
+    workers = max(1, len(os.sched_getaffinity(0)))
+    with tempfile.TemporaryDirectory(prefix="edgekit-own-") as scratch, ThreadPoolExecutor(max_workers=workers) as pool:
+        guests = [_guest(group[0], wheelhouse, mirror, Path(scratch), progress) for group in groups]
+        progress(Event(stage="run on the emulated cores"))
         found = pool.map(lambda pair: _reports(*pair, artifacts), zip(groups, guests, strict=True))
         reports = {report.device: report for group in found for report in group}
     return tuple(reports[board.device.name] for board in boards)
@@ -113,12 +115,14 @@ def _groups(boards: Sequence[Board]) -> list[list[Board]]:
     return list(found.values())
 
 
-def _guest(board: Board, wheelhouse: Path | None, mirror: str, progress: Progress) -> Guest:
+def _guest(board: Board, wheelhouse: Path | None, mirror: str, scratch: Path, progress: Progress) -> Guest:
+    """The system and the packages; with a wheelhouse everything is out of its wheels, edgekit too."""
     tree = rootfs.tree(rootfs.Recipe(suite=board.system.name, mirror=mirror), progress=progress)
-    folder = wheelhouse or wheels.wheelhouse(board.device, board.system, (), progress=progress)
+    folder = wheelhouse or wheels.wheelhouse(board.device, board.system, progress=progress)
     site = packages.site(folder, board.system, progress=progress)
     ensure_stored(board.limits, "the system with its packages", (tree, site))
-    return Guest(core=board.core, tree=tree, python=rootfs.python_in(tree), site=site)
+    paths = (site,) if wheelhouse else (wheels.own(scratch), site)
+    return Guest(core=board.core, tree=tree, python=rootfs.python_in(tree), packages=paths)
 
 
 def _reports(group: Sequence[Board], guest: Guest, artifacts: Sequence[Artifact]) -> list[Report]:

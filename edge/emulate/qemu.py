@@ -24,7 +24,7 @@ class Guest:
     core: Core
     tree: Path
     python: str
-    site: Path
+    packages: tuple[Path, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -60,7 +60,7 @@ def command(guest: Guest, arguments: Sequence[str]) -> list[str]:
         "HOME": "/nonexistent",
         "LANG": "C.UTF-8",
         "PYTHONHOME": str(guest.tree / "usr"),
-        "PYTHONPATH": str(guest.site),
+        "PYTHONPATH": ":".join(map(str, guest.packages)),
         "LD_LIBRARY_PATH": ":".join(map(str, libraries)),
         "OPENBLAS_NUM_THREADS": "1",
         **guest.environment,
