@@ -15,6 +15,7 @@ from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device
 from edgekit.emulate import family_rules, packages, qemu, rootfs, wheels
+from edgekit.emulate.apps import app_check
 from edgekit.emulate.cores import Core, core_of
 from edgekit.emulate.gate import Asked, Check, asked, gates, runtimes_for
 from edgekit.emulate.limits import Limits, ensure_loaded, ensure_stored, limits_of
@@ -39,6 +40,15 @@ class Board:
     system: System
     differs: str
     limits: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What boards are asked: artifacts through both gates, and an app about a picture with the first of them."""
+
+    artifacts: tuple[Artifact, ...]
+    app: str = ""
+    picture: Path | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,38 +82,40 @@ def emulatable(devices: Sequence[Device]) -> tuple[Device, ...]:
 
 def check(
     boards: Sequence[Board],
-    artifacts: Sequence[Artifact],
+    wanted: Wanted,
     *,
     wheelhouse: Path | None = None,
     mirror: str = rootfs.MIRROR,
     progress: Progress = silent,
 ) -> tuple[Report, ...]:
-    """Both gates for every board. Boards of one core and system are asked once, held to the least of them; when that fails, each alone.
+    """Everything `wanted` for every board. Boards of one core and system are asked once, held to the least of them; when that fails, each alone.
 
     Raises `GateFailed` for what cannot fit a board, and the errors of `qemu.ensure`, `rootfs.tree` and `packages.site`.
     """
     qemu.ensure(qemu.USER)
     for board in boards:
-        for artifact in artifacts:
+        for artifact in wanted.artifacts:
             ensure_loaded(board.limits, artifact.manifest.name, artifact.file("model").stat().st_size)
-    groups = _groups(boards)
-    workers = max(1, len(os.sched_getaffinity(0)))
+    groups, workers = _groups(boards), max(1, len(os.sched_getaffinity(0)))
     with tempfile.TemporaryDirectory(prefix="edgekit-own-") as scratch, ThreadPoolExecutor(max_workers=workers) as pool:
         guests = [_guest(group[0], wheelhouse, mirror, Path(scratch), progress) for group in groups]
         progress(Event(stage="run on the emulated cores"))
-        found = pool.map(lambda pair: _reports(*pair, artifacts), zip(groups, guests, strict=True))
+        found = pool.map(lambda pair: _reports(*pair, wanted), zip(groups, guests, strict=True))
         reports = {report.device: report for group in found for report in group}
     return tuple(reports[board.device.name] for board in boards)
 
 
-def questions(artifacts: Sequence[Artifact], device: Device) -> tuple[Asked, ...]:
+def questions(artifacts: Sequence[Artifact]) -> tuple[Asked, ...]:
     """What the board is asked. Raises `Unsupported` for an artifact that no engine on a processor runs."""
     found = []
     for artifact in artifacts:
-        engines = runtimes_for(artifact, device)
+        engines = runtimes_for(artifact)
         if not engines:
             target = artifact.manifest.target
-            raise Unsupported(f"{artifact.manifest.name!r} is a {target.format} file, which is not run emulated", "tflite, onnx, edgetpu or tensorrt")
+            raise Unsupported(
+                f"{artifact.manifest.name!r} is a {target.format} file, which is not run emulated",
+                "tflite, onnx, edgetpu or tensorrt",
+            )
         found += [asked(artifact, engine) for engine in engines]
     return tuple(found)
 
@@ -125,28 +137,32 @@ def _guest(board: Board, wheelhouse: Path | None, mirror: str, scratch: Path, pr
     return Guest(core=board.core, tree=tree, python=rootfs.python_in(tree), packages=paths)
 
 
-def _reports(group: Sequence[Board], guest: Guest, artifacts: Sequence[Artifact]) -> list[Report]:
+def _reports(group: Sequence[Board], guest: Guest, wanted: Wanted) -> list[Report]:
     """One run for all where it succeeds under the least memory and cores of them; otherwise each board is told its own story."""
     least = replace(
         group[0].limits,
         memory_bytes=min((one.limits.memory_bytes for one in group if one.limits.memory_bytes), default=None),
         cores=min((one.limits.cores for one in group if one.limits.cores), default=None),
     )
-    asks = questions(artifacts, group[0].device)
-    checks, heard = gates(guest, least, asks)
-    together = len(group) == 1 or all(one.ok for one in checks)
-    found = []
-    for board in group:
-        mine = (checks, heard) if together else gates(replace(guest, core=board.core), board.limits, asks)
-        found.append(_report(board, (*mine[0], *_rules(artifacts)), mine[1].versions))
-    return found
+    checks, versions = _checks(guest, least, wanted)
+    if len(group) == 1 or all(one.ok for one in checks):
+        return [report_of(board, checks, versions) for board in group]
+    return [report_of(board, *_checks(replace(guest, core=board.core), board.limits, wanted)) for board in group]
 
 
-def _rules(artifacts: Sequence[Artifact]) -> tuple[Check, ...]:
-    return tuple(check for artifact in artifacts for check in family_rules.checks(artifact))
+def _checks(guest: Guest, limits: Limits, wanted: Wanted) -> tuple[tuple[Check, ...], dict[str, str]]:
+    checks, heard = gates(guest, limits, questions(wanted.artifacts))
+    rules = (check for artifact in wanted.artifacts for check in family_rules.checks(artifact))
+    asked_app = (
+        [app_check(guest, limits, wanted.app, wanted.artifacts[0].path, wanted.picture)]
+        if wanted.app and wanted.picture
+        else []
+    )
+    return (*checks, *rules, *asked_app), heard.versions
 
 
-def _report(board: Board, checks: tuple[Check, ...], versions: dict[str, str]) -> Report:
+def report_of(board: Board, checks: tuple[Check, ...], versions: dict[str, str]) -> Report:
+    """The report on one board."""
     return Report(
         device=board.device.name,
         core=board.core.described,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from edgekit.core import process
 from edgekit.core.errors import DeviceError, NotFound
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.deploy.layout import ROOT
-from edgekit.emulate.card import FOLDER, INITRD, KERNEL, Keys, base_image, boot_words, new_card
+from edgekit.emulate.card import INITRD, KERNEL, Keys, base_image, boot_words, new_card
+from edgekit.emulate.cores import Core
 from edgekit.emulate.gate import Check
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.machine import Hardware, Machine, Start, free_ports, running, ssh_command, ssh_config
-from edgekit.emulate.cores import Core
 from edgekit.flash import fat
 from edgekit.flash.install import Install
 from edgekit.flash.partitions import boot_partition
@@ -48,7 +48,15 @@ class Emulated:
 
 
 def flashed(
-    folder: Path, core: Core, limits: Limits, install: Install, *, suite: str, mirror: str, size_mib: int = 2048, progress: Progress = silent
+    folder: Path,
+    core: Core,
+    limits: Limits,
+    install: Install,
+    *,
+    suite: str,
+    mirror: str,
+    size_mib: int = 2048,
+    progress: Progress = silent,
 ) -> Emulated:
     """A new card with the app on it, in `folder`, and the board that it goes into."""
     base = base_image(suite, mirror, size_mib, progress=progress)
@@ -56,6 +64,20 @@ def flashed(
     keys = new_card(base, card, install, limits, progress=progress)
     hardware = Hardware(core=core, limits=limits, kernel=base.parent / KERNEL, initrd=base.parent / INITRD)
     return Emulated(hardware=hardware, card=card, keys=keys, folder=folder)
+
+
+def proven(board: Emulated, picture: Path, expected: str, *, progress: Progress = silent) -> tuple[Check, ...]:
+    """Everything a full boot shows: it installs, serves, reads `picture` as `expected`, and does so again after a power cut."""
+    checks = [first_boot(board, progress=progress)]
+    if not checks[0].ok:
+        return tuple(checks)
+    with serving(board, 1, progress=progress) as machine:
+        checks.append(prediction(board, machine, picture, expected))
+        cut_while_writing(board, machine)
+    with serving(board, 2, progress=progress) as machine:
+        again = prediction(board, machine, picture, expected)
+    cut = Check(name="power cut while writing", ok=again.ok, said=f"it started again and {again.said}")
+    return (*checks, cut)
 
 
 def first_boot(board: Emulated, *, progress: Progress = silent) -> Check:
@@ -70,7 +92,11 @@ def first_boot(board: Emulated, *, progress: Progress = silent) -> Check:
         return Check(name="first boot", ok=False, said=f"it wrote no {LOG}; the console's last line: {last}")
     steps = [line for line in log.splitlines() if line.startswith(("ok ", "FAILED"))]
     failed = [line for line in steps if line.startswith("FAILED")]
-    said = "; ".join(failed) + f": {log.strip().splitlines()[-2:]}" if failed else f"{len(steps)} steps, installed without a network"
+    said = (
+        "; ".join(failed) + f": {log.strip().splitlines()[-2:]}"
+        if failed
+        else f"{len(steps)} steps, installed without a network"
+    )
     return Check(name="first boot", ok=bool(steps) and not failed, said=said)
 
 
@@ -88,7 +114,9 @@ def shell(board: Emulated, machine: Machine, words: str) -> str:
     config = ssh_config(machine.start.folder, board.keys, machine.start.ssh)
     done = process.run(ssh_command(config, words), timeout_s=SSH_S, exits=range(-64, 256))
     if done.status:
-        raise DeviceError(f"the emulated board's shell {process.ending(done.status)}: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise DeviceError(
+            f"the emulated board's shell {process.ending(done.status)}: {(done.stderr or done.stdout).strip()[-300:]}"
+        )
     return done.stdout
 
 
@@ -102,15 +130,19 @@ def prediction(board: Emulated, machine: Machine, picture: Path, expected: str) 
     """The digits in a picture, read by the emulated board over HTTP and compared with what this machine reads."""
     answer: Any = machine.asked("/api/digits/read", picture.read_bytes(), token(board, machine))
     found = str(answer.get("number"))
-    return Check(name=f"prediction over HTTP, {picture.name}", ok=found == expected, said=f"read {found!r}, this machine reads {expected!r}")
+    return Check(
+        name=f"prediction over HTTP, {picture.name}",
+        ok=found == expected,
+        said=f"read {found!r}, this machine reads {expected!r}",
+    )
 
 
 def cut_while_writing(board: Emulated, machine: Machine) -> None:
     """Cut the power while files are being written on the card. Raises `DeviceError` when nothing was written."""
-    import subprocess
-
     config = ssh_config(machine.start.folder, board.keys, machine.start.ssh)
-    with subprocess.Popen(ssh_command(config, WRITER), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as writer:
+    with subprocess.Popen(
+        ssh_command(config, WRITER), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+    ) as writer:
         assert writer.stdout is not None
         first = writer.stdout.readline()
         machine.cut()

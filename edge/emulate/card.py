@@ -63,11 +63,9 @@ def base_image(suite: str, mirror: str, size_mib: int, *, progress: Progress = s
     recipe = Recipe(suite=suite, packages=PACKAGES, mirror=mirror)
 
     def make(folder: Path) -> None:
-        progress(Event(stage=f"bootable arm64 system ({suite})"))
-        process.run(rootfs.build_command(recipe, folder / rootfs.TAR), timeout_s=rootfs.TIMEOUT_S)
+        archive = rootfs.archive(recipe, progress=progress)
         progress(Event(stage="image of a card"))
-        _assemble(folder, size_mib)
-        (folder / rootfs.TAR).unlink()
+        _assemble(archive, folder, size_mib)
 
     return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "image": 1}, make) / "card.img"
 
@@ -79,7 +77,14 @@ def new_card(
     size = base.stat().st_size
     if size > limits.storage_bytes:
         raise GateFailed(f"the card has {size} bytes, the board's storage {limits.storage_bytes}", "--storage SIZE")
-    plan = Plan(image=look_at(base), output=out, replace=True, first_boot=FIRST_BOOT, settings=Settings(hostname=hostname), install=install)
+    plan = Plan(
+        image=look_at(base),
+        output=out,
+        replace=True,
+        first_boot=FIRST_BOOT,
+        settings=Settings(hostname=hostname),
+        install=install,
+    )
     flash(checked(plan), progress=progress)
     return _with_keys(out)
 
@@ -89,7 +94,7 @@ def boot_words(card: Path) -> str:
     return fat.read_file(card, boot_partition(card), "cmdline.txt").decode().strip()
 
 
-def _assemble(folder: Path, size_mib: int) -> None:
+def _assemble(archive: Path, folder: Path, size_mib: int) -> None:
     """A partition table, a FAT partition to boot from, and the root file system."""
     image, work = folder / "card.img", folder / "work"
     work.mkdir()
@@ -97,12 +102,14 @@ def _assemble(folder: Path, size_mib: int) -> None:
     sectors = (size_mib << 11) - root_sector
     image.write_bytes(_mbr((0x0C, _FIRST_SECTOR, _BOOT_MIB << 11), (0x83, root_sector, sectors)))
     os.truncate(image, size_mib << 20)
-    _fill_root(folder / rootfs.TAR, image, root_sector * SECTOR, sectors // 2, work)
+    _fill_root(archive, image, root_sector * SECTOR, sectors // 2, work)
     boot = work / "boot"
     (boot / INITRD).write_bytes(initrd((work / "busybox").read_bytes(), work / "modules"))
     (boot / "cmdline.txt").write_text(CMDLINE)
     (boot / "config.txt").write_text(f"arm_64bit=1\nkernel={KERNEL}\ninitramfs {INITRD} followkernel\n")
-    process.run(_found(["mkfs.vfat", "-n", "BOOTFS", "--offset", str(_FIRST_SECTOR), str(image), str(_BOOT_MIB << 10)]), timeout_s=60.0)
+    process.run(
+        _found(["mkfs.vfat", "-n", "BOOTFS", "--offset", str(_FIRST_SECTOR), str(image), str(_BOOT_MIB << 10)]), timeout_s=60.0
+    )
     fat.copy_tree(image, boot_partition(image), boot)
     for name in (KERNEL, INITRD):
         shutil.copy(boot / name, folder / name)

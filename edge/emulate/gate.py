@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.core import process
 from edgekit.core.errors import EdgekitError
-from edgekit.core.schema import Artifact, Device, Precision
+from edgekit.core.schema import Artifact, Precision
 from edgekit.emulate import qemu
 from edgekit.emulate.inside import Job, Said, Work
 from edgekit.emulate.limits import Limits, prefix
@@ -21,7 +21,10 @@ from edgekit.emulate.qemu import Guest
 from edgekit.parity import Feed, Golden, golden_bytes, read_golden, synthetic_samples
 
 TIMEOUT_S = 900.0
-MODULES: Mapping[str, tuple[str, ...]] = {"onnxruntime": ("numpy", "onnxruntime"), "litert": ("numpy", "ai_edge_litert.interpreter")}
+MODULES: Mapping[str, tuple[str, ...]] = {
+    "onnxruntime": ("numpy", "onnxruntime"),
+    "litert": ("numpy", "ai_edge_litert.interpreter"),
+}
 """What each engine imports."""
 TOLERANCES: Mapping[Precision, float] = {"int8": 0.0, "int16x8": 0.0, "fp32": 1e-6, "fp16": 1e-3}
 """Largest difference from this machine's answer, relative to the answer's largest magnitude; 0: every bit is the same."""
@@ -76,11 +79,13 @@ def asked(artifact: Artifact, runtime: str) -> Asked:
     """The artifact's recorded inputs, and seeded ones beside them: two recorded ones may well get the same answer."""
     inputs = tuple(port.source for port in artifact.manifest.inputs)
     recorded = read_golden(artifact.file("golden")).feeds if artifact.manifest.file("golden") else ()
-    return Asked(artifact=artifact, runtime=runtime, feeds=(*recorded, *synthetic_samples(inputs, artifact.manifest.preprocess)))
+    return Asked(
+        artifact=artifact, runtime=runtime, feeds=(*recorded, *synthetic_samples(inputs, artifact.manifest.preprocess))
+    )
 
 
-def runtimes_for(artifact: Artifact, device: Device) -> tuple[str, ...]:
-    """The engines on a processor that can run the artifact, those of the board's profile first."""
+def runtimes_for(artifact: Artifact) -> tuple[str, ...]:
+    """The engine on a processor that runs the artifact; an accelerator's file runs, uncompiled, in the engine it was verified in."""
     able = {"tflite": "litert", "edgetpu": "litert", "onnx": "onnxruntime", "tensorrt": "onnxruntime"}
     found = able.get(artifact.manifest.target.format)
     return (found,) if found else ()
@@ -162,7 +167,9 @@ def parity_check(question: Asked, here: Sequence[Feed], there: Sequence[Feed]) -
         return Check(name=name, ok=True, said=f"every bit as on this machine ({said})")
     wanted = "every bit" if tolerance == 0 else f"{tolerance:g}"
     return Check(
-        name=name, ok=found <= tolerance, said=f"differs by {found:.3g} of the largest magnitude at {worst!r}, wanted {wanted} ({said})"
+        name=name,
+        ok=found <= tolerance,
+        said=f"differs by {found:.3g} of the largest magnitude at {worst!r}, wanted {wanted} ({said})",
     )
 
 

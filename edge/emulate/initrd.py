@@ -7,7 +7,19 @@ import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-WANTED = ("virtio_mmio", "virtio_pci", "virtio_blk", "virtio_net", "virtio_rng", "ext4", "vfat", "nls_cp437", "nls_ascii", "nls_iso8859-1", "nls_utf8")
+WANTED = (
+    "virtio_mmio",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_rng",
+    "ext4",
+    "vfat",
+    "nls_cp437",
+    "nls_ascii",
+    "nls_iso8859-1",
+    "nls_utf8",
+)
 """For the card, the network and both of its file systems; what is built into the kernel is in no list of modules."""
 INIT = """#!/bin/busybox sh
 export PATH=/bin
@@ -30,7 +42,7 @@ _FOLDER, _PROGRAM, _FILE = 0o040755, 0o100755, 0o100644
 def initrd(busybox: bytes, modules: Path) -> bytes:
     """The compressed archive; `modules` is the kernel's folder with its `modules.dep`."""
     order = load_order((modules / "modules.dep").read_text(), WANTED)
-    files: dict[str, tuple[int, bytes]] = {name: (_FOLDER, b"") for name in ("bin", "modules")}
+    files: dict[str, tuple[int, bytes]] = dict.fromkeys(("bin", "modules"), (_FOLDER, b""))
     files["bin/busybox"] = (_PROGRAM, busybox)
     files["init"] = (_PROGRAM, INIT.encode())
     files |= {f"modules/{_plain(path)}": (_FILE, _unpacked(modules / path)) for path in order}

@@ -61,7 +61,8 @@ def ensure_stored(limits: Limits, what: str, paths: Iterable[Path]) -> int:
     needed = sum(_bytes(path) for path in paths)
     if needed > limits.storage_bytes:
         raise GateFailed(
-            f"{what} takes {needed} bytes, the board's storage has {limits.storage_bytes}", "a larger card (--storage), or fewer packages"
+            f"{what} takes {needed} bytes, the board's storage has {limits.storage_bytes}",
+            "a larger card (--storage), or fewer packages",
         )
     return needed
 

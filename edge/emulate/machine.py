@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,11 +11,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgekit.core.errors import DeviceError, EdgekitError
+from edgekit.core.errors import DeviceError
 from edgekit.emulate.card import Keys
 from edgekit.emulate.cores import Core
 from edgekit.emulate.limits import Limits
@@ -76,7 +75,9 @@ class Machine:
         try:
             self._process.wait(timeout_s)
         except subprocess.TimeoutExpired as exc:
-            raise DeviceError(f"the emulated board was still running: {self.last_words()}", f"see {self.start.console}") from exc
+            raise DeviceError(
+                f"the emulated board was still running: {self.last_words()}", f"see {self.start.console}"
+            ) from exc
 
     def wait_until_serving(self, path: str, timeout_s: float) -> None:
         """Until the app answers 200. Raises `DeviceError` when it never does, or the machine ends."""
@@ -149,7 +150,9 @@ def running(hardware: Hardware, start: Start) -> Iterator[Machine]:
     """The machine, for the length of the block."""
     start.folder.mkdir(parents=True, exist_ok=True)
     with (start.folder / "emulator.log").open("wb") as log:
-        process = subprocess.Popen(command(hardware, start), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(
+            command(hardware, start), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     machine = Machine(start, process)
     try:
         yield machine
@@ -162,11 +165,28 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     """The emulator's arguments. It ends where the board would start again, so that the card's words are read anew each time."""
     forward = f"hostfwd=tcp:127.0.0.1:{start.http}-:{HTTP},hostfwd=tcp:127.0.0.1:{start.ssh}-:{SSH}"
     packing = "qcow2" if start.card.suffix == ".qcow2" else "raw"
-    argv = [SYSTEM, "-M", "virt", "-cpu", hardware.core.model, "-smp", str(hardware.limits.cores or 1), "-m", str(hardware.memory_mib)]
+    argv = [
+        SYSTEM,
+        "-M",
+        "virt",
+        "-cpu",
+        hardware.core.model,
+        "-smp",
+        str(hardware.limits.cores or 1),
+        "-m",
+        str(hardware.memory_mib),
+    ]
     argv += ["-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-no-reboot", "-display", "none", "-monitor", "none"]
     argv += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", start.words]
     argv += ["-drive", f"file={start.card},format={packing},if=none,id=card", "-device", "virtio-blk-device,drive=card"]
-    argv += ["-netdev", f"user,id=net,restrict=on,{forward}", "-device", "virtio-net-device,netdev=net", "-device", "virtio-rng-device"]
+    argv += [
+        "-netdev",
+        f"user,id=net,restrict=on,{forward}",
+        "-device",
+        "virtio-net-device,netdev=net",
+        "-device",
+        "virtio-rng-device",
+    ]
     argv += ["-serial", f"file:{start.console}", "-qmp", f"unix:{start.folder / 'monitor'},server=on,wait=off"]
     return [*argv, *(["-loadvm", start.snapshot] if start.snapshot else [])]
 
@@ -176,7 +196,13 @@ def ssh_config(folder: Path, keys: Keys, port: int) -> Path:
     known = folder / "known_hosts"
     known.write_text(f"[127.0.0.1]:{port} {keys.known_as}\n")
     made = folder / "ssh_config"
-    settings = {"HostName": "127.0.0.1", "Port": str(port), "User": "root", "IdentityFile": str(keys.private), "IdentitiesOnly": "yes"}
+    settings = {
+        "HostName": "127.0.0.1",
+        "Port": str(port),
+        "User": "root",
+        "IdentityFile": str(keys.private),
+        "IdentitiesOnly": "yes",
+    }
     settings |= {"StrictHostKeyChecking": "yes", "UserKnownHostsFile": str(known), "LogLevel": "ERROR", "ConnectTimeout": "60"}
     made.write_text("Host board\n" + "".join(f"  {name} {value}\n" for name, value in settings.items()))
     return made

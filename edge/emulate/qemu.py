@@ -67,4 +67,16 @@ def command(guest: Guest, arguments: Sequence[str]) -> list[str]:
     }
     given = [word for name, value in environment.items() for word in ("-E", f"{name}={value}")]
     python = guest.tree / "usr/bin" / f"python{guest.python}"
-    return ["env", "-i", "PATH=/usr/bin:/bin", USER, "-cpu", guest.core.model, "-L", str(guest.tree), *given, str(python), *arguments]
+    return [
+        "env",
+        "-i",
+        "PATH=/usr/bin:/bin",
+        USER,
+        "-cpu",
+        guest.core.model,
+        "-L",
+        str(guest.tree),
+        *given,
+        str(python),
+        *arguments,
+    ]

@@ -51,17 +51,25 @@ def standing_in(device: Device) -> tuple[System, str]:
 
 def tree(recipe: Recipe, *, progress: Progress = silent) -> Path:
     """The unpacked root file system, made once. Raises `MissingDependency`, and `EdgekitError` when the mirror does not answer."""
+
+    def make(folder: Path) -> None:
+        (folder / "tree").mkdir()
+        process.run(unpack_command(archive(recipe, progress=progress), folder / "tree"), timeout_s=TIMEOUT_S)
+        _ensure_whole(folder / "tree")
+        _precompile(folder / "tree")
+
+    return cache.made("rootfs", asdict(recipe), make) / "tree"
+
+
+def archive(recipe: Recipe, *, progress: Progress = silent) -> Path:
+    """The root file system as a tar file, its owners kept, made once."""
     ensure_tools()
 
     def make(folder: Path) -> None:
         progress(Event(stage=f"arm64 root file system ({recipe.suite})"))
         process.run(build_command(recipe, folder / TAR), timeout_s=TIMEOUT_S)
-        (folder / "tree").mkdir()
-        process.run(unpack_command(folder / TAR, folder / "tree"), timeout_s=TIMEOUT_S)
-        _ensure_whole(folder / "tree")
-        _precompile(folder / "tree")
 
-    return cache.made("rootfs", asdict(recipe), make) / "tree"
+    return cache.made("archive", asdict(recipe), make) / TAR
 
 
 def ensure_tools() -> None:
@@ -88,7 +96,9 @@ def python_in(folder: Path) -> str:
     found = sorted(path.name.removeprefix("python") for path in (folder / "usr/bin").glob("python3.[0-9]*"))
     versions = [name for name in found if name.replace(".", "").isdigit()]
     if not versions:
-        raise EdgekitError(f"there is no Python in the root file system {str(folder)!r}", "remove that folder, to make it again")
+        raise EdgekitError(
+            f"there is no Python in the root file system {str(folder)!r}", "remove that folder, to make it again"
+        )
     return versions[-1]
 
 

@@ -81,8 +81,7 @@ def make(
     own = edgekit_wheel or built_wheel(progress)
     wanted = [f"{own}[{','.join(extras)}]" if extras else str(own), "pip", *packages]
     with new_folder(out, replace=replace) as folder:
-        described = fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
-    return described
+        return fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
 
 
 def fill(

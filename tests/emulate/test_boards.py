@@ -101,7 +101,12 @@ def test_the_guest_gets_its_own_environment_and_nothing_of_this_machines() -> No
 
 
 def test_requirements_are_the_packages_own_and_those_of_the_engines() -> None:
-    lines = ["numpy>=1.24", 'onnx>=1.16; extra == "convert"', 'onnxruntime>=1.17; extra == "onnx"', 'x>=1; python_version < "3.14" and extra == "litert"']
+    lines = [
+        "numpy>=1.24",
+        'onnx>=1.16; extra == "convert"',
+        'onnxruntime>=1.17; extra == "onnx"',
+        'x>=1; python_version < "3.14" and extra == "litert"',
+    ]
     assert requirements(lines, ("onnx", "litert")) == ["numpy>=1.24", "onnxruntime>=1.17", "x>=1"]
 
 

@@ -46,7 +46,10 @@ def test_the_boards_wheels_answer_as_this_machine_does(pi4: Guest) -> None:
     assert [check for check in checks if not check.ok] == [], heard.last
     said = {check.name: check.said for check in checks}
     assert "every bit" in said["parity of digits.rpi5.int8 on litert"]
-    assert "wanted 1e-06" in said["parity of digits.host.fp32 on onnxruntime"] or "every bit" in said["parity of digits.host.fp32 on onnxruntime"]
+    assert (
+        "wanted 1e-06" in said["parity of digits.host.fp32 on onnxruntime"]
+        or "every bit" in said["parity of digits.host.fp32 on onnxruntime"]
+    )
     assert heard.versions["onnxruntime"]
 
 
@@ -76,11 +79,12 @@ def test_what_needs_more_memory_than_the_board_has_fails_here(pi4: Guest, extra:
 
 def test_the_command_reports_what_it_emulated_and_no_time(pi4: Guest, capsys: pytest.CaptureFixture[str]) -> None:
     int8 = next(str(path) for path in digits.artifacts() if path.name.endswith("int8"))
-    assert main(["emulate", "--target", "rpi4", "--artifact", int8, "--json"]) == 0
+    assert main(["emulate", "--target", "rpi4", "--app", "digits", "--artifact", int8, "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
+    assert said["boards"][0]["checks"][-1]["said"] == "answers as on this machine: 3141592653"
     assert said["kind"] == said["boards"][0]["kind"] == "emulated" and said["ok"]
     assert any("how fast" in each for each in said["cannot_tell"])
-    assert "ms" not in {word for word in json.dumps(said["boards"]).replace('"', " ").split()} and "fps" not in json.dumps(said).lower()
+    assert "ms" not in set(json.dumps(said["boards"]).replace('"', " ").split()) and "fps" not in json.dumps(said).lower()
 
 
 def question(precision: str) -> Asked:
@@ -99,7 +103,14 @@ def moved(by: float) -> tuple[dict[str, np.ndarray], ...]:
 
 @pytest.mark.parametrize(
     ("precision", "by", "ok"),
-    [("int8", 0, True), ("int8", 1e-4, False), ("fp32", 5e-7, True), ("fp32", 1e-5, False), ("fp32", float("nan"), False), ("mixed", 1e-3, True)],
+    [
+        ("int8", 0, True),
+        ("int8", 1e-4, False),
+        ("fp32", 5e-7, True),
+        ("fp32", 1e-5, False),
+        ("fp32", float("nan"), False),
+        ("mixed", 1e-3, True),
+    ],
 )
 def test_integers_must_agree_in_every_bit_and_floats_within_a_millionth(precision: str, by: float, ok: bool) -> None:
     assert parity_check(question(precision), ANSWERS, moved(by)).ok is ok
