@@ -11,9 +11,10 @@ from pathlib import Path
 
 from edgekit.core import process
 from edgekit.core.errors import GateFailed, MissingDependency
+from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.emulate import cache, rootfs
-from edgekit.emulate.initrd import initrd
+from edgekit.emulate.initrd import INIT, initrd
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.rootfs import Recipe
 from edgekit.flash import fat
@@ -65,9 +66,10 @@ def base_image(suite: str, mirror: str, size_mib: int, *, progress: Progress = s
     def make(folder: Path) -> None:
         archive = rootfs.archive(recipe, progress=progress)
         progress(Event(stage="image of a card"))
-        _assemble(archive, folder, size_mib)
+        _assemble(archive, folder, size_mib, rootfs.native_python(suite))
 
-    return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "image": 1}, make) / "card.img"
+    how = sha256_bytes((files("edgekit.emulate") / "image.sh").read_bytes() + INIT.encode() + CMDLINE.encode())
+    return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "how": how}, make) / "card.img"
 
 
 def new_card(
@@ -94,7 +96,7 @@ def boot_words(card: Path) -> str:
     return fat.read_file(card, boot_partition(card), "cmdline.txt").decode().strip()
 
 
-def _assemble(archive: Path, folder: Path, size_mib: int) -> None:
+def _assemble(archive: Path, folder: Path, size_mib: int, python: str) -> None:
     """A partition table, a FAT partition to boot from, and the root file system."""
     image, work = folder / "card.img", folder / "work"
     work.mkdir()
@@ -102,7 +104,7 @@ def _assemble(archive: Path, folder: Path, size_mib: int) -> None:
     sectors = (size_mib << 11) - root_sector
     image.write_bytes(_mbr((0x0C, _FIRST_SECTOR, _BOOT_MIB << 11), (0x83, root_sector, sectors)))
     os.truncate(image, size_mib << 20)
-    _fill_root(archive, image, root_sector * SECTOR, sectors // 2, work)
+    _fill_root(archive, image, root_sector * SECTOR, sectors // 2, work, python)
     boot = work / "boot"
     (boot / INITRD).write_bytes(initrd((work / "busybox").read_bytes(), work / "modules"))
     (boot / "cmdline.txt").write_text(CMDLINE)
@@ -116,12 +118,9 @@ def _assemble(archive: Path, folder: Path, size_mib: int) -> None:
     shutil.rmtree(work)
 
 
-def _fill_root(tar: Path, image: Path, offset: int, kib: int, work: Path) -> None:
-    native = shutil.which("python3.11")
-    if native:
-        (work / "python").symlink_to(native)
+def _fill_root(tar: Path, image: Path, offset: int, kib: int, work: Path, python: str) -> None:
     with as_file(files("edgekit.emulate") / "image.sh") as script:
-        command = ["sh", str(script), str(tar), str(image), str(offset), str(kib), str(work)]
+        command = ["sh", str(script), str(tar), str(image), str(offset), str(kib), str(work), python]
         path = f"PATH={os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         process.run(["env", path, *([] if os.getuid() == 0 else ["fakeroot"]), *command], timeout_s=rootfs.TIMEOUT_S)
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Fills a partition with an arm64 Debian that was unpacked without its maintainer scripts, so that it boots with systemd and sshd.
-# usage: image.sh ROOTFS.tar IMAGE OFFSET_BYTES SIZE_KIB WORK       as root or under fakeroot; WORK/python is run for bytecode if it is there
+# usage: image.sh ROOTFS.tar IMAGE OFFSET_BYTES SIZE_KIB WORK [PYTHON]       as root or under fakeroot; PYTHON compiles its library
 set -eu
-tar="$1" image="$2" offset="$3" kib="$4" work="$5"
+tar="$1" image="$2" offset="$3" kib="$4" work="$5" python="${6:-}"
 tree="$work/tree"
 mkdir "$tree"
 tar -C "$tree" --numeric-owner -xf "$tar" --exclude='./dev/*'
@@ -31,11 +31,11 @@ printf '127.0.0.1 localhost\n127.0.1.1 emulated\n' >"$tree/etc/hosts"
 : >"$tree/etc/machine-id"
 cat >"$tree/etc/fstab" <<'EOF'
 /dev/vda2 / ext4 defaults,noatime 0 0
-/dev/vda1 /boot vfat defaults,umask=0077 0 0
+/dev/vda1 /boot vfat defaults,umask=0022 0 0
 EOF
 mkdir -p "$tree/etc/ssh" "$tree/boot" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/run" "$tree/tmp"
 cat >"$tree/etc/ssh/sshd_config" <<'EOF'
-HostKey /boot/emulated/host_key
+HostKey /etc/ssh/host_key
 AuthorizedKeysFile /boot/emulated/authorized_keys
 StrictModes no
 UsePAM no
@@ -64,6 +64,13 @@ ExecStart=/usr/bin/ip route replace default via 10.0.2.2
 [Install]
 WantedBy=multi-user.target
 EOF
+mkdir "$units/ssh.service.d"
+cat >"$units/ssh.service.d/host-key.conf" <<'EOF'
+[Service]
+ExecStartPre=
+ExecStartPre=/usr/bin/install -m 600 /boot/emulated/host_key /etc/ssh/host_key
+ExecStartPre=/usr/sbin/sshd -t
+EOF
 ln -s ../emulated-network.service "$units/multi-user.target.wants/"
 ln -s /lib/systemd/system/ssh.service "$units/multi-user.target.wants/ssh.service"
 ln -s /lib/systemd/system/multi-user.target "$units/default.target"
@@ -72,7 +79,7 @@ for unwanted in systemd-firstboot systemd-pcrphase systemd-pcrphase-sysinit syst
 done
 
 depmod -b "$tree" "$(basename "$tree"/lib/modules/*)"
-[ ! -e "$work/python" ] || "$work/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$tree" "$tree"/usr/lib/python3.[0-9]* || true
+[ -z "$python" ] || "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$tree" "$tree"/usr/lib/python3.[0-9]* || true
 mkdir "$work/boot"
 cp "$tree"/boot/vmlinuz-* "$work/boot/kernel8.img"
 cp -r "$tree"/lib/modules/* "$work/modules"

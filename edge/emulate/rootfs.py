@@ -102,6 +102,12 @@ def python_in(folder: Path) -> str:
     return versions[-1]
 
 
+def native_python(suite: str) -> str:
+    """This machine's Python of the version that the suite has, to compile for it; empty where there is none."""
+    system = next((system for system in systems() if system.name == suite), None)
+    return (shutil.which("python" + ".".join(map(str, system.python))) or "") if system else ""
+
+
 def _ensure_whole(folder: Path) -> None:
     loader = folder / "lib/ld-linux-aarch64.so.1"
     if not loader.exists():
