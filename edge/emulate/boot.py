@@ -138,8 +138,7 @@ def cut_while_writing(board: Emulated, machine: Machine) -> None:
     with subprocess.Popen(
         ssh_command(config, WRITER), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
     ) as writer:
-        assert writer.stdout is not None
-        first = writer.stdout.readline()
+        first = writer.stdout.readline() if writer.stdout else b""
         machine.cut()
         writer.kill()
     if not first:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from edgekit.core.errors import UsageError
 from edgekit.core.progress import Progress, silent
 from edgekit.emulate import boot as steps
 from edgekit.emulate import packages, qemu
@@ -20,11 +21,12 @@ SERVED = ("--host", "0.0.0.0", "--port", str(HTTP))
 
 
 def boot(board: Board, wanted: Wanted, wheelhouse: Path, *, mirror: str, progress: Progress = silent) -> Report:
-    """Everything a full boot proves. Raises `EdgekitError`s for a card that cannot be made, or a board that does not come up."""
+    """Everything a full boot proves. Raises `UsageError` without a picture, `EdgekitError`s for a card that cannot be made, or a board that does not come up."""
     qemu.ensure(qemu.SYSTEM)
     packages.ensure_for(wheelhouses.read(wheelhouse), board.system)
     picture = wanted.picture
-    assert picture is not None
+    if picture is None:
+        raise UsageError("the app on the card is asked about a picture, and none was given", "--image FILE")
     with tempfile.TemporaryDirectory(prefix="edgekit-board-") as scratch:
         emulated = flashed(Path(scratch), board, install(wanted, wheelhouse), mirror=mirror, progress=progress)
         checks = steps.proven(emulated, picture, expected(wanted.app, wanted.artifacts[0].path, picture), progress=progress)
