@@ -48,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.emulate.rootfs import MIRROR
 
     boards, wanted, mirror = _boards(args), _wanted(args), args.mirror or MIRROR
+    reports: tuple[Report, ...]
     if args.boot:
         reports = (_booted(args, boards, wanted, mirror),)
     else:

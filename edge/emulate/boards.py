@@ -100,7 +100,7 @@ def check(
     with tempfile.TemporaryDirectory(prefix="edgekit-own-") as scratch, ThreadPoolExecutor(max_workers=workers) as pool:
         guests = [_guest(group[0], wheelhouse, mirror, Path(scratch), progress) for group in groups]
         progress(Event(stage="run on the emulated cores"))
-        found = pool.map(lambda pair: _reports(*pair, wanted), zip(groups, guests, strict=True))
+        found = pool.map(_reports, groups, guests, [wanted] * len(groups))
         reports = {report.device: report for group in found for report in group}
     return tuple(reports[board.device.name] for board in boards)
 
