@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-assistant test test-slow fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
+.PHONY: help setup demo demo-assistant test test-slow test-boards fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
 
 PY := .venv/bin/python
 STAMP := build/.installed
@@ -28,6 +28,9 @@ test: $(STAMP) ## the tests (minutes)
 
 test-slow: $(STAMP) ## the tests that take long
 	@$(PYTEST) -m slow
+
+test-boards: $(STAMP) ## a board in software: flashed, boots, serves, is updated over SSH, refuses a bad version, goes back (QEMU 10)
+	@$(PY) -m pytest -q -m slow tests/emulate/test_full_boot.py
 
 fuzz: $(STAMP) ## a long, coverage-guided fuzz of the readers of artifacts and profiles (atheris, 5 minutes each)
 	@$(PY) -m pip install -q atheris

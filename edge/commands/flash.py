@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def _configure_image(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--sha256", metavar="HEX", default="", help="published hash of the image file")
+    group.add_argument("--bmap", type=Path, metavar="FILE", help="block map of the image: write only what it lists")
     group.add_argument(
         "--catalogue", type=Path, metavar="JSON", help="Raspberry Pi Imager's list: hashes and first-boot format"
     )
@@ -92,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> Plan:
     from edgekit.core import profiles
     from edgekit.core.errors import UsageError
-    from edgekit.flash import catalogue, drives
+    from edgekit.flash import bmap, catalogue, drives
     from edgekit.flash.flash import Plan
     from edgekit.flash.image import look_at
     from edgekit.flash.write import Expected
@@ -117,6 +118,7 @@ def _plan(args: argparse.Namespace) -> Plan:
             file_sha256=args.sha256 or (entry.image_download_sha256 if entry else ""),
             sha256=entry.extract_sha256 if entry else "",
         ),
+        bmap=bmap.read(args.bmap) if args.bmap else None,
         first_boot=args.first_boot or (entry.first_boot if entry and wants_settings else ""),
         settings=settings,
         install=_install(args),

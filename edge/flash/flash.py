@@ -14,6 +14,7 @@ from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device
 from edgekit.flash import fat, firstboot
+from edgekit.flash.bmap import Bmap
 from edgekit.flash.drives import Drive, Wanted, refusals
 from edgekit.flash.firstboot import BootFiles
 from edgekit.flash.image import Image, opened
@@ -37,6 +38,7 @@ class Plan:
     replace: bool = False
     wanted: Wanted = field(default_factory=Wanted)
     expected: Expected = field(default_factory=Expected)
+    bmap: Bmap | None = None
     first_boot: str = ""
     settings: Settings = field(default_factory=Settings)
     install: Install | None = None
@@ -89,6 +91,10 @@ def steps(plan: Plan) -> tuple[str, ...]:
     lines = [f"write {plan.image.path} ({plan.image.packing}, {plan.image.bytes} bytes) to {where}"]
     known = [name for name, value in (("file", plan.expected.file_sha256), ("image", plan.expected.sha256)) if value]
     lines.append(f"compare the sha256 of {' and '.join(known)}" if known else "compare no hash: none was given")
+    if plan.bmap is not None:
+        lines.append(
+            f"write only the {plan.bmap.mapped_bytes} bytes that the block map lists, each range compared with its hash"
+        )
     lines.append("read everything back, then write the first megabyte with the partition table")
     if plan.customises:
         made = _boot_files(plan, "STAMP")
@@ -111,7 +117,7 @@ def flash(plan: Plan, *, progress: Progress = silent) -> Flashed:
     with _medium(plan) as medium:
         with opened(plan.image) as stream:
             limit = plan.drive.bytes if plan.drive else 1 << 40
-            written = write(stream, medium, limit_bytes=limit, expected=plan.expected, progress=progress)
+            written = write(stream, medium, limit_bytes=limit, expected=plan.expected, bmap=plan.bmap, progress=progress)
         clock.lap("write")
         added = customise(plan, medium.path, settle=medium.flush, progress=progress) if plan.customises else ()
         clock.lap("settings")

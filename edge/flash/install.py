@@ -87,6 +87,7 @@ fi
 if [ ! -e "$release/release.json" ]; then
     rm -rf "$release" "$half"
     cp -r "$here/release" "$half"
+    chmod -R a+rX "$half" # the service is not root, and the boot partition may be mounted for root alone
     "$home/venv/bin/edgekit" verify "$half/artifact"
     sync
     mv -T "$half" "$release"

@@ -78,22 +78,35 @@ def make(
     `system_of` and of pip. Markers such as `python_version < "3.12"` are read by the pip that runs here, for its own Python.
     """
     found = system_of(device, system)
-    machine = machine_of(device)
     own = edgekit_wheel or built_wheel(progress)
     wanted = [f"{own}[{','.join(extras)}]" if extras else str(own), "pip", *packages]
     with new_folder(out, replace=replace) as folder:
-        progress(Event(stage="download wheels"))
-        _download(wanted, folder, found, machine, where)
-        listed = _listed(folder)
-        described = Wheelhouse(
-            device=device.name,
-            system=found.name,
-            python=".".join(map(str, found.python)),
-            machine=machine,
-            requirements=(f"edgekit{[*extras] or ''}", *packages),
-            wheels=listed,
-        )
-        write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+        return fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
+
+
+def fill(
+    folder: Path,
+    device: Device,
+    system: System,
+    wanted: Sequence[str],
+    requirements: Sequence[str],
+    *,
+    where: Where = Where(),
+    progress: Progress = silent,
+) -> Wheelhouse:
+    """Download `wanted` (requirements or files, as for pip) into an empty folder and describe it, `requirements` being their names."""
+    machine = machine_of(device)
+    progress(Event(stage="download wheels"))
+    _download(wanted, folder, system, machine, where)
+    described = Wheelhouse(
+        device=device.name,
+        system=system.name,
+        python=".".join(map(str, system.python)),
+        machine=machine,
+        requirements=tuple(requirements),
+        wheels=_listed(folder),
+    )
+    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
     return described
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from edgekit.core.errors import DeviceError, EdgekitError, InputError
 from edgekit.core.progress import Event, Progress
+from edgekit.flash.bmap import Bmap, Mapping
 from edgekit.flash.image import CHUNK_BYTES, ImageStream
 from edgekit.flash.target import Medium
 
@@ -40,17 +41,22 @@ class Expected:
     sha256: str = ""
 
 
-def write(stream: ImageStream, medium: Medium, *, limit_bytes: int, expected: Expected, progress: Progress) -> Written:
-    """Write all of `stream`, at most `limit_bytes`, read it back, then make it bootable.
+def write(
+    stream: ImageStream, medium: Medium, *, limit_bytes: int, expected: Expected, bmap: Bmap | None = None, progress: Progress
+) -> Written:
+    """Write all of `stream`, at most `limit_bytes`, read it back, then make it bootable. With a `bmap` only the blocks it lists.
 
     Raises `InputError` for an image that is damaged, too large or not the published one, `DeviceError` for a medium that fails or
     gives back other bytes. What is on the medium then is said in the error, and does not boot.
     """
     try:
-        head, written = _body(stream, medium, limit_bytes, progress)
+        head, written = _body(stream, medium, limit_bytes, bmap, progress)
         _ensure_expected(written, expected)
         medium.flush()
-        _ensure_same(medium, head, written, progress)
+        if bmap is None:
+            _ensure_same(medium, head, written, progress)
+        else:
+            _ensure_ranges(medium, head, bmap, progress)
         medium.write(head, 0)
         medium.set_size(written.bytes)
         medium.flush()
@@ -61,21 +67,31 @@ def write(stream: ImageStream, medium: Medium, *, limit_bytes: int, expected: Ex
     return written
 
 
-def _body(stream: ImageStream, medium: Medium, limit_bytes: int, progress: Progress) -> tuple[bytes, Written]:
+def _body(
+    stream: ImageStream, medium: Medium, limit_bytes: int, bmap: Bmap | None, progress: Progress
+) -> tuple[bytes, Written]:
     """Everything but the head, which is handed back; zeros stand in its place."""
     digest, size, head = hashlib.sha256(), 0, b""
+    mapping = Mapping(bmap) if bmap is not None else None
     for chunk in _ahead(stream):
         if size + len(chunk) > limit_bytes:
             raise InputError(f"the image has more than the {limit_bytes} bytes there is room for", "use a larger card")
         digest.update(chunk)
+        pieces = [(size, chunk)] if mapping is None else list(mapping.pieces(chunk, size))
         if size == 0:
             head, chunk = chunk[:HEAD_BYTES], bytes(min(HEAD_BYTES, len(chunk))) + chunk[HEAD_BYTES:]
-        if not (medium.sparse and chunk == _ZEROS[: len(chunk)]):
-            medium.write(chunk, size)
+            pieces = [(0, chunk[:HEAD_BYTES]), *((start, chunk[start : start + len(piece)]) for start, piece in pieces)]
+        for start, piece in pieces:
+            if not (medium.sparse and piece == _ZEROS[: len(piece)]):
+                medium.write(piece, start)
         size += len(chunk)
         progress(Event(stage="write", done=stream.file_bytes_read >> 20, total=max(stream.image.bytes >> 20, 1)))
     if size < HEAD_BYTES or size % 512:
         raise InputError(f"the image has {size} bytes, which no disk for a board has", "is it cut off, or another file?")
+    if mapping is not None and bmap is not None:
+        mapping.ensure_done()
+        if bmap.image_bytes != size:
+            raise InputError(f"the image has {size} bytes, its block map says {bmap.image_bytes}", "is it this image's map?")
     medium.set_size(size)
     return head, Written(bytes=size, sha256=digest.hexdigest(), file_sha256=stream.file_sha256())
 
@@ -134,6 +150,23 @@ def _ensure_same(medium: Medium, head: bytes, written: Written, progress: Progre
         raise DeviceError(
             f"{str(medium.path)!r} gives back other bytes than were written to it", "the card is worn out or fake"
         )
+
+
+def _ensure_ranges(medium: Medium, head: bytes, bmap: Bmap, progress: Progress) -> None:
+    """Read back what the block map lists, and nothing else: behind the rest may lie what was on the medium before."""
+    done = 0
+    for one in bmap.ranges:
+        digest = hashlib.sha256()
+        for offset in range(one.start, one.end, CHUNK_BYTES):
+            data = medium.read(min(CHUNK_BYTES, one.end - offset), offset)
+            known = head[offset : offset + len(data)]
+            digest.update(known + data[len(known) :])
+            done += len(data)
+            progress(Event(stage="read back", done=done >> 20, total=max(bmap.mapped_bytes >> 20, 1)))
+        if digest.hexdigest() != one.sha256:
+            raise DeviceError(
+                f"{str(medium.path)!r} gives back other bytes than were written to it", "the card is worn out or fake"
+            )
 
 
 def _state(medium: Medium) -> str:

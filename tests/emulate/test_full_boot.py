@@ -1,0 +1,131 @@
+"""A board in software from blank card to rollback: flashed, boots, serves, is updated over ssh, refuses what does not hold, goes back.
+
+`make test-boards` runs this file. It takes minutes, and needs QEMU 10, mmdebstrap, a Debian mirror and a package index.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from boards import executable
+
+from edgekit import artifact as artifacts
+from edgekit.core import profiles
+from edgekit.core.errors import EdgekitError, GateFailed
+from edgekit.core.schema import Artifact
+from edgekit.deploy.nouns import Health, Release
+from edgekit.deploy.push import Board, deploy_to_all, status
+from edgekit.emulate import boot, full, qemu, rootfs
+from edgekit.emulate.boards import Wanted, board_of
+from edgekit.emulate.boot import Emulated, cut_while_writing, prediction, serving
+from edgekit.emulate.machine import Machine, ssh_config
+from edgekit.emulate.snapshots import Snapshot, saved, woken
+from edgekit.flash import wheelhouse as wheelhouses
+from edgekit.models import digits
+from edgekit.parity import Golden, golden_bytes, read_golden
+
+pytestmark = pytest.mark.slow
+PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
+INT8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
+HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=240)
+BOARD = Board(host="board")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Emulated:
+    """A Raspberry Pi 5 whose card was flashed with the digit app and whose first boot has installed it."""
+    folder = tmp_path_factory.mktemp("board")
+    board = board_of(profiles.find("rpi5"))
+    try:
+        for program in (qemu.USER, qemu.SYSTEM, "qemu-img"):
+            qemu.ensure(program)
+        wheels = folder / "wheels"
+        wheelhouses.make(board.device, wheels, extras=("litert", "web"), system=board.system.name)
+        wanted = Wanted(artifacts=(artifacts.read(INT8),), app="digits", picture=PICTURE)
+        emulated = full.flashed(folder, board, full.install(wanted, wheels), mirror=rootfs.MIRROR)
+    except EdgekitError as exc:
+        pytest.skip(f"no card can be made here: {exc.message}")
+    first = boot.first_boot(emulated)
+    assert first.ok, first.said
+    return emulated
+
+
+@pytest.fixture(scope="module")
+def snapshot(installed: Emulated) -> Snapshot:
+    return saved(installed)
+
+
+@pytest.fixture
+def board(snapshot: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Machine]:
+    """A booted board, which `ssh board` reaches: its host key is known and no other is taken."""
+    with woken(snapshot) as (machine,):
+        config = ssh_config(machine.start.folder, snapshot.board.keys, machine.start.ssh)
+        executable(tmp_path / "ssh", f'exec {shutil.which("ssh")} -F {config} "$@"')
+        monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+        yield machine
+
+
+def named(folder: Path, name: str, *, spoilt: bool = False) -> Artifact:
+    """A copy of the shipped artifact under another name; `spoilt`: its recorded answers are another network's."""
+    place = shutil.copytree(INT8, folder / name)
+    manifest = msgspec.structs.replace(artifacts.read(place).manifest, name=name)
+    if spoilt:
+        golden = read_golden(place / "golden.npz")
+        wrong = tuple({key: np.roll(value, 3, axis=-1) for key, value in answer.items()} for answer in golden.answers)
+        data = golden_bytes(Golden(feeds=golden.feeds, answers=wrong))
+        (place / "golden.npz").write_bytes(data)
+        payload = {file.name: place / file.name for file in manifest.files}
+        roles = {file.name: file.role for file in manifest.files}
+        manifest = msgspec.structs.replace(manifest, files=artifacts.described(payload, roles))
+    (place / artifacts.MANIFEST).write_bytes(artifacts.encode(manifest))
+    return artifacts.read(place)
+
+
+def release(artifact: Artifact, port: int = 8080) -> Release:
+    return Release(app="digits", artifact=artifact.sha256, arguments=("--host", "0.0.0.0", "--port", str(port)), health=HEALTH)
+
+
+def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(installed: Emulated, tmp_path: Path) -> None:
+    with serving(installed, 1) as machine:
+        check = prediction(installed, machine, PICTURE, NUMBER)
+        assert check.ok, check.said
+        cut_while_writing(installed, machine)
+    with serving(installed, 2) as machine:
+        check = prediction(installed, machine, PICTURE, NUMBER)
+        assert check.ok, check.said
+
+
+def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_not_work(
+    board: Machine, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    first = status(BOARD)
+    assert first.active and first.artifact_name == artifacts.read(INT8).manifest.name
+    good = named(tmp_path, "good")
+    (updated,) = deploy_to_all([BOARD], good, release(good))
+    assert updated.ok and updated.sent_bytes == (good.path / "manifest.json").stat().st_size, "only what changed was sent"
+    assert status(BOARD).artifact_name == "good"
+
+    bad = named(tmp_path, "bad", spoilt=True)
+    (refused,) = deploy_to_all([BOARD], bad, release(bad))
+    assert isinstance(refused.error, GateFailed) and "does not hold on this board" in refused.error.message
+    assert status(BOARD).artifact_name == "good"
+
+    elsewhere = named(tmp_path, "elsewhere")
+    unhealthy = msgspec.structs.replace(release(elsewhere, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=60))
+    (taken_back,) = deploy_to_all([BOARD], elsewhere, unhealthy)
+    assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
+    assert status(BOARD).artifact_name == "good"
+    check = prediction(snapshot.board, board, PICTURE, NUMBER)
+    assert check.ok, check.said
+
+
+def test_ten_boards_wake_from_one_snapshot_and_answer(snapshot: Snapshot) -> None:
+    with woken(snapshot, 10) as machines:
+        assert len({machine.start.http for machine in machines}) == 10
+        assert [machine.asked("/health") for machine in machines] == [{"status": "ok"}] * 10

@@ -1,0 +1,126 @@
+"""What the emulator is told, and the first file system it starts from."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edgekit.core import profiles
+from edgekit.core.errors import GateFailed
+from edgekit.emulate import initrd, qemu, rootfs
+from edgekit.emulate.apps import untimed
+from edgekit.emulate.card import CMDLINE, Keys, new_card
+from edgekit.emulate.cores import core_of
+from edgekit.emulate.limits import Limits, limits_of
+from edgekit.emulate.machine import Hardware, Start, command, ssh_command, ssh_config
+
+
+def hardware(name: str) -> Hardware:
+    device = profiles.find(name)
+    return Hardware(core=core_of(device), limits=limits_of(device), kernel=Path("/k"), initrd=Path("/i"))
+
+
+def start(card: str, snapshot: str = "") -> Start:
+    return Start(card=Path(card), words=CMDLINE.strip(), folder=Path("/f"), http=18080, ssh=18022, snapshot=snapshot)
+
+
+@pytest.mark.parametrize(
+    ("board", "core", "cores", "memory"),
+    [
+        ("rpi5", "cortex-a76", "4", "1024"),
+        ("rpi-zero-2w", "cortex-a53", "4", "512"),
+        ("jetson-agx-orin-64gb", "cortex-a76", "12", "4096"),
+    ],
+)
+def test_the_machine_has_the_boards_core_memory_and_number_of_cores(board: str, core: str, cores: str, memory: str) -> None:
+    argv = command(hardware(board), start("/c/card.img"))
+    told = dict(zip(argv[1::2], argv[2::2], strict=False))
+    assert (told["-cpu"], told["-smp"], told["-m"]) == (core, cores, memory)
+    assert "max" not in argv
+
+
+def test_its_ports_are_on_loopback_and_it_reaches_nothing_outside() -> None:
+    network = next(word for word in command(hardware("rpi5"), start("/c/card.img")) if word.startswith("user,"))
+    assert "restrict=on" in network and "tcp:127.0.0.1:18080-:8080" in network and "tcp:127.0.0.1:18022-:22" in network
+
+
+def test_it_ends_where_the_board_would_start_again_so_that_the_card_is_read_anew() -> None:
+    assert "-no-reboot" in command(hardware("rpi5"), start("/c/card.img"))
+
+
+def test_a_snapshot_is_woken_from_a_qcow2_card() -> None:
+    argv = command(hardware("rpi5"), start("/c/card.qcow2", "ready"))
+    assert argv[-2:] == ["-loadvm", "ready"] and any("format=qcow2" in word for word in argv)
+
+
+def test_ssh_takes_the_boards_own_key_and_no_other(tmp_path: Path) -> None:
+    config = ssh_config(tmp_path, Keys(private=tmp_path / "key", known_as="ssh-ed25519 AAAA"), 18022)
+    assert (tmp_path / "known_hosts").read_text() == "[127.0.0.1]:18022 ssh-ed25519 AAAA\n"
+    assert "StrictHostKeyChecking yes" in config.read_text()
+    assert ssh_command(config, "true")[-2:] == ["board", "true"]
+
+
+def test_a_card_larger_than_the_boards_storage_is_refused_before_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "base.img").write_bytes(bytes(1024))
+    limits = Limits(memory_bytes=None, cores=1, storage_bytes=1000)
+    with pytest.raises(GateFailed, match="the card has 1024 bytes, the board's storage 1000"):
+        new_card(tmp_path / "base.img", tmp_path / "card.img", None, limits)  # type: ignore[arg-type]
+    assert not (tmp_path / "card.img").exists()
+
+
+DEPENDENCIES = """kernel/virtio_blk.ko: kernel/virtio_ring.ko kernel/virtio.ko
+kernel/virtio.ko:
+kernel/virtio_ring.ko: kernel/virtio.ko
+kernel/vfat.ko.xz: kernel/fat.ko.xz
+kernel/fat.ko.xz:
+kernel/unwanted.ko:
+"""
+
+
+def test_modules_are_loaded_after_what_they_need() -> None:
+    order = initrd.load_order(DEPENDENCIES, ("virtio_blk", "vfat", "builtin"))
+    assert order == [
+        *("kernel/virtio.ko", "kernel/virtio_ring.ko", "kernel/virtio_blk.ko"),
+        *("kernel/fat.ko.xz", "kernel/vfat.ko.xz"),
+    ]
+
+
+def test_the_first_file_system_is_one_that_cpio_reads(tmp_path: Path) -> None:
+    cpio = shutil.which("cpio")
+    modules = tmp_path / "modules"
+    (modules / "kernel").mkdir(parents=True)
+    (modules / "modules.dep").write_text(DEPENDENCIES)
+    for name in ("virtio_blk", "virtio", "virtio_ring"):
+        (modules / f"kernel/{name}.ko").write_bytes(name.encode())
+    for name in ("fat", "vfat"):
+        (modules / f"kernel/{name}.ko.xz").write_bytes(lzma.compress(name.encode()))
+    data = gzip.decompress(initrd.initrd(b"a shell", modules))
+    assert data.startswith(b"070701") and b"TRAILER!!!" in data and len(data) % 4 == 0
+    if cpio is None:
+        pytest.skip("no cpio to read it with")
+    out = tmp_path / "out"
+    out.mkdir()
+    subprocess.run([cpio, "-id", "--quiet"], input=data, cwd=out, check=True)
+    assert (out / "bin/busybox").read_bytes() == b"a shell" and (out / "modules/vfat.ko").read_bytes() == b"vfat"
+    assert (out / "modules/order").read_text().split() == ["virtio.ko", "virtio_ring.ko", "virtio_blk.ko", "fat.ko", "vfat.ko"]
+
+
+def test_a_root_file_system_is_unpacked_and_never_run() -> None:
+    argv = rootfs.build_command(rootfs.Recipe(suite="bookworm"), Path("/out.tar"))
+    assert "--variant=extract" in argv and "--architectures=arm64" in argv
+    assert argv[-3:] == ["bookworm", "/out.tar", rootfs.MIRROR]
+    assert "libstdc++6" in next(word for word in argv if word.startswith("--include="))
+
+
+def test_answers_are_compared_without_their_times() -> None:
+    said = {"digits": [{"score": 0.123456, "latency_ms": 3}], "latency_ms": 2.0, "runtimes": []}
+    assert untimed(said) == {"digits": [{"score": 0.1235}]}
+
+
+def test_the_programs_have_packages_to_install_them_from() -> None:
+    assert {qemu.USER, qemu.SYSTEM, "qemu-img"} == set(qemu.PACKAGES)
