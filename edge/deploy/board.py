@@ -20,7 +20,7 @@ import msgspec
 from edgekit import __version__
 from edgekit import artifact as artifacts
 from edgekit.benchmark.environment import compatible
-from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
+from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.profiles import devices, recognise
 from edgekit.core.schema import Artifact
 from edgekit.deploy import service
@@ -81,7 +81,7 @@ def deploy(layout: Layout, proposal: Proposal) -> Answer:
     if gone:
         raise InputError(f"these files were never uploaded: {', '.join(gone)}", "deploy again")
     name = layout.assemble(proposal.release, proposal.parts)
-    artifact = artifacts.read(layout.releases / name / "artifact")
+    artifact = _read(layout, name, proposal)
     if artifact.sha256 != proposal.release.artifact:
         raise InputError(
             f"the manifest has sha256 {artifact.sha256[:12]}…, the release wants {proposal.release.artifact[:12]}…"
@@ -94,13 +94,27 @@ def deploy(layout: Layout, proposal: Proposal) -> Answer:
     return _switched(layout, name, before)
 
 
+def _read(layout: Layout, name: str, proposal: Proposal) -> Artifact:
+    """The release's artifact. Files that went bad on this disk are dropped, so that the next try uploads them anew."""
+    try:
+        return artifacts.read(layout.releases / name / "artifact")
+    except ArtifactError as exc:
+        bad = [part.name for part in proposal.parts if layout.drop_if_damaged(part)]
+        if not bad:
+            raise
+        raise DeviceError(f"went bad on the board's disk and was dropped: {', '.join(bad)}", "deploy again") from exc
+
+
 def rollback(layout: Layout, to: str = "") -> Answer:
-    """Back to the release before, or to one by name. Raises `InputError` when there is none."""
+    """Back to the release before, or to one by name. Raises `InputError` when there is none, `GateFailed` for one that nobody
+    who is trusted here signed; older than others it may be."""
     settle(layout)
     before = layout.running()
     name = to or layout.state().previous
     if not name or name not in layout.known():
         raise InputError(f"there is no release {name or 'before this one'} to go back to", "edgekit status lists them")
+    if layout.trusts_keys():
+        ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
     return _switched(layout, name, before)
 
 
@@ -110,7 +124,8 @@ def settle(layout: Layout) -> Answer:
     if not state.pending:
         return Answer(ok=True, message="nothing is pending", release=layout.running(), previous=state.previous)
     if layout.running() != state.pending:
-        layout.save(msgspec.structs.replace(state, pending=""))
+        state = msgspec.structs.replace(state, pending="", previous=state.earlier, earlier="")
+        layout.save(state)
         return Answer(ok=True, message="the switch was never made", release=layout.running(), previous=state.previous)
     return _judged(layout, state.pending, state)  # started anew: what runs may still be the release before
 
@@ -146,7 +161,8 @@ def status(layout: Layout) -> Status:
 
 def _switched(layout: Layout, name: str, before: str) -> Answer:
     """Write it down, switch, restart, judge."""
-    state = msgspec.structs.replace(layout.state(), pending=name, previous=before)
+    state = layout.state()
+    state = msgspec.structs.replace(state, pending=name, previous=before, earlier=state.previous)
     layout.save(state)
     layout.point_to(name)
     return _judged(layout, name, state)
@@ -156,12 +172,12 @@ def _judged(layout: Layout, name: str, state: State) -> Answer:
     """Start it and wait until the release shows that it works; if it does not, the one before runs again, and is waited for as well."""
     reason = _started(layout, name)
     if not reason:
-        layout.save(msgspec.structs.replace(state, pending="", accepted=_accepted(layout, name, state)))
+        layout.save(msgspec.structs.replace(state, pending="", earlier="", accepted=_accepted(layout, name, state)))
         layout.tidy((name, state.previous))
         return Answer(ok=True, message="runs", release=name, previous=state.previous)
     layout.point_to(state.previous)
     again = _started(layout, state.previous)
-    layout.save(msgspec.structs.replace(state, pending="", previous=""))
+    layout.save(msgspec.structs.replace(state, pending="", previous=state.earlier, earlier=""))
     back = f"{state.previous} runs again" if state.previous else "nothing runs, as before"
     said = f"{name} did not work: {reason}; {back}" + (f", but not well: {again}" if again else "")
     return Answer(ok=False, message=said, release=state.previous, rolled_back=True)
@@ -196,7 +212,10 @@ def _accepted(layout: Layout, name: str, state: State) -> Mapping[str, int]:
     """The newest release numbers, that of a release that works included: only what worked keeps older ones out."""
     if not layout.trusts_keys():
         return state.accepted
-    signed = ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
+    try:
+        signed = ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
+    except GateFailed:  # the keys were changed between the switch and now: it counts for nothing, and still runs
+        return state.accepted
     return {**state.accepted, signed.name: max(signed.release, state.accepted.get(signed.name, 0))}
 
 
