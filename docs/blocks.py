@@ -33,6 +33,7 @@ EXTRAS = {
     "convert": "converting; this needs neither TensorFlow nor PyTorch",
     "sweep": "many models, targets and precisions at once (joblib)",
     "flash": "writing .zst images to cards (zstandard); the rest of flash needs mtools alone",
+    "fleet": "many boards on one NATS server (nats-py)",
     "sign": "signing artifacts and checking who signed them (cryptography)",
     "sklearn": "fitted scikit-learn models as sources (skl2onnx)",
     "torch": "PyTorch programs as sources (.pt2, TorchScript)",

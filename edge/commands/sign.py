@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.signing.sign import SIGNATURE, sign
 
     artifact = artifacts.read(args.artifact)
-    signer = _signer(args)
+    signer = signer_of(args)
     signed = sign(artifact, signer, release=args.release)
     if args.public is not None:
         write_atomically(args.public, public_text(signer.public).encode())

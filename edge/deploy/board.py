@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,7 +26,7 @@ from edgekit.core.profiles import devices, recognise
 from edgekit.core.schema import Artifact
 from edgekit.deploy import service
 from edgekit.deploy.layout import Layout, name_of
-from edgekit.deploy.nouns import Answer, Going, Health, Lacking, Offer, Proposal, State, Status
+from edgekit.deploy.nouns import Answer, Going, Lacking, Offer, Proposal, State, Status
 from edgekit.signing.sign import SIGNATURE, ensure_signed, public_keys
 
 RESERVE_BYTES = 64 << 20
@@ -56,8 +57,13 @@ def lacking(layout: Layout, proposal: Proposal) -> tuple[Lacking, ...]:
 
 def put(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
     """Go on with a file at `offset`, from what comes in; one that is whole becomes a blob. Raises `InputError` at a gap."""
-    if layout.blob(sha256).is_file():
-        return
+    if not layout.blob(sha256).is_file():
+        grow(layout, sha256, offset, data)
+        layout.complete(sha256)
+
+
+def grow(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
+    """Go on with a file at `offset`, from what comes in; what stood behind that is cut off. Raises `InputError` at a gap."""
     partial = layout.partial(sha256)
     size = partial.stat().st_size if partial.is_file() else 0
     if offset > size:
@@ -67,7 +73,6 @@ def put(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
         file.seek(offset)
         while piece := data.read(_PIECE):
             file.write(piece)
-    layout.complete(sha256)
 
 
 def deploy(layout: Layout, proposal: Proposal) -> Answer:
@@ -76,7 +81,7 @@ def deploy(layout: Layout, proposal: Proposal) -> Answer:
     Raises `GateFailed` for a release that is not signed, older, or does not hold here, before anything is switched.
     """
     settle(layout)
-    _ensure_local(proposal.release.health)
+    ensure_local(proposal.release.health.url)
     gone = [part.name for part in proposal.parts if not layout.blob(part.sha256).is_file()]
     if gone:
         raise InputError(f"these files were never uploaded: {', '.join(gone)}", "deploy again")
@@ -130,14 +135,14 @@ def settle(layout: Layout) -> Answer:
     return _judged(layout, state.pending, state)  # started anew: what runs may still be the release before
 
 
-def status(layout: Layout) -> Status:
+def status(layout: Layout, *, check_hashes: bool = True) -> Status:
     """The board as it is."""
     name, problems = layout.running(), []
     release, artifact = None, None
     if name:
         try:
             release = layout.release(name)
-            artifact = artifacts.read(layout.releases / name / "artifact")
+            artifact = artifacts.read(layout.releases / name / "artifact", check_hashes=check_hashes)
         except EdgekitError as exc:
             problems.append(exc.message)
     if layout.state().pending:
@@ -230,16 +235,13 @@ def _ensure_holds(artifact: Artifact) -> None:
         raise GateFailed(f"{artifact.manifest.name!r} does not hold on this board: {said}", "convert it for this board")
 
 
-def _ensure_local(health: Health) -> None:
-    """A health check asks the board itself, and nobody else on its network."""
+def ensure_local(url: str) -> None:
+    """What is asked how the app does is the board itself, and nobody else on its network. Raises `InputError`."""
     from urllib.parse import urlsplit
 
-    if health.url:
-        parts = urlsplit(health.url)
-        if parts.scheme not in ("http", "https") or parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise InputError(
-                f"a health check asks the board itself, not {health.url!r}", "--health http://127.0.0.1:8080/health"
-            )
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or parts.hostname not in ("127.0.0.1", "::1", "localhost")):
+        raise InputError(f"a health check asks the board itself, not {url!r}", "--health http://127.0.0.1:8080/health")
 
 
 def _signer(layout: Layout, artifact: Artifact) -> str:
@@ -251,6 +253,7 @@ def _signer(layout: Layout, artifact: Artifact) -> str:
         return "unknown"
 
 
+@cache
 def _device() -> str:
     """The board's profile, by its device tree; nothing when no profile knows it."""
     found = recognise(devices(), compatible())
