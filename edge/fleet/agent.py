@@ -97,8 +97,7 @@ class Agent:
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if bus.client.is_closed:
-                raise Unreachable(f"the server at {self.access.url} no longer takes this credential")
+            bus.ensure_open()
             await asyncio.gather(*(task for task in tasks if task.done()))
         finally:
             for task in tasks:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -96,6 +96,11 @@ class Bus:
         """Whether the server is connected now."""
         return bool(self.client.is_connected)
 
+    def ensure_open(self) -> None:
+        """Raise `Unreachable` when the server has turned this credential away for good."""
+        if self.client.is_closed:
+            raise Unreachable(f"the server at {self.access.url} no longer takes {self.access.name!r}", "was it revoked?")
+
     async def get(self, bucket: str, key: str) -> Entry | None:
         """A key's newest value; None when it was never written, or taken away."""
         answer = await self._read(read_of(bucket, key))
@@ -173,28 +178,18 @@ class Bus:
         with _said(self.access):
             await self.client.subscribe(subject, cb=ring)
 
-    async def follow(self, subject: str, stream: str, took: Callable[[Entry], Awaitable[None]]) -> None:
-        """Every message of a stream from its first, in order, for ever."""
-
-        async def take(message: Msg) -> None:
-            data = message.metadata
-            at_s = data.timestamp.timestamp()
-            await took(Entry(key=message.subject, value=message.data, revision=data.sequence.stream, at_s=at_s))
-
-        with _said(self.access):
-            await self.js.subscribe(subject, stream=stream, ordered_consumer=True, cb=take)
-
     async def history(self, subject: str, stream: str) -> list[Entry]:
         """Everything that a stream has now under a subject, oldest first."""
         found: list[Entry] = []
         with _said(self.access):
             heard = await self.js.subscribe(subject, stream=stream, ordered_consumer=True)
-            pending = (await heard.consumer_info()).num_pending + heard.pending_msgs
-            while len(found) < pending:
-                message = await heard.next_msg(timeout=TIMEOUT_S)
-                data = message.metadata
+            info = await heard.consumer_info()
+            more = bool(info.num_pending or (info.delivered and info.delivered.consumer_seq))
+            while more:
+                data = (message := await heard.next_msg(timeout=TIMEOUT_S)).metadata
                 at_s = data.timestamp.timestamp()
                 found.append(Entry(key=message.subject, value=message.data, revision=data.sequence.stream, at_s=at_s))
+                more = bool(data.num_pending)
             await heard.unsubscribe()
         return found
 
@@ -270,6 +265,7 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
             reconnected_cb=returned,
             tls=_tls(access),
         )
+    client.options["max_reconnect_attempts"] = -1  # who was once let in waits for the server's return
     try:
         yield Bus(access=access, client=client, js=client.jetstream(timeout=TIMEOUT_S), back=back)
     finally:

@@ -7,6 +7,7 @@ board gets one, the way back included, so that going on, halting and going back 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -26,6 +27,7 @@ from edgekit.fleet.nouns import Deed, Order, Plan, Rollout, Sealed
 from edgekit.fleet.rollout import Standing, checked, reached, standing, step
 from edgekit.signing.sign import Signer
 
+log = logging.getLogger(__name__)
 TICK_S = 0.5
 AT_ONCE = 64
 OVER = ("returned", "done")
@@ -107,10 +109,13 @@ class Driver:
         try:
             await self.mirror.look()
             while True:
-                with suppress(Unreachable, Conflict):
+                try:
                     rollout = await self._advance()
                     if rollout.phase in OVER:
                         return rollout
+                except (Unreachable, Conflict) as exc:  # looked at again, and decided again
+                    log.info("%s", exc.message)
+                self.bus.ensure_open()
                 with suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self.mirror.changed.wait(), timeout=TICK_S)
                 self.mirror.changed.clear()

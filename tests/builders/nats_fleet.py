@@ -7,23 +7,32 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 import pytest
 from boards import free_port
 
+from edgekit.commands._fleet_owner import _enrolled as enroll_there
 from edgekit.core.errors import DeviceError
+from edgekit.core.schema import Artifact
 from edgekit.deploy.layout import name_of
-from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Status
+from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Release, Status
+from edgekit.deploy.push import proposal_of
 from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Access, Authority, founded
+from edgekit.fleet.bus import Bus
+from edgekit.fleet.drive import Driver, Wish, begin
+from edgekit.fleet.mirror import Mirror
+from edgekit.fleet.nouns import Plan, Rollout
 from edgekit.fleet.server import Listening
 from edgekit.fleet.spool import Spool
 from edgekit.signing.minisign import PublicKey
+from edgekit.signing.sign import Signer
 
 
 def nats_server() -> str:
@@ -50,8 +59,8 @@ class Server:
         return self.authority.folder / "nats-server.conf"
 
     def start(self) -> None:
-        log = (self.authority.folder / "server.log").open("ab")
-        self.process = subprocess.Popen([self.program, "-c", str(self.config)], stdout=log, stderr=log)
+        with (self.authority.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen([self.program, "-c", str(self.config)], stdout=log, stderr=log)
         wait_for_port(self.listening.port, self.process)
 
     def stop(self, *, kill: bool = False) -> None:
@@ -196,3 +205,39 @@ async def until(true: Callable[[], object | Awaitable[object]], what: str, limit
             return
         await asyncio.sleep(0.03)
     pytest.fail(f"it never came to this: {what}")
+
+
+@asynccontextmanager
+async def running(*agents: Agent) -> AsyncIterator[None]:
+    """The agents run for the length of the block; one that ends by itself fails the test."""
+    tasks = [asyncio.create_task(agent.run()) for agent in agents]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[str, Access]:
+    """Boards that are members, each with its access."""
+    found = {}
+    for name in names:
+        found[name], public = server.authority.access(name, "board", group=group)
+        await enroll_there(server.authority, name, "board", group, public)
+    return found
+
+
+def wish(artifact: Artifact, app: str = "digits", group: str = "cameras", **plan: object) -> Wish:
+    """A rollout in two waves, watched for a moment."""
+    quick = Plan(waves=(0.25, 1.0), soak_s=0.2, deadline_s=20, absent_s=8, max_failed=0.0)
+    proposal = proposal_of(artifact, Release(app=app, artifact=artifact.sha256))
+    return Wish(group=group, proposal=proposal, name=app, plan=msgspec.structs.replace(quick, **plan))
+
+
+async def rolled_out(bus: Bus, wanted: Wish, artifact: Artifact, signer: Signer | None = None) -> Rollout:
+    """Begun and driven to its end."""
+    await begin(bus, wanted, artifact, signer)
+    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus), lambda *x: print(x[0].phase, x[0].serial, x[0].wave, x[1])).run(), 12)

@@ -7,9 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from board_fixtures import board, make_artifact, make_board, sentinel
 from nats_fleet import Server, nats_server, new_server
 
 from edgekit.commands._fleet_owner import prepared
+
+
+__all__ = ["board", "make_artifact", "make_board", "sentinel", "server"]
 
 
 @pytest.fixture
