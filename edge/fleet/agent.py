@@ -25,6 +25,7 @@ from edgekit.fleet.download import download
 from edgekit.fleet.nouns import Order, Report, Verdict
 from edgekit.fleet.place import Place
 from edgekit.fleet.spool import Kind, Spool
+from edgekit.fleet.tasks import end
 from edgekit.signing.minisign import PublicKey
 
 log = logging.getLogger(__name__)
@@ -65,9 +66,7 @@ class Agent:
         try:
             await asyncio.gather(*tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     def ledger(self) -> Ledger:
         """What was written down of the newest order."""
@@ -100,9 +99,7 @@ class Agent:
             bus.ensure_open()
             await asyncio.gather(*(task for task in tasks if task.done()))
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
 
     async def _look_when_back(self, bus: Bus) -> None:
         while True:

@@ -127,44 +127,27 @@ class Bus:
         with _said(self.access):
             await self.js.publish(subject, data, headers=headers, timeout=TIMEOUT_S)
 
-    async def entries(self, bucket: str, pattern: str = ">") -> dict[str, Entry]:
-        """Every key that is there now."""
+    async def entries(self, bucket: str) -> dict[str, Entry]:
+        """Every key that is there now. It is read until what was the stream's end when it began: writers may go on meanwhile."""
         found: dict[str, Entry] = {}
-        async with self.watch(bucket, pattern) as changes:
-            async for entry in changes:
-                if entry is None:
-                    return found
-                found[entry.key] = entry
-        return found
-
-    @asynccontextmanager
-    async def watch(self, bucket: str, pattern: str = ">") -> AsyncIterator[AsyncIterator[Entry | None]]:
-        """Every key's value, then None once, then every change; a key that was taken away comes with an empty value."""
         with _said(self.access):
-            store = await self.js.key_value(bucket)
-            watcher = await store.watch(pattern)
-
-        async def changes() -> AsyncIterator[Entry | None]:
-            seen_all = False
-            while True:
-                try:
-                    update = await watcher.updates(timeout=TIMEOUT_S)
-                except need("nats.errors").TimeoutError:
-                    if not seen_all:
-                        raise Unreachable(f"the server at {self.access.url} does not list {bucket}", "is it up?") from None
-                    continue
-                if update is None:
-                    seen_all = True
-                    yield None
-                elif update.operation is None or seen_all:
-                    created = update.created.timestamp() if update.created else 0.0
-                    value = b"" if update.operation else update.value or b""
-                    yield Entry(key=update.key, value=value, revision=update.revision or 0, at_s=created)
-
-        try:
-            yield changes()
-        finally:
-            await watcher.stop()
+            state = (await self.js.stream_info(stream_of(bucket))).state
+            if not state.messages:
+                return found
+            policy = need("nats.js.api").DeliverPolicy.LAST_PER_SUBJECT
+            heard = await self.js.subscribe(
+                subject_of(bucket, ">"), stream=stream_of(bucket), ordered_consumer=True, deliver_policy=policy
+            )
+            try:
+                reached = 0
+                while reached < state.last_seq:
+                    entry, gone = _kept(await heard.next_msg(timeout=TIMEOUT_S), bucket)
+                    reached = entry.revision
+                    if not gone:
+                        found[entry.key] = entry
+            finally:
+                await heard.unsubscribe()
+        return found
 
     async def listen(self, subject: str, heard: Callable[[str, bytes], None]) -> None:
         """Call `heard` with every message's subject and data, as long as the connection lasts, broken or not.
@@ -322,6 +305,14 @@ async def _made(js: JetStreamContext, config: Any) -> None:
 def _entry(answer: Msg, key: str) -> Entry:
     stamp = (answer.headers or {}).get("Nats-Time-Stamp", "")
     return Entry(key=key, value=answer.data, revision=_sequence(answer), at_s=seconds(stamp))
+
+
+def _kept(message: Msg, bucket: str) -> tuple[Entry, bool]:
+    """A key's last message as it comes from a consumer, and whether it takes the key away."""
+    data = message.metadata
+    key = message.subject.removeprefix(subject_of(bucket, ""))
+    entry = Entry(key=key, value=message.data, revision=data.sequence.stream, at_s=data.timestamp.timestamp())
+    return entry, bool((message.headers or {}).get("KV-Operation"))
 
 
 def _sequence(answer: Msg) -> int:

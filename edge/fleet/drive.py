@@ -25,6 +25,7 @@ from edgekit.fleet.bus import Bus, Conflict, Unreachable
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Deed, Order, Plan, Rollout, Sealed
 from edgekit.fleet.rollout import Standing, checked, reached, standing, step
+from edgekit.fleet.tasks import end
 from edgekit.signing.sign import Signer
 
 log = logging.getLogger(__name__)
@@ -121,8 +122,7 @@ class Driver:
                 self.mirror.changed.clear()
                 await asyncio.sleep(0.05)  # reports come in swarms
         finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            await end([following])
 
     async def _advance(self) -> Rollout:
         """One look, and at most one step."""

@@ -31,6 +31,7 @@ from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Plan, Rollout
 from edgekit.fleet.server import Listening
 from edgekit.fleet.spool import Spool
+from edgekit.fleet.tasks import end
 from edgekit.signing.minisign import PublicKey
 from edgekit.signing.sign import Signer
 
@@ -216,9 +217,7 @@ async def running(*agents: Agent) -> AsyncIterator[None]:
         for task in tasks:
             assert not task.done(), task
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[str, Access]:
@@ -240,4 +239,4 @@ def wish(artifact: Artifact, app: str = "digits", group: str = "cameras", **plan
 async def rolled_out(bus: Bus, wanted: Wish, artifact: Artifact, signer: Signer | None = None) -> Rollout:
     """Begun and driven to its end."""
     await begin(bus, wanted, artifact, signer)
-    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus), lambda *x: print(x[0].phase, x[0].serial, x[0].wave, x[1])).run(), 12)
+    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus)).run(), 30)
