@@ -9,7 +9,7 @@ import msgspec
 from edgekit.core.errors import DeviceError
 from edgekit.core.schema import Value
 from edgekit.deploy.nouns import Part
-from edgekit.fleet.bus import Bus, Chunk, Stored
+from edgekit.fleet.bus import Bus, Chunk, Stored, Unreachable
 from edgekit.fleet.place import Place
 from edgekit.fleet.spool import Spool
 
@@ -35,13 +35,17 @@ async def download(bus: Bus, place: Place, spool: Spool, part: Part, have: int) 
     mark = _mark(spool.fact(name), stored, have)
     await asyncio.to_thread(place.begin, part, mark.offset)
     pieces = 0
-    while mark.offset < stored.bytes:
-        for chunk in await _ahead(bus, stored, mark.sequence):
-            await asyncio.to_thread(place.append, part, chunk.data)
-            mark = Mark(nuid=stored.nuid, offset=mark.offset + len(chunk.data), sequence=chunk.sequence + 1)
-            pieces += 1
-            if pieces % _MARK_EVERY == 0:
-                spool.remember(**{name: msgspec.json.encode(mark).decode()})
+    try:
+        while mark.offset < stored.bytes:
+            for chunk in await _ahead(bus, stored, mark.sequence):
+                await asyncio.to_thread(place.append, part, chunk.data)
+                mark = Mark(nuid=stored.nuid, offset=mark.offset + len(chunk.data), sequence=chunk.sequence + 1)
+                pieces += 1
+                if pieces % _MARK_EVERY == 0:
+                    spool.remember(**{name: msgspec.json.encode(mark).decode()})
+    except Unreachable:
+        spool.remember(**{name: msgspec.json.encode(mark).decode()})
+        raise
     spool.forget(name)
     await asyncio.to_thread(place.complete, part)
 
