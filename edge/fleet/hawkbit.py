@@ -17,7 +17,7 @@ import msgspec
 from edgekit.artifact import MANIFEST
 from edgekit.core.errors import EdgekitError, InputError
 from edgekit.deploy.nouns import Answer, Health, Lacking, Part, Proposal, Release
-from edgekit.fleet.ddi import Action, Chunk, Client, File, Link
+from edgekit.fleet.ddi import Action, Chunk, Client, Execution, File, Link
 from edgekit.fleet.place import Place
 
 log = logging.getLogger(__name__)
@@ -75,17 +75,25 @@ def _act(client: Client, place: Place, action: Action, app: str) -> None:
         deployment = action.deployment
         if deployment.download == "skip" and deployment.update == "skip":
             return
-        client.feedback("deploymentBase", action.id, "proceeding", "none", ("downloading",))
+        _tell(client, action, "proceeding")
         _download(client, place, action, proposal)
-        client.feedback("deploymentBase", action.id, "downloaded", "none")
+        _tell(client, action, "downloaded")
         if deployment.update == "skip" or deployment.maintenance_window == "unavailable":
             return
         answer = place.deploy(proposal)
-    except Lost as exc:
-        raise EdgekitError(exc.message, exc.hint) from exc
+    except Lost:
+        raise
     except EdgekitError as exc:
         answer = Answer(ok=False, message=exc.message)
     client.feedback("deploymentBase", action.id, "closed", "success" if answer.ok else "failure", (answer.message,))
+
+
+def _tell(client: Client, action: Action, execution: Execution) -> None:
+    """How far it is. A server that is away now is no reason for the action to fail."""
+    try:
+        client.feedback("deploymentBase", action.id, execution, "none")
+    except EdgekitError as exc:
+        raise Lost(exc.message, exc.hint) from exc
 
 
 def _cancel(client: Client, link: Link) -> None:
@@ -95,7 +103,7 @@ def _cancel(client: Client, link: Link) -> None:
 
 
 class Lost(EdgekitError):
-    """The download broke off: not the action's failure, the next poll goes on."""
+    """The server or a download broke off: not the action's failure, the next poll goes on."""
 
 
 def _download(client: Client, place: Place, action: Action, proposal: Proposal) -> None:
