@@ -140,7 +140,9 @@ async def work(orders: Path, answers: Path) -> None:
     agents = []
     for each in made:
         access = msgspec.convert(each["access"], Access)
-        agents.append(Agent(access, Simulated(each["bad"]), Counted(":memory:"), tuple, heartbeat_s=HEARTBEAT_S, look_again_s=300))
+        agents.append(
+            Agent(access, Simulated(each["bad"]), Counted(":memory:"), tuple, heartbeat_s=HEARTBEAT_S, look_again_s=300)
+        )
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -150,9 +152,9 @@ async def work(orders: Path, answers: Path) -> None:
         await asyncio.sleep(0.01)
     await stop.wait()
     for agent in agents:
-        agent.heartbeat_s = 0.5
+        agent.heartbeat_s = 2.0  # so that all speak once more
     deadline = time.monotonic() + 60
-    while any(agent.spool.waiting() for agent in agents) and time.monotonic() < deadline:
+    while any(agent.spool.waiting("event") for agent in agents) and time.monotonic() < deadline:
         await asyncio.sleep(0.5)
     await end(tasks)
     found = [
@@ -185,7 +187,9 @@ class Machine:
     def start(self) -> None:
         program = shutil.which("nats-server", path=f"{os.environ['PATH']}:/usr/sbin") or sys.exit("nats-server is not here")
         self.process = subprocess.Popen(
-            [program, "-c", str(self.authority.folder / "nats-server.conf")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, "-c", str(self.authority.folder / "nats-server.conf")],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         for port in (self.port, self.monitor):
             while True:
@@ -238,7 +242,9 @@ async def enrolled(authority: Authority, boards: int, bad: Mapping[int, str]) ->
     return found
 
 
-async def rolled_out(bus: Bus, artifact: Artifact, app: str, boards: int, restart: Machine | None = None) -> tuple[Rollout, float]:
+async def rolled_out(
+    bus: Bus, artifact: Artifact, app: str, boards: int, restart: Machine | None = None
+) -> tuple[Rollout, float]:
     """One rollout, driven to its end; with `restart` the server is killed while the third wave downloads."""
     plan = Plan(waves=WAVES, soak_s=SOAK_S, deadline_s=900, absent_s=120, max_failed=0.05, gates=(gate("fps>=20"),))
     proposal = proposal_of(artifact, Release(app=app, artifact=artifact.sha256))
@@ -277,12 +283,10 @@ async def counted(bus: Bus, stream: str, pattern: str) -> dict[str, set[int]]:
 
 async def simulated(folder: Path, boards: int, workers: int, idle_s: float) -> dict[str, object]:
     """The whole story."""
-    free = [_free_port() for _ in range(4)]
-    listening = Listening(
-        store=folder / "store", host="127.0.0.1", port=free[0], leaf_port=free[1], mqtt_port=free[2], monitor_port=free[3]
-    )
+    free = [_free_port() for _ in range(3)]
+    listening = Listening(store=folder / "store", host="127.0.0.1", port=free[0], mqtt_port=free[1], monitor_port=free[2])
     authority = founded(folder / "fleet", "simulated", f"nats://127.0.0.1:{free[0]}", listening, "ada")
-    machine = Machine(authority, free[0], free[3])
+    machine = Machine(authority, free[0], free[2])
     machine.start()
     await prepared(authority)
     chosen = random.Random(7).sample(range(boards), max(2, boards // 100))
@@ -352,8 +356,9 @@ def _judged(ended, events, readings, first, second, bad):  # type: ignore[no-unt
     ill = {f"cam-{number:05d}" for number in bad}
     wrong = [agent["device"] for agent in ended if agent["running"] != (first if agent["device"] in ill else second).release]
     lost_events = [agent["device"] for agent in ended if len(events.get(agent["device"], ())) != agent["said"].get("event", 0)]
-    lost_readings = sum(agent["said"].get("reading", 0) - len(readings.get(agent["device"], ())) for agent in ended)
-    found = {
+    kept = {agent["device"]: agent["waiting"] + agent["dropped"] + len(readings.get(agent["device"], ())) for agent in ended}
+    lost_readings = sum(agent["said"].get("reading", 0) - kept[agent["device"]] for agent in ended)
+    return {
         "on_the_wrong_release": len(wrong),
         "between_releases": sum(bool(agent["half"]) for agent in ended),
         "boards_that_lost_events": len(lost_events),
@@ -364,7 +369,6 @@ def _judged(ended, events, readings, first, second, bad):  # type: ignore[no-unt
         "readings": sum(map(len, readings.values())),
         "downloaded_bytes_per_board": round(sum(agent["received"] for agent in ended) / len(ended)),
     }
-    return found
 
 
 def _free_port() -> int:

@@ -38,7 +38,9 @@ def hawkbit(args: argparse.Namespace) -> int:
     from edgekit.fleet.hawkbit import poll_always, poll_once
 
     kind = "GatewayToken" if args.gateway else "TargetToken"
-    server = Server(url=args.server, tenant=args.tenant, controller=args.controller, token=password_in(args.token_file), kind=kind)
+    server = Server(
+        url=args.server, tenant=args.tenant, controller=args.controller, token=password_in(args.token_file), kind=kind
+    )
     client, board = Client(server), _board(args)
     if args.once:
         poll_once(client, board, args.app)

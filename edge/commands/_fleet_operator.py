@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -181,5 +180,3 @@ def _telling(say: Callable[[str], None]) -> Callable[[Rollout, Standing], None]:
             last = text
 
     return tell
-
-

@@ -66,7 +66,7 @@ def enroll(args: argparse.Namespace) -> int:
     asyncio.run(_enrolled(authority, args.name, args.role, args.group, public))
     write_access(path, access)
     found = {"name": args.name, "role": args.role, "group": args.group, "public_key": public, "access": str(path)}
-    emit(args, {**found, **_more(args, authority, path)}, f"{path}\n  {_NEXT[args.role]}")
+    emit(args, found, f"{path}\n  {_NEXT[args.role]}")
     return 0
 
 
@@ -121,27 +121,10 @@ async def _revoked(authority: Authority, name: str) -> str:
     return keys[-1]
 
 
-def _more(args: argparse.Namespace, authority: Authority, path: Path) -> dict[str, str]:
-    """A leaf node's configuration stands beside its credential."""
-    if args.role != "leaf":
-        return {}
-    from edgekit.core.files import write_atomically
-    from edgekit.fleet.authority import read_access
-    from edgekit.fleet.server import Listening, leaf_text
-
-    trust, account = authority.trust(), authority.account.public
-    creds, config = path.with_suffix(".creds"), path.with_suffix(".conf")
-    write_atomically(creds, read_access(path).credentials.encode(), mode=0o600)
-    text = leaf_text(args.name, trust, account, args.hub, creds.resolve(), Listening(store=path.parent))
-    write_atomically(config, text.encode(), mode=0o600)
-    return {"config": str(config)}
-
-
 _NEXT = {
     "board": "goes to the board as /opt/edgekit/fleet.json; 'edgekit fleet unit' prints the service that uses it",
     "operator": "is that operator's --access",
     "reader": "its token is a password over MQTT, with any user name; topics edgekit/telemetry/NAME and edgekit/events/NAME",
-    "leaf": "with the .conf beside it: nats-server -c FILE.conf at the site",
 }
 
 
@@ -156,7 +139,6 @@ def _listening(args: argparse.Namespace) -> Listening:
         store=args.store,
         host=args.host,
         port=args.port,
-        leaf_port=args.leaf_port,
         mqtt_port=args.mqtt_port,
         monitor_port=args.monitor_port,
         certificate=(Path(chain), Path(key)) if chain else None,

@@ -30,22 +30,23 @@ def _configure_owner(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     init.add_argument("--operator", default="owner", metavar="NAME", help="the first operator (default: %(default)s)")
     init.add_argument("--store", type=Path, default=Path("/var/lib/nats"), metavar="DIR", help="the server's folder for data")
     init.add_argument("--host", default="0.0.0.0", help="address the server listens on (default: %(default)s)")
-    for name, port in (("port", 4222), ("leaf-port", 7422), ("mqtt-port", 1883), ("monitor-port", 0)):
+    for name, port in (("port", 4222), ("mqtt-port", 1883), ("monitor-port", 0)):
         init.add_argument(f"--{name}", type=int, default=port, metavar="P", help="default: %(default)s; 0 closes it")
     init.add_argument("--tls", metavar="CERT,KEY", help="certificate and key on the server, PEM")
     init.add_argument("--ca", type=Path, metavar="FILE", help="PEM of who vouches for that certificate, for the boards")
     prepare = verbs.add_parser("prepare", help="make the streams on the running server, and tell it who was revoked")
-    enroll = verbs.add_parser("enroll", help="a credential for a board, an operator, a listener or a site's leaf node")
+    enroll = verbs.add_parser("enroll", help="a credential for a board, an operator or a listener")
     enroll.add_argument("name", metavar="NAME", help="its name")
     enroll.add_argument("--group", default="", help="group of a board")
-    enroll.add_argument("--role", choices=("board", "operator", "reader", "leaf"), default="board", help="default: %(default)s")
+    enroll.add_argument("--role", choices=("board", "operator", "reader"), default="board", help="default: %(default)s")
     enroll.add_argument("--days", type=float, metavar="N", help="days until it no longer counts (default: never)")
-    enroll.add_argument("--hub", metavar="URL", default="", help="leaf: the server's port for leaf nodes, nats-leaf://host:7422")
     enroll.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: edgekit-fleet/access/NAME.json")
     revoke = verbs.add_parser("revoke", help="a board's or an operator's credential no longer counts")
     revoke.add_argument("name", metavar="NAME", help="its name")
     for each in (init, prepare, enroll, revoke):
-        each.add_argument("--fleet", type=Path, default=_FOLDER, metavar="DIR", help="the fleet's folder (default: %(default)s)")
+        each.add_argument(
+            "--fleet", type=Path, default=_FOLDER, metavar="DIR", help="the fleet's folder (default: %(default)s)"
+        )
 
 
 def _configure_operator(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -103,7 +104,9 @@ def _configure_board(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     hawkbit.add_argument("--once", action="store_true", help="poll once, do what is to be done, end")
     for each in (agent, hawkbit):
         each.add_argument("--root", type=Path, default=Path("/opt/edgekit"), metavar="DIR", help="edgekit's folder")
-        each.add_argument("--figures", default="", metavar="URL", help="where the app tells its figures: http://127.0.0.1:8080/metrics")
+        each.add_argument(
+            "--figures", default="", metavar="URL", help="where the app tells its figures: http://127.0.0.1:8080/metrics"
+        )
         each.add_argument("--figures-token", type=Path, metavar="FILE", help="the token to show there")
     unit = verbs.add_parser("unit", help="print the agent's systemd unit")
     unit.add_argument("--root", type=Path, default=Path("/opt/edgekit"), metavar="DIR", help="edgekit's folder")

@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _signer(args: argparse.Namespace) -> Signer:
+def signer_of(args: argparse.Namespace) -> Signer:
+    """The key in `--secret`, or the SSH agent's."""
     from edgekit.signing.agent import agent_key
     from edgekit.signing.secret import is_hidden, read_secret
 

@@ -6,6 +6,7 @@ Whoever has this folder is the fleet. Enrolling needs no server: a board's token
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,9 +18,9 @@ from edgekit.core.files import ensure_free, new_folder, write_atomically
 from edgekit.core.schema import Value
 from edgekit.fleet.keys import KeyPair, account_token, credentials, key_from, new_key, operator_token, user_token
 from edgekit.fleet.server import Listening, Trust, server_text
-from edgekit.fleet.subjects import Permissions, for_device, for_leaf, for_operator, for_reader, named
+from edgekit.fleet.subjects import Permissions, for_device, for_operator, for_reader, named
 
-Role = Literal["board", "operator", "reader", "leaf", "owner", "system"]
+Role = Literal["board", "operator", "reader", "owner", "system"]
 FOLDER = Path("edgekit-fleet")
 FILE = "fleet.json"
 
@@ -49,7 +50,7 @@ class Fleet(Value, frozen=True, kw_only=True):
     account: str
     system: str
     authority: str = ""
-    revoked: dict[str, int] = {}
+    revoked: Mapping[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Authority:
         return Trust(
             operator=operator_token(operator, system, fleet.name),
             system=system,
-            accounts={account: self.account_token(), system: account_token(operator, system, "SYS", limits=False)},
+            accounts={account: self.account_token(), system: account_token(operator, system, "SYS", {}, limits=False)},
         )
 
     def account_token(self) -> str:
@@ -159,6 +160,4 @@ def _permissions(name: str, role: Role, group: str) -> Permissions:
     made = {"operator": for_operator, "reader": for_reader}
     if role == "board":
         return for_device(name, named(group, "group"))
-    if role == "leaf":
-        return for_leaf()
     return made[role](name) if role in made else Permissions()

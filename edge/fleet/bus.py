@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -268,7 +268,10 @@ async def prepare(owner: Bus) -> None:
         )
         for name, word, age in ((TELEMETRY, "telemetry", MAX_READING_AGE_S), (EVENTS, "events", MAX_EVENT_AGE_S)):
             await _made(
-                js, api.StreamConfig(name=name, subjects=[f"edgekit.{word}.*"], max_age=age, duplicate_window=3600, deny_delete=True)
+                js,
+                api.StreamConfig(
+                    name=name, subjects=[f"edgekit.{word}.*"], max_age=age, duplicate_window=3600, deny_delete=True
+                ),
             )
         await _made(js, api.StreamConfig(name=AUDIT, subjects=["edgekit.audit.*"], deny_delete=True, deny_purge=True))
 
@@ -335,7 +338,7 @@ def _tls(access: Access) -> ssl.SSLContext | None:
 
 
 @contextmanager
-def _said(access: Access, refusals: list[str] = []) -> Iterator[None]:
+def _said(access: Access, refusals: Sequence[str] = ()) -> Iterator[None]:
     """The package's errors as ours."""
     errors, streams = need("nats.errors"), need("nats.js.errors")
     try:

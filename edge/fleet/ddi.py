@@ -164,9 +164,7 @@ class Client:
         """Tell the server what this target is (`configData`)."""
         self._sent("PUT", link.href, {"mode": "merge", "data": dict(data)})
 
-    def feedback(
-        self, what: str, action: str, execution: Execution, finished: Finished, details: tuple[str, ...] = ()
-    ) -> None:
+    def feedback(self, what: str, action: str, execution: Execution, finished: Finished, details: tuple[str, ...] = ()) -> None:
         """How far an action is. `what` is deploymentBase or cancelAction; `closed` ends it."""
         status = {"execution": execution, "result": {"finished": finished}, "details": [detail[:500] for detail in details]}
         self._sent("POST", f"{self.server.base}/{what}/{quote(action)}/feedback", {"id": action, "status": status})
@@ -196,9 +194,7 @@ class Client:
         with _said(url), self._open(url, method=method, body=json.dumps(body).encode(), headers=headers) as answer:
             answer.read(LIMIT_BYTES)
 
-    def _open(
-        self, url: str, *, headers: Mapping[str, str], method: str = "GET", body: bytes | None = None
-    ) -> HTTPResponse:
+    def _open(self, url: str, *, headers: Mapping[str, str], method: str = "GET", body: bytes | None = None) -> HTTPResponse:
         asked, own = urlsplit(url), urlsplit(self.server.url)
         if asked.scheme not in ("http", "https") or (own.scheme == "https" and asked.scheme != "https"):
             raise InputError(f"the server sends this board to {url!r}, which is not safe to follow")

@@ -31,7 +31,9 @@ async def download(bus: Bus, place: Place, spool: Spool, part: Part, have: int) 
     """Bring the file here. Raises `NotFound` when the store has none, `DeviceError` when what came is not it, `Unreachable`."""
     stored, name = await bus.stored(part.sha256), f"download:{part.sha256}"
     if stored.bytes != part.bytes:
-        raise DeviceError(f"the store's {part.name} has {stored.bytes} bytes, the order says {part.bytes}", "start the rollout again")
+        raise DeviceError(
+            f"the store's {part.name} has {stored.bytes} bytes, the order says {part.bytes}", "start the rollout again"
+        )
     mark = _mark(spool.fact(name), stored, have)
     await asyncio.to_thread(place.begin, part, mark.offset)
     pieces = 0

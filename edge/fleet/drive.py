@@ -46,9 +46,7 @@ class Wish:
     bench_s: float = 0.0
 
 
-async def begin(
-    bus: Bus, wish: Wish, artifact: Artifact, signer: Signer | None, *, progress: Progress = silent
-) -> Rollout:
+async def begin(bus: Bus, wish: Wish, artifact: Artifact, signer: Signer | None, *, progress: Progress = silent) -> Rollout:
     """Upload the artifact, seal the orders, and write the rollout down. Raises `InputError` while another one is under way."""
     checked(wish.plan)
     found = await bus.get(subjects.ROLLOUTS, wish.group)
@@ -173,9 +171,7 @@ class Driver:
         await self._order([device for device in devices if device in rollout.failed], rollout.back)
         await self.bus.put(subjects.DESIRED, subjects.group_key(self.group), seal.encoded(rollout.order))
         await _all(
-            self.bus.purge(subjects.DESIRED, subjects.device_key(device))
-            for device in devices
-            if device not in rollout.failed
+            self.bus.purge(subjects.DESIRED, subjects.device_key(device)) for device in devices if device not in rollout.failed
         )
 
     async def _order(self, devices: Iterable[str], wish: Sealed) -> None:

@@ -99,7 +99,9 @@ def _tell(client: Client, action: Action, execution: Execution) -> None:
 def _cancel(client: Client, link: Link) -> None:
     """What has begun here is over before the next poll, so nothing runs that could still be stopped: the server may forget it."""
     cancel = client.cancel(link)
-    client.feedback("cancelAction", cancel.id, "closed", "success", (f"action {cancel.cancel_action.stop_id} is not carried out",))
+    client.feedback(
+        "cancelAction", cancel.id, "closed", "success", (f"action {cancel.cancel_action.stop_id} is not carried out",)
+    )
 
 
 class Lost(EdgekitError):

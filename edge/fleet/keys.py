@@ -23,7 +23,7 @@ Kind = Literal["OPERATOR", "ACCOUNT", "USER"]
 _UNLIMITED = {"subs": -1, "data": -1, "payload": -1}
 _ACCOUNT_LIMITS = {
     **_UNLIMITED,
-    **{name: -1 for name in ("imports", "exports", "conn", "leaf", "mem_storage", "disk_storage", "streams", "consumer")},
+    **dict.fromkeys(("imports", "exports", "conn", "leaf", "mem_storage", "disk_storage", "streams", "consumer"), -1),
     "wildcards": True,
 }
 
@@ -62,7 +62,7 @@ def operator_token(operator: KeyPair, system: str, name: str) -> str:
     return _token(operator, operator.public, name, {"type": "operator", "system_account": system})
 
 
-def account_token(operator: KeyPair, account: str, name: str, revoked: Mapping[str, int] = {}, *, limits: bool = True) -> str:
+def account_token(operator: KeyPair, account: str, name: str, revoked: Mapping[str, int], *, limits: bool = True) -> str:
     """The operator vouches for an account; `revoked` are users whose tokens of before a time (in seconds) no longer count."""
     claims: dict[str, Any] = {"type": "account", "limits": _ACCOUNT_LIMITS, "default_permissions": {"pub": {}, "sub": {}}}
     if not limits:

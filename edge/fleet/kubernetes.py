@@ -17,9 +17,7 @@ NAMESPACE = "edgekit"
 _ARCHITECTURES = {"armv8": "arm64", "armv9": "arm64", "x86": "amd64"}
 
 
-def manifests(
-    artifact: Artifact, *, app: str, image: str, arguments: tuple[str, ...] = (), port: int = 8080
-) -> dict[str, str]:
+def manifests(artifact: Artifact, *, app: str, image: str, arguments: tuple[str, ...] = (), port: int = 8080) -> dict[str, str]:
     """File names and their YAML. The image has edgekit as its `edgekit` command, and the artifact in /artifact."""
     device = find(artifact.manifest.target.device)
     name = label(f"edgekit-{app}")
@@ -54,7 +52,12 @@ def _daemon_set(
     pod = {
         "nodeSelector": selector,
         "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
         "containers": [_container(name, app, image, arguments, port)],
         "volumes": [{"name": "state", "emptyDir": {}}],
     }

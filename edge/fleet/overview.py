@@ -47,7 +47,9 @@ def group_as_json(mirror: Mirror, group: str) -> dict[str, Any]:
     found: dict[str, Any] = {"group": group, "boards": len(devices), "rollout": None}
     if rollout is None:
         return found
-    verdicts = [mirror.reports[one].verdict for one in devices if one in mirror.reports and _on(mirror.reports[one], rollout.serial)]
+    verdicts = [
+        mirror.reports[one].verdict for one in devices if one in mirror.reports and _on(mirror.reports[one], rollout.serial)
+    ]
     return {
         **found,
         "rollout": {

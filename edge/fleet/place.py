@@ -13,7 +13,7 @@ from edgekit.core.errors import EdgekitError
 from edgekit.deploy import board as verbs
 from edgekit.deploy import service
 from edgekit.deploy.layout import Layout
-from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Status
+from edgekit.deploy.nouns import Answer, Offer, Part, Proposal, Status
 from edgekit.fleet.readings import figures, sensors
 from edgekit.signing.minisign import PublicKey
 from edgekit.signing.sign import public_keys

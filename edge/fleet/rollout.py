@@ -75,7 +75,7 @@ def _failure(rollout: Rollout, device: str, report: Report | None) -> str:
 
 def step(rollout: Rollout, now: Standing, *, reached: int, soaked: bool, absent: bool, late: bool) -> Rollout:
     """The running rollout after one look: unchanged while there is something to wait for."""
-    failed = {**now.failed, **({device: "did not answer in time" for device in now.working} if late else {})}
+    failed = {**now.failed, **(dict.fromkeys(now.working, "did not answer in time") if late else {})}
     allowed = math.floor(rollout.plan.max_failed * reached + 1e-9)
     if len(failed) > allowed:
         said = f"{len(failed)} of {reached} boards failed, {allowed} may: {listed(failed)}"
@@ -120,7 +120,9 @@ def checked(plan: Plan) -> Plan:
     """`plan` itself. Raises `UsageError` for waves that do not grow to the whole."""
     waves = plan.waves
     if not waves or waves[-1] != 1.0 or waves[0] <= 0 or not all(map(operator.lt, waves, waves[1:])):
-        raise UsageError(f"waves grow to 100 %, these are {', '.join(f'{wave:.4g}' for wave in waves)}", "--waves 1%,10%,50%,100%")
+        raise UsageError(
+            f"waves grow to 100 %, these are {', '.join(f'{wave:.4g}' for wave in waves)}", "--waves 1%,10%,50%,100%"
+        )
     return plan
 
 

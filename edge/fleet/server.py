@@ -1,4 +1,4 @@
-"""What nats-server is told: one file for the server, one for a leaf node at a site. Both know the operator, and nobody else's key."""
+"""What nats-server is told, in one file: it knows the operator's token and the accounts', and nobody's key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PORT, LEAF_PORT, MQTT_PORT = 4222, 7422, 1883
+PORT, MQTT_PORT = 4222, 1883
 STORE_BYTES = 20 << 30
 CONNECTIONS = 250_000
 
@@ -27,30 +27,22 @@ class Listening:
     store: Path
     host: str = "0.0.0.0"
     port: int = PORT
-    leaf_port: int = LEAF_PORT
     mqtt_port: int = MQTT_PORT
     monitor_port: int = 0
     certificate: tuple[Path, Path] | None = None
 
 
 def server_text(name: str, trust: Trust, listening: Listening) -> str:
-    """The server's configuration: JetStream, the fleet's accounts, and beside its own port those for leaf nodes and MQTT."""
+    """The server's configuration: JetStream, the fleet's accounts, and beside its own port the one for MQTT."""
     parts = [
         *_head(name, listening),
         _trust(trust, f"{{ type: full, dir: {_quoted(listening.store / 'accounts')}, allow_delete: false }}"),
         f"jetstream {{ store_dir: {_quoted(listening.store / 'jetstream')}, max_file_store: {STORE_BYTES} }}",
         f"max_connections: {CONNECTIONS}",
     ]
-    for section, port in (("leafnodes", listening.leaf_port), ("mqtt", listening.mqtt_port)):
-        if port:
-            parts.append(f"{section} {{ listen: {_address(listening.host, port)}{_tls(listening)} }}")
+    if listening.mqtt_port:
+        parts.append(f"mqtt {{ listen: {_address(listening.host, listening.mqtt_port)}{_tls(listening)} }}")
     return "\n".join(parts) + "\n"
-
-
-def leaf_text(name: str, trust: Trust, account: str, hub: str, credentials: Path, listening: Listening) -> str:
-    """A leaf node's configuration: boards of a site connect to it, and only it to the server. It keeps nothing of its own."""
-    remote = f"{{ url: {json.dumps(hub)}, account: {account}, credentials: {_quoted(credentials)} }}"
-    return "\n".join([*_head(name, listening), _trust(trust, "MEMORY"), f"leafnodes {{ remotes: [ {remote} ] }}"]) + "\n"
 
 
 def _head(name: str, listening: Listening) -> list[str]:
@@ -64,9 +56,7 @@ def _head(name: str, listening: Listening) -> list[str]:
 
 def _trust(trust: Trust, resolver: str) -> str:
     known = ", ".join(f"{account}: {token}" for account, token in trust.accounts.items())
-    return (
-        f"operator: {trust.operator}\nsystem_account: {trust.system}\nresolver: {resolver}\nresolver_preload: {{ {known} }}"
-    )
+    return f"operator: {trust.operator}\nsystem_account: {trust.system}\nresolver: {resolver}\nresolver_preload: {{ {known} }}"
 
 
 def _tls(listening: Listening) -> str:

@@ -129,11 +129,3 @@ def for_reader(reader: str) -> Permissions:
         publish=("$MQTT.sub.>",),
         subscribe=("edgekit.telemetry.>", "edgekit.events.>", "$MQTT.sub.>", f"{inbox(reader)}.>"),
     )
-
-
-def for_leaf() -> Permissions:
-    """What a site's leaf node may pass on for the boards behind it: what boards may, with any name."""
-    every = for_device("*", "*")
-    return Permissions(
-        publish=every.publish, subscribe=(*(subject for subject in every.subscribe if "_INBOX" not in subject), "_INBOX.>")
-    )

@@ -76,9 +76,7 @@ class Server:
 
 def new_server(folder: Path, program: str) -> Server:
     port = free_port()
-    listening = Listening(
-        store=folder / "store", host="127.0.0.1", port=port, leaf_port=free_port(), mqtt_port=free_port()
-    )
+    listening = Listening(store=folder / "store", host="127.0.0.1", port=port, mqtt_port=free_port())
     authority = founded(folder / "fleet", "home", f"nats://127.0.0.1:{port}", listening, "ada")
     return Server(program, authority, listening)
 

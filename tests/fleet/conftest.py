@@ -12,7 +12,6 @@ from nats_fleet import Server, nats_server, new_server
 
 from edgekit.commands._fleet_owner import prepared
 
-
 __all__ = ["board", "make_artifact", "make_board", "sentinel", "server"]
 
 

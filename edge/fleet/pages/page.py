@@ -88,7 +88,9 @@ class FleetPage:
             bar = ui.linear_progress(share, show_value=False, size="10px").classes("fl-progress")
             bar.props(f'aria-label="{rollout["ok"]} of {group["boards"]} boards"')
             wave = f"wave {rollout['wave']} of {len(rollout['waves'])}"
-            ui.label(f"{rollout['ok']} of {group['boards']} have it, {wave}, {len(rollout['failed'])} failed").classes("ek-muted")
+            ui.label(f"{rollout['ok']} of {group['boards']} have it, {wave}, {len(rollout['failed'])} failed").classes(
+                "ek-muted"
+            )
             if rollout["reason"]:
                 ui.label(rollout["reason"]).classes("fl-reason")
             if rollout["phase"] in UNDER_WAY and self._visit.user.may("admin"):
