@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, digits, models, numbers, pruning, zoo
+from measured import accuracy, digits, fleet, models, numbers, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -193,6 +193,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli": cli,
     "devices": devices,
     "digits": digits,
+    "fleet": fleet,
     "extras": extras,
     "folders": folders,
     "manifest": manifest_fields,
