@@ -65,7 +65,7 @@ def _configure_operator(verbs: argparse._SubParsersAction[argparse.ArgumentParse
     rollout.add_argument("--deadline", type=float, default=90.0, metavar="S", help="the app must work by then")
     rollout.add_argument("--settle", type=float, default=5.0, metavar="S", help="and stay up this long")
     rollout.add_argument("--waves", type=percentages, default=(0.01, 0.1, 0.5, 1.0), metavar="1%,10%,50%,100%", help="shares")
-    rollout.add_argument("--soak", type=float, default=60.0, metavar="S", help="how long each wave is watched")
+    rollout.add_argument("--soak", type=float, default=120.0, metavar="S", help="how long each wave is watched")
     rollout.add_argument("--wave-deadline", type=float, default=1800.0, metavar="S", help="boards must have answered by then")
     rollout.add_argument("--absent", type=float, default=180.0, metavar="S", help="silent boards are left for later after this")
     rollout.add_argument("--max-failed", type=percentage, default=0.02, metavar="P", help="share that may fail (default: 2%%)")

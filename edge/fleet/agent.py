@@ -58,6 +58,7 @@ class Agent:
     before: Mapping[str, float] = field(default_factory=dict)
     measured: Mapping[str, float] = field(default_factory=dict)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
+    _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Until cancelled. A server that is away is waited for, and meanwhile readings and events are kept."""
@@ -177,6 +178,8 @@ class Agent:
             return "refused", exc.message
         except EdgekitError as exc:
             return "failed", exc.message
+        except OSError as exc:  # its disk is full, or going bad
+            return "failed", f"the board could not do it: {exc}"
         finally:
             self.doing = ""
         return ("ok" if answer.ok else "taken back"), answer.message
@@ -221,11 +224,12 @@ class Agent:
             await asyncio.sleep(self.heartbeat_s * random.uniform(0.9, 1.1))
 
     async def _tell(self, bus: Bus) -> None:
-        """Bring what waits to the server, and say how the board is."""
-        await self._empty(bus, "event", subjects.events(self.access.name))
-        await self._empty(bus, "reading", subjects.telemetry(self.access.name))
-        report = await asyncio.to_thread(self._report)
-        await bus.put(subjects.REPORTED, self.access.name, msgspec.json.encode(report))
+        """Bring what waits to the server, and say how the board is: one after the other, so that no older report comes last."""
+        async with self._telling:
+            await self._empty(bus, "event", subjects.events(self.access.name))
+            await self._empty(bus, "reading", subjects.telemetry(self.access.name))
+            report = await asyncio.to_thread(self._report)
+            await bus.put(subjects.REPORTED, self.access.name, msgspec.json.encode(report))
 
     async def _empty(self, bus: Bus, kind: Kind, subject: str) -> None:
         while batch := self.spool.next_batch(kind):

@@ -157,13 +157,15 @@ class Driver:
         await self._order([device for device in rollout.failed if device not in self._returned], rollout.back)
         self._returned.update(rollout.failed)
         heard = {device for device in devices if self.mirror.heard.get(device, 0) > self._counts.get(device, 0)}
-        now = standing(rollout, devices, self.mirror.reports, heard)
-        self.say(rollout, now)
+        now = standing(rollout, devices, self.mirror.reports, heard, gated=False)
         passed = time.monotonic() - self._since
         absent, late = passed >= rollout.plan.absent_s, passed >= rollout.plan.deadline_s
         waiting = (now.working and not late) or (now.silent and not absent)
         self._settled = None if waiting else self._settled or time.monotonic()
         soaked = self._settled is not None and time.monotonic() - self._settled >= rollout.plan.soak_s
+        if soaked:  # readings of the first seconds say little
+            now = standing(rollout, devices, self.mirror.reports, heard)
+        self.say(rollout, now)
         return step(rollout, now, reached=len(devices), soaked=soaked, absent=absent, late=late)
 
     async def _finish(self, rollout: Rollout, devices: list[str]) -> None:

@@ -31,6 +31,7 @@ class Mirror:
     revisions: dict[str, int] = field(default_factory=dict)
     heard: dict[str, int] = field(default_factory=dict)
     at_s: dict[str, float] = field(default_factory=dict)
+    newest: dict[str, bytes] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told: Callable[[], None] = lambda: None
 
@@ -43,8 +44,7 @@ class Mirror:
         self.rollouts = _parsed(rollouts, Rollout)
         self.revisions = {key: entry.revision for key, entry in rollouts.items()}
         for key, entry in reports.items():
-            if entry.at_s != self.at_s.get(key):
-                self._take_report(key, entry.value, entry.at_s)
+            self._take_report(key, entry.value, entry.at_s)
         self._ring()
 
     async def follow(self) -> None:
@@ -74,13 +74,16 @@ class Mirror:
         self._ring()
 
     def _take_report(self, device: str, data: bytes, at_s: float) -> None:
-        """What does not parse, or speaks for another, is not believed; that something came still counts as a sign of life."""
+        """What does not parse, or speaks for another, is not believed. Only something new is a sign of life."""
+        self.at_s[device] = at_s
+        if data == self.newest.get(device):
+            return
+        self.newest[device] = data
         with suppress(msgspec.DecodeError):
             report = msgspec.json.decode(data, type=Report)
             if report.device == device:
                 self.reports[device] = report
         self.heard[device] = self.heard.get(device, 0) + 1
-        self.at_s[device] = at_s
 
     def _ring(self) -> None:
         self.changed.set()

@@ -83,7 +83,8 @@ class Plan(Value, frozen=True, kw_only=True):
     """How a rollout goes on: shares of the group (the last is 1), how long each wave is watched, and when it is too many."""
 
     waves: tuple[float, ...] = (0.01, 0.1, 0.5, 1.0)
-    soak_s: float = 60.0
+    soak_s: float = 120.0
+    """How long boards are watched before their gates are asked: longer than a heartbeat, so that readings are of the new release."""
     deadline_s: float = 1800.0
     """A board that was heard in the wave must have answered by then."""
     absent_s: float = 180.0

@@ -43,12 +43,14 @@ def reached(rollout: Rollout, devices: Sequence[str]) -> list[str]:
     return ranked(rollout, devices)[: math.ceil(round(share * len(devices), 9))]
 
 
-def standing(rollout: Rollout, devices: Sequence[str], reports: Mapping[str, Report], heard: Set[str]) -> Standing:
-    """What became of the order. `heard` are the boards that said anything since the wave began."""
+def standing(
+    rollout: Rollout, devices: Sequence[str], reports: Mapping[str, Report], heard: Set[str], *, gated: bool = True
+) -> Standing:
+    """What became of the order. `heard` are the boards that said anything since the wave began; gates are asked when `gated`."""
     ok, failed, working, silent = list[str](), dict[str, str](), list[str](), list[str]()
     for device in devices:
         report = reports.get(device)
-        if why := _failure(rollout, device, report):
+        if why := _failure(rollout, device, report, gated):
             failed[device] = why
         elif report is not None and (report.order, report.verdict) == (rollout.serial, "ok"):
             ok.append(device)
@@ -57,7 +59,7 @@ def standing(rollout: Rollout, devices: Sequence[str], reports: Mapping[str, Rep
     return Standing(ok=tuple(ok), failed=failed, working=tuple(working), silent=tuple(silent))
 
 
-def _failure(rollout: Rollout, device: str, report: Report | None) -> str:
+def _failure(rollout: Rollout, device: str, report: Report | None, gated: bool) -> str:
     """Why the order did not work on a board; nothing when it did, or nobody knows yet. One that failed stays so."""
     said = report.message if report else ""
     if device in rollout.failed:
@@ -70,7 +72,7 @@ def _failure(rollout: Rollout, device: str, report: Report | None) -> str:
         return ""
     if report.verdict != "ok":
         return said or report.verdict
-    return "; ".join(filter(None, (missed(gate, report) for gate in rollout.plan.gates)))
+    return "; ".join(filter(None, (missed(gate, report) for gate in rollout.plan.gates if gated)))
 
 
 def step(rollout: Rollout, now: Standing, *, reached: int, soaked: bool, absent: bool, late: bool) -> Rollout:
