@@ -294,7 +294,7 @@ def test_an_agent_killed_at_any_step_leaves_the_old_or_the_new_release_and_goes_
             break
         assert _agent_until_killed(10**6, server, board, board.layout.root), "the next start ends what was begun"
         assert board.layout.running() == names[serial % 2] and not board.layout.state().pending
-        step += 3
+        step += 7
     assert seen == {True, False} and step > 9
 
 
