@@ -74,6 +74,7 @@ def _asked(url: str) -> str:
         with _OPENER.open(url, timeout=5) as answer:
             return "" if answer.status == 200 else f"{url} answers {answer.status}"
     except urllib.error.HTTPError as exc:
+        exc.close()
         return f"{url} answers {exc.code}"
     except (OSError, ValueError) as exc:
         return f"{url} does not answer: {exc}"

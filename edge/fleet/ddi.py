@@ -212,6 +212,7 @@ def _said(url: str) -> Iterator[None]:
     try:
         yield
     except urllib.error.HTTPError as exc:
+        exc.close()
         hint = {401: "is the token right?", 404: "are tenant and controller right?"}.get(exc.code, "")
         raise EdgekitError(f"{url} answers {exc.code} {exc.reason}", hint) from exc
     except (OSError, HTTPException, ValueError) as exc:
