@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from edgekit.fleet.place import Board
@@ -37,7 +37,7 @@ def hawkbit(args: argparse.Namespace) -> int:
     from edgekit.fleet.ddi import Client, Server
     from edgekit.fleet.hawkbit import poll_always, poll_once
 
-    kind = "GatewayToken" if args.gateway else "TargetToken"
+    kind: Literal["TargetToken", "GatewayToken"] = "GatewayToken" if args.gateway else "TargetToken"
     server = Server(
         url=args.server, tenant=args.tenant, controller=args.controller, token=password_in(args.token_file), kind=kind
     )

@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-def list(args: argparse.Namespace) -> int:
+def boards(args: argparse.Namespace) -> int:
     """A line for every board."""
     from edgekit.console import emit
     from edgekit.core.columns import aligned
-    from edgekit.fleet.overview import HEAD, boards, row
+    from edgekit.fleet import overview
 
     mirror = _on_bus(args, _looked)
-    shown = [board for board in boards(mirror, time.time()) if args.group in ("", board["group"])]
-    emit(args, {"boards": shown}, "\n".join(aligned([HEAD, *(row(board) for board in shown)])))
+    shown = [board for board in overview.boards(mirror, time.time()) if args.group in ("", board["group"])]
+    rows = aligned([overview.HEAD, *(overview.row(board) for board in shown)])
+    emit(args, {"boards": shown}, "\n".join(rows))
     return 0
 
 

@@ -140,6 +140,7 @@ def run(args: argparse.Namespace) -> int:
 
 _WHERE = {
     **{verb: ("_fleet_owner", verb) for verb in ("init", "prepare", "enroll", "revoke")},
-    **{verb: ("_fleet_operator", verb) for verb in ("list", "status", "rollout", "pause", "resume", "abort", "serve")},
+    **{verb: ("_fleet_operator", verb) for verb in ("status", "rollout", "pause", "resume", "abort", "serve")},
+    "list": ("_fleet_operator", "boards"),
     **{verb: ("_fleet_board", verb) for verb in ("agent", "hawkbit", "unit", "emit")},
 }

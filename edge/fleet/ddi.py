@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPResponse
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -25,6 +25,7 @@ LIMIT_BYTES = 4 << 20
 LEAST_SLEEP_S, MOST_SLEEP_S = 1.0, 86400.0
 Execution = Literal["closed", "proceeding", "canceled", "scheduled", "rejected", "resumed", "downloaded", "download"]
 Finished = Literal["success", "failure", "none"]
+_Kind = TypeVar("_Kind", bound=msgspec.Struct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +180,7 @@ class Client:
             answer = self._open(link.href, headers=headers)
         return (offset if answer.status == 206 else 0), answer
 
-    def _asked(self, url: str, kind: type[Any]) -> Any:
+    def _asked(self, url: str, kind: type[_Kind]) -> _Kind:
         with _said(url), self._open(url, headers={"Accept": "application/hal+json, application/json"}) as answer:
             data = answer.read(LIMIT_BYTES + 1)
         if len(data) > LIMIT_BYTES:
