@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, digits, models, numbers, pruning, zoo
+from measured import accuracy, digits, fleet, models, numbers, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -33,6 +33,7 @@ EXTRAS = {
     "convert": "converting; this needs neither TensorFlow nor PyTorch",
     "sweep": "many models, targets and precisions at once (joblib)",
     "flash": "writing .zst images to cards (zstandard); the rest of flash needs mtools alone",
+    "fleet": "many boards on one NATS server (nats-py)",
     "sign": "signing artifacts and checking who signed them (cryptography)",
     "sklearn": "fitted scikit-learn models as sources (skl2onnx)",
     "torch": "PyTorch programs as sources (.pt2, TorchScript)",
@@ -192,6 +193,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli": cli,
     "devices": devices,
     "digits": digits,
+    "fleet": fleet,
     "extras": extras,
     "folders": folders,
     "manifest": manifest_fields,

@@ -70,6 +70,41 @@ def _app_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
     return [text for each in artifacts.values() for text in (f"{each['app'][name]:.1f} %", "")]
 
 
+def fleet() -> str:
+    """What a simulated fleet cost its server, and the same on paper for a hundred thousand boards."""
+    found, many = result("fleet"), 100_000
+    idle, rollout = found["server"]["idle_per_board_and_hour"], found["server"]["rollout_per_board"]
+    boards, payload = found["boards"], found["payload_bytes"]
+    resident = found["server"]["peak_rss_bytes"] / boards
+    header = ("cost at the server", "per board", f"{boards:,} boards", f"{many:,} boards, on paper")
+    rows = [
+        _fleet_row("at rest, messages in and out", idle["in_msgs"] + idle["out_msgs"], "an hour", boards, many),
+        _fleet_row("at rest, bytes in and out", idle.get("in_bytes", 0) + idle.get("out_bytes", 0), "B an hour", boards, many),
+        _fleet_row("at rest, processor", idle.get("cpu_ms", 0), "ms an hour", boards, many),
+        _fleet_row(f"a release of {megabytes(payload)}, bytes out", rollout["out_bytes"], "B", boards, many),
+        _fleet_row("the same, messages in and out", rollout["in_msgs"] + rollout["out_msgs"], "", boards, many),
+        _fleet_row("the same, processor", rollout["cpu_ms"], "ms", boards, many),
+        _fleet_row("memory at its peak", resident, "B", boards, many),
+    ]
+    return f"{table(header, rows)}\n\n{_fleet_story(found)} {conditions(found['conditions'])}"
+
+
+def _fleet_row(name: str, each: float, unit: str, boards: int, many: int) -> tuple[str, ...]:
+    return (name, *(f"{each * count:,.0f} {unit}".strip() for count in (1, boards, many)))
+
+
+def _fleet_story(found: Mapping[str, Any]) -> str:
+    rollout = found["rollout"]
+    return (
+        f"{found['boards']:,} boards in waves of {', '.join(f'{100 * wave:g} %' for wave in found['waves'])}: {rollout['seconds']:.0f} s, "
+        f"with the server killed and started again in the third; {found['bad_found']} of {rollout['bad']} bad boards were found and went back, "
+        f"{found['good_called_bad']} good ones were called bad; {found['on_the_wrong_release']} boards ended on a wrong release, "
+        f"{found['between_releases']} between two; {found['boards_that_lost_events']} boards lost an event, "
+        f"{found['readings_lost']} of {found['readings']:,} readings were lost. A release that fails everywhere was halted after "
+        f"{found['bad_release']['seconds']:.1f} s."
+    )
+
+
 def zoo() -> str:
     """Every graph of the zoo by edgekit and its peers: what converts, how near it is, what it takes."""
     found = result("zoo")

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.signing.sign import SIGNATURE, sign
 
     artifact = artifacts.read(args.artifact)
-    signer = _signer(args)
+    signer = signer_of(args)
     signed = sign(artifact, signer, release=args.release)
     if args.public is not None:
         write_atomically(args.public, public_text(signer.public).encode())
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _signer(args: argparse.Namespace) -> Signer:
+def signer_of(args: argparse.Namespace) -> Signer:
+    """The key in `--secret`, or the SSH agent's."""
     from edgekit.signing.agent import agent_key
     from edgekit.signing.secret import is_hidden, read_secret
 

@@ -30,6 +30,8 @@ EXTRAS = {
     "tensorrt": "",
     "joblib": "sweep",
     "cryptography": "sign",
+    "nats": "fleet",
+    "nkeys": "fleet",
     "zstandard": "flash",
     "cv2": "opencv",
     "nicegui": "web",

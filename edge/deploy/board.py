@@ -12,6 +12,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,12 +21,12 @@ import msgspec
 from edgekit import __version__
 from edgekit import artifact as artifacts
 from edgekit.benchmark.environment import compatible
-from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
+from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.profiles import devices, recognise
 from edgekit.core.schema import Artifact
 from edgekit.deploy import service
 from edgekit.deploy.layout import Layout, name_of
-from edgekit.deploy.nouns import Answer, Going, Health, Lacking, Offer, Proposal, State, Status
+from edgekit.deploy.nouns import Answer, Going, Lacking, Offer, Proposal, State, Status
 from edgekit.signing.sign import SIGNATURE, ensure_signed, public_keys
 
 RESERVE_BYTES = 64 << 20
@@ -56,8 +57,13 @@ def lacking(layout: Layout, proposal: Proposal) -> tuple[Lacking, ...]:
 
 def put(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
     """Go on with a file at `offset`, from what comes in; one that is whole becomes a blob. Raises `InputError` at a gap."""
-    if layout.blob(sha256).is_file():
-        return
+    if not layout.blob(sha256).is_file():
+        grow(layout, sha256, offset, data)
+        layout.complete(sha256)
+
+
+def grow(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
+    """Go on with a file at `offset`, from what comes in; what stood behind that is cut off. Raises `InputError` at a gap."""
     partial = layout.partial(sha256)
     size = partial.stat().st_size if partial.is_file() else 0
     if offset > size:
@@ -67,7 +73,6 @@ def put(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
         file.seek(offset)
         while piece := data.read(_PIECE):
             file.write(piece)
-    layout.complete(sha256)
 
 
 def deploy(layout: Layout, proposal: Proposal) -> Answer:
@@ -76,12 +81,12 @@ def deploy(layout: Layout, proposal: Proposal) -> Answer:
     Raises `GateFailed` for a release that is not signed, older, or does not hold here, before anything is switched.
     """
     settle(layout)
-    _ensure_local(proposal.release.health)
+    ensure_local(proposal.release.health.url)
     gone = [part.name for part in proposal.parts if not layout.blob(part.sha256).is_file()]
     if gone:
         raise InputError(f"these files were never uploaded: {', '.join(gone)}", "deploy again")
     name = layout.assemble(proposal.release, proposal.parts)
-    artifact = artifacts.read(layout.releases / name / "artifact")
+    artifact = _read(layout, name, proposal)
     if artifact.sha256 != proposal.release.artifact:
         raise InputError(
             f"the manifest has sha256 {artifact.sha256[:12]}…, the release wants {proposal.release.artifact[:12]}…"
@@ -94,13 +99,27 @@ def deploy(layout: Layout, proposal: Proposal) -> Answer:
     return _switched(layout, name, before)
 
 
+def _read(layout: Layout, name: str, proposal: Proposal) -> Artifact:
+    """The release's artifact. Files that went bad on this disk are dropped, so that the next try uploads them anew."""
+    try:
+        return artifacts.read(layout.releases / name / "artifact")
+    except ArtifactError as exc:
+        bad = [part.name for part in proposal.parts if layout.drop_if_damaged(part)]
+        if not bad:
+            raise
+        raise DeviceError(f"went bad on the board's disk and was dropped: {', '.join(bad)}", "deploy again") from exc
+
+
 def rollback(layout: Layout, to: str = "") -> Answer:
-    """Back to the release before, or to one by name. Raises `InputError` when there is none."""
+    """Back to the release before, or to one by name. Raises `InputError` when there is none, `GateFailed` for one that nobody
+    who is trusted here signed; older than others it may be."""
     settle(layout)
     before = layout.running()
     name = to or layout.state().previous
     if not name or name not in layout.known():
         raise InputError(f"there is no release {name or 'before this one'} to go back to", "edgekit status lists them")
+    if layout.trusts_keys():
+        ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
     return _switched(layout, name, before)
 
 
@@ -110,19 +129,20 @@ def settle(layout: Layout) -> Answer:
     if not state.pending:
         return Answer(ok=True, message="nothing is pending", release=layout.running(), previous=state.previous)
     if layout.running() != state.pending:
-        layout.save(msgspec.structs.replace(state, pending=""))
+        state = msgspec.structs.replace(state, pending="", previous=state.earlier, earlier="")
+        layout.save(state)
         return Answer(ok=True, message="the switch was never made", release=layout.running(), previous=state.previous)
     return _judged(layout, state.pending, state)  # started anew: what runs may still be the release before
 
 
-def status(layout: Layout) -> Status:
+def status(layout: Layout, *, check_hashes: bool = True) -> Status:
     """The board as it is."""
     name, problems = layout.running(), []
     release, artifact = None, None
     if name:
         try:
             release = layout.release(name)
-            artifact = artifacts.read(layout.releases / name / "artifact")
+            artifact = artifacts.read(layout.releases / name / "artifact", check_hashes=check_hashes)
         except EdgekitError as exc:
             problems.append(exc.message)
     if layout.state().pending:
@@ -146,7 +166,8 @@ def status(layout: Layout) -> Status:
 
 def _switched(layout: Layout, name: str, before: str) -> Answer:
     """Write it down, switch, restart, judge."""
-    state = msgspec.structs.replace(layout.state(), pending=name, previous=before)
+    state = layout.state()
+    state = msgspec.structs.replace(state, pending=name, previous=before, earlier=state.previous)
     layout.save(state)
     layout.point_to(name)
     return _judged(layout, name, state)
@@ -156,12 +177,12 @@ def _judged(layout: Layout, name: str, state: State) -> Answer:
     """Start it and wait until the release shows that it works; if it does not, the one before runs again, and is waited for as well."""
     reason = _started(layout, name)
     if not reason:
-        layout.save(msgspec.structs.replace(state, pending="", accepted=_accepted(layout, name, state)))
+        layout.save(msgspec.structs.replace(state, pending="", earlier="", accepted=_accepted(layout, name, state)))
         layout.tidy((name, state.previous))
         return Answer(ok=True, message="runs", release=name, previous=state.previous)
     layout.point_to(state.previous)
     again = _started(layout, state.previous)
-    layout.save(msgspec.structs.replace(state, pending="", previous=""))
+    layout.save(msgspec.structs.replace(state, pending="", previous=state.earlier, earlier=""))
     back = f"{state.previous} runs again" if state.previous else "nothing runs, as before"
     said = f"{name} did not work: {reason}; {back}" + (f", but not well: {again}" if again else "")
     return Answer(ok=False, message=said, release=state.previous, rolled_back=True)
@@ -196,7 +217,10 @@ def _accepted(layout: Layout, name: str, state: State) -> Mapping[str, int]:
     """The newest release numbers, that of a release that works included: only what worked keeps older ones out."""
     if not layout.trusts_keys():
         return state.accepted
-    signed = ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
+    try:
+        signed = ensure_signed(artifacts.read(layout.releases / name / "artifact"), public_keys((layout.trusted,)))
+    except GateFailed:  # the keys were changed between the switch and now: it counts for nothing, and still runs
+        return state.accepted
     return {**state.accepted, signed.name: max(signed.release, state.accepted.get(signed.name, 0))}
 
 
@@ -211,16 +235,13 @@ def _ensure_holds(artifact: Artifact) -> None:
         raise GateFailed(f"{artifact.manifest.name!r} does not hold on this board: {said}", "convert it for this board")
 
 
-def _ensure_local(health: Health) -> None:
-    """A health check asks the board itself, and nobody else on its network."""
+def ensure_local(url: str) -> None:
+    """What is asked how the app does is the board itself, and nobody else on its network. Raises `InputError`."""
     from urllib.parse import urlsplit
 
-    if health.url:
-        parts = urlsplit(health.url)
-        if parts.scheme not in ("http", "https") or parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-            raise InputError(
-                f"a health check asks the board itself, not {health.url!r}", "--health http://127.0.0.1:8080/health"
-            )
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or parts.hostname not in ("127.0.0.1", "::1", "localhost")):
+        raise InputError(f"a health check asks the board itself, not {url!r}", "--health http://127.0.0.1:8080/health")
 
 
 def _signer(layout: Layout, artifact: Artifact) -> str:
@@ -232,6 +253,7 @@ def _signer(layout: Layout, artifact: Artifact) -> str:
         return "unknown"
 
 
+@cache
 def _device() -> str:
     """The board's profile, by its device tree; nothing when no profile knows it."""
     found = recognise(devices(), compatible())

@@ -124,15 +124,14 @@ class Layout:
         data, name = encoded(release), name_of(release)
         folder = self.releases / name
         if (folder / "release.json").is_file():
+            self._mend(folder / "artifact", parts)
             os.utime(folder)
             return name
         made = self.releases / f".{name}.partial"
         shutil.rmtree(made, ignore_errors=True)
         (made / "artifact").mkdir(parents=True)
         for part in parts:
-            if not _NAME.fullmatch(part.name):
-                raise InputError(f"{part.name[:90]!r} is no name for a file of an artifact")
-            os.link(self.blob(part.sha256), made / "artifact" / part.name)
+            os.link(self.blob(part.sha256), made / "artifact" / _safe(part.name))
         (made / "release.json").write_bytes(data)
         with (made / "release.json").open("rb") as file:
             os.fsync(file.fileno())
@@ -140,6 +139,24 @@ class Layout:
         made.rename(folder)
         _sync(self.releases)
         return name
+
+    def _mend(self, artifact: Path, parts: tuple[Part, ...]) -> None:
+        """Files of a release that stands already are those of the blobs again, one whole file at a time."""
+        for part in parts:
+            file, blob = artifact / _safe(part.name), self.blob(part.sha256)
+            if not file.exists() or not file.samefile(blob):
+                link = artifact.parent / f".{part.name}.new"
+                link.unlink(missing_ok=True)
+                os.link(blob, link)
+                link.replace(file)
+
+    def drop_if_damaged(self, part: Part) -> bool:
+        """Whether the blob no longer has its hash; it is gone then, though a release may still hold the damaged file."""
+        blob = self.blob(part.sha256)
+        if blob.is_file() and sha256_file(blob) != part.sha256:
+            blob.unlink()
+            return True
+        return False
 
     def point_to(self, name: str) -> None:
         """Switch `current` in one step; an empty name takes it away."""
@@ -160,6 +177,13 @@ class Layout:
         for blob in self.blobs.iterdir():
             if blob.suffix != ".partial" and blob.stat().st_nlink == 1:
                 blob.unlink()
+
+
+def _safe(name: str) -> str:
+    """`name` itself. Raises `InputError` for what would lie elsewhere than in the artifact's folder."""
+    if not _NAME.fullmatch(name):
+        raise InputError(f"{name[:90]!r} is no name for a file of an artifact")
+    return name
 
 
 def encoded(release: Release) -> bytes:

@@ -95,5 +95,7 @@ class State(Value, frozen=True, kw_only=True):
     previous: str = ""
     pending: str = ""
     """A release that was switched to and has not yet shown that it works."""
+    earlier: str = ""
+    """What `previous` was before the pending switch, and is again when that is taken back."""
     accepted: Mapping[str, int] = {}
     """By artifact name, the newest signed release that was ever accepted here: nothing older comes back by deploying."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from edgekit.artifact import MANIFEST
 from edgekit.benchmark.remote import ssh
 from edgekit.core import process
 from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
@@ -20,7 +21,7 @@ from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Artifact
 from edgekit.deploy.layout import ROOT
 from edgekit.deploy.nouns import Answer, Going, Offer, Part, Proposal, Release, Status
-from edgekit.signing.sign import MANIFEST, SIGNATURE
+from edgekit.signing.sign import SIGNATURE
 
 ORDER_TIMEOUT_S = 300.0
 DEPLOY_TIMEOUT_S = 3600.0

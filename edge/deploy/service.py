@@ -15,6 +15,8 @@ from edgekit.deploy.nouns import Health
 UNIT = "edgekit-app.service"
 _TIMEOUT_S = 120.0
 _STEP_S = 0.25
+_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Straight to the board itself, whatever proxies its environment names."""
 
 
 def restart() -> None:
@@ -69,9 +71,10 @@ def _asked(url: str) -> str:
     if not url:
         return ""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with _OPENER.open(url, timeout=5) as answer:
             return "" if answer.status == 200 else f"{url} answers {answer.status}"
     except urllib.error.HTTPError as exc:
+        exc.close()
         return f"{url} answers {exc.code}"
     except (OSError, ValueError) as exc:
         return f"{url} does not answer: {exc}"

@@ -67,7 +67,11 @@ def public_text(key: PublicKey) -> str:
 
 def read_signature(path: Path) -> Signature:
     """The signature in a file. Raises `NotFound` when there is none, `InputError` when it is not one."""
-    lines = lines_of(path, "signature")
+    return signature_in(lines_of(path, "signature"), path)
+
+
+def signature_in(lines: list[str], path: Path | str) -> Signature:
+    """The signature in the lines of a file, or of what came over a network; `path` is what to call it. Raises `InputError`."""
     if len(lines) != 4 or not lines[2].startswith(TRUSTED):
         raise InputError(f"{str(path)!r} is not a minisign signature: it has {len(lines)} lines, not four", "sign it again")
     data, comment_raw = (decoded(line, path, "signature") for line in (lines[1], lines[3]))
@@ -132,7 +136,7 @@ def lines_of(path: Path, kind: str) -> list[str]:
         raise InputError(f"{str(path)!r} is not a {kind}: byte {exc.start} is not text") from exc
 
 
-def decoded(line: str, path: Path, kind: str) -> bytes:
+def decoded(line: str, path: Path | str, kind: str) -> bytes:
     """The bytes behind a line of base64. Raises `InputError`."""
     try:
         return base64.b64decode(line.strip(), validate=True)

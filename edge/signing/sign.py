@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from edgekit.artifact import MANIFEST
 from edgekit.core.errors import GateFailed, InputError, NotFound
 from edgekit.core.files import sha256_bytes, write_atomically
 from edgekit.core.schema import Artifact, Value
@@ -25,8 +26,7 @@ from edgekit.signing.minisign import (
     signature_text,
 )
 
-MANIFEST = "manifest.json"
-SIGNATURE = "manifest.json.minisig"
+SIGNATURE = f"{MANIFEST}.minisig"
 FIRST_RELEASE = 1_700_000_000
 """November 2023 in seconds: a clock before it was never set."""
 

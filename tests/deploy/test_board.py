@@ -173,6 +173,30 @@ def test_going_back_and_forth_between_releases(board: Place, make_artifact: Make
             verbs.rollback(board.layout, "nowhere")
 
 
+def test_a_failed_release_does_not_make_the_board_forget_what_it_could_go_back_to(
+    board: Place, make_artifact: MakeNamed
+) -> None:
+    first, second = deployed(board, make_artifact("one")), deployed(board, make_artifact("two"))
+    failing = Health(url=f"http://127.0.0.1:{board.port}/health", settle_s=0.1, deadline_s=2)
+    assert deployed(board, make_artifact("dead"), health=failing).release == second.release
+    with board.layout.locked():
+        assert verbs.rollback(board.layout).release == first.release
+
+
+def test_a_file_that_went_bad_on_the_disk_is_dropped_and_uploaded_anew(board: Place, make_artifact: MakeNamed) -> None:
+    artifact = make_artifact("one")
+    first = deployed(board, artifact)
+    model = next(part for part in board.proposal(artifact).parts if part.name.startswith("model"))
+    blob = board.layout.blob(model.sha256)
+    blob.write_bytes(bytes(model.bytes))
+    assert not verbs.offer(board.layout, board.proposal(artifact)).runs, "what is damaged does not count as running"
+    with pytest.raises(DeviceError, match=rf"went bad on the board's disk and was dropped: {model.name}"):
+        deployed(board, artifact)
+    assert deployed(board, artifact).release == first.release
+    assert blob.samefile(board.layout.releases / first.release / "artifact" / model.name)
+    assert artifacts.read(board.layout.releases / first.release / "artifact").sha256 == artifact.sha256
+
+
 def test_old_releases_and_their_files_go_but_not_those_one_can_go_back_to(board: Place, make_artifact: MakeNamed) -> None:
     answers = [deployed(board, make_artifact(f"release-{number}")) for number in range(KEPT + 3)]
     names = board.layout.known()
@@ -238,6 +262,17 @@ def test_a_newer_release_that_failed_does_not_lock_the_older_one_out(
     failing = Health(url=f"http://127.0.0.1:{board.port}/health", settle_s=0.2, deadline_s=3)
     assert not deployed(board, signed(make_artifact("cam", "b"), keys, 9), app="nothing", health=failing).ok
     assert deployed(board, signed(make_artifact("cam", "c"), keys, 5), health=Health(settle_s=0.1, deadline_s=20)).ok
+
+
+def test_going_back_to_what_nobody_signed_is_refused_before_anything_is_switched(
+    board: Place, make_artifact: MakeNamed, request: pytest.FixtureRequest
+) -> None:
+    unsigned = deployed(board, make_artifact("one"))
+    keys = request.getfixturevalue("keys")
+    second = deployed(board, signed(make_artifact("two"), keys, 1))
+    with board.layout.locked(), pytest.raises(GateFailed, match="is not signed"):
+        verbs.rollback(board.layout, unsigned.release)
+    assert board.layout.running() == second.release and not board.layout.state().pending and serving(board) == "two"
 
 
 # Power cuts

@@ -1,0 +1,240 @@
+"""A fleet for tests: a real nats-server on loopback with the configuration that `edgekit fleet init` writes, and boards that are folders."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+from boards import free_port
+
+from edgekit.commands._fleet_owner import _enrolled as enroll_there
+from edgekit.core.errors import DeviceError
+from edgekit.core.schema import Artifact
+from edgekit.deploy.layout import name_of
+from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Release, Status
+from edgekit.deploy.push import proposal_of
+from edgekit.fleet.agent import Agent
+from edgekit.fleet.authority import Access, Authority, founded
+from edgekit.fleet.bus import Bus
+from edgekit.fleet.drive import Driver, Wish, begin
+from edgekit.fleet.mirror import Mirror
+from edgekit.fleet.nouns import Plan, Rollout
+from edgekit.fleet.server import Listening
+from edgekit.fleet.spool import Spool
+from edgekit.fleet.tasks import end
+from edgekit.signing.minisign import PublicKey
+from edgekit.signing.sign import Signer
+
+
+def nats_server() -> str:
+    """The program; the test is skipped where it or the Python packages are not."""
+    pytest.importorskip("nats", reason="the extra [fleet] is not installed")
+    pytest.importorskip("nkeys", reason="the extra [fleet] is not installed")
+    found = shutil.which("nats-server") or shutil.which("nats-server", path="/usr/sbin:/usr/local/sbin")
+    if found is None:
+        pytest.skip("nats-server is not on this machine")
+    return found
+
+
+@dataclass
+class Server:
+    """The fleet's server, which can be stopped and started again on the same port and disk."""
+
+    program: str
+    authority: Authority
+    listening: Listening
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def config(self) -> Path:
+        return self.authority.folder / "nats-server.conf"
+
+    def start(self) -> None:
+        with (self.authority.folder / "server.log").open("ab") as log:
+            self.process = subprocess.Popen([self.program, "-c", str(self.config)], stdout=log, stderr=log)
+        wait_for_port(self.listening.port, self.process)
+
+    def stop(self, *, kill: bool = False) -> None:
+        if self.process is not None:
+            (self.process.kill if kill else self.process.terminate)()
+            self.process.wait(20)
+            self.process = None
+
+    def access(self, name: str, role: str = "operator", **more: object) -> Access:
+        return self.authority.access(name, role, **more)[0]  # type: ignore[arg-type]
+
+
+def new_server(folder: Path, program: str) -> Server:
+    port = free_port()
+    listening = Listening(store=folder / "store", host="127.0.0.1", port=port, mqtt_port=free_port())
+    authority = founded(folder / "fleet", "home", f"nats://127.0.0.1:{port}", listening, "ada")
+    return Server(program, authority, listening)
+
+
+def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 20.0) -> None:
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            pytest.fail(f"the server ended with status {process.returncode}")
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    pytest.fail("the server does not listen")
+
+
+@dataclass
+class Pretended:
+    """A board that keeps hashes where a real one keeps files: as fast as many are needed, with the same order of calls.
+
+    Releases whose app is in `sick` are taken back, as a failed health check does; `slow` ones only measure badly.
+    """
+
+    sick: tuple[str, ...] = ()
+    slow: tuple[str, ...] = ()
+    running: str = ""
+    app: str = ""
+    previous: str = ""
+    history: list[str] = field(default_factory=list)
+    blobs: set[str] = field(default_factory=set)
+    half: dict[str, bytes] = field(default_factory=dict)
+    received: int = 0
+    apps: dict[str, str] = field(default_factory=dict)
+
+    def settle(self) -> Answer:
+        return Answer(ok=True, message="nothing is pending", release=self.running)
+
+    def status(self) -> Status:
+        return Status(
+            release=self.running,
+            app=self.app,
+            artifact="",
+            artifact_name="",
+            signed_by="",
+            active=bool(self.running),
+            releases=(),
+            free_bytes=1,
+            memory_bytes=1,
+            python="3",
+            edgekit="0",
+            device="",
+        )
+
+    def offer(self, proposal: Proposal) -> Offer:
+        lacking = tuple(
+            Lacking(sha256=part.sha256, have=len(self.half.get(part.sha256, b"")))
+            for part in proposal.parts
+            if part.sha256 not in self.blobs
+        )
+        return Offer(status=self.status(), lacking=lacking, runs=False)
+
+    def begin(self, part: Part, offset: int) -> None:
+        self.half[part.sha256] = self.half.get(part.sha256, b"")[:offset]
+
+    def append(self, part: Part, data: bytes) -> None:
+        self.half[part.sha256] += data
+        self.received += len(data)
+
+    def complete(self, part: Part) -> None:
+        if sha256(self.half.pop(part.sha256)).hexdigest() != part.sha256:
+            raise DeviceError("what arrived is not the file")
+        self.blobs.add(part.sha256)
+
+    def deploy(self, proposal: Proposal) -> Answer:
+        name = name_of(proposal.release)
+        self.apps[name] = proposal.release.app
+        if proposal.release.app in self.sick:
+            return Answer(ok=False, message=f"{name} did not work", release=self.running, rolled_back=True)
+        if name != self.running:
+            self._switch(name)
+        return Answer(ok=True, message="runs", release=name, previous=self.previous)
+
+    def leave(self, release: str) -> Answer:
+        if self.running == release:
+            self._switch(self.previous)
+        return Answer(ok=True, message="went back", release=self.running)
+
+    def readings(self) -> Mapping[str, float]:
+        return {"fps": 5.0 if self.app in self.slow else 25.0, "temperature_c": 50.0}
+
+    def latency_ms(self, duration_s: float) -> float | None:
+        return 40.0 if self.app in self.slow else 10.0
+
+    def _switch(self, name: str) -> None:
+        self.previous, self.running, self.app = self.running, name, self.apps.get(name, "")
+        self.history.append(name)
+
+
+def agent_of(
+    server: Server,
+    name: str,
+    place: object,
+    *,
+    group: str = "cameras",
+    spool: Spool | None = None,
+    keys: Callable[[], tuple[PublicKey, ...]] = tuple,
+    access: Access | None = None,
+) -> Agent:
+    """An agent with a quick pulse."""
+    return Agent(
+        access or server.access(name, "board", group=group),
+        place,  # type: ignore[arg-type]
+        spool or Spool(":memory:"),
+        keys,
+        heartbeat_s=0.5,
+        look_again_s=30,
+    )
+
+
+async def until(true: Callable[[], object | Awaitable[object]], what: str, limit_s: float = 30.0) -> None:
+    """Wait until something holds."""
+    end = asyncio.get_running_loop().time() + limit_s
+    while asyncio.get_running_loop().time() < end:
+        found = true()
+        if await found if isinstance(found, Awaitable) else found:
+            return
+        await asyncio.sleep(0.03)
+    pytest.fail(f"it never came to this: {what}")
+
+
+@asynccontextmanager
+async def running(*agents: Agent) -> AsyncIterator[None]:
+    """The agents run for the length of the block; one that ends by itself fails the test."""
+    tasks = [asyncio.create_task(agent.run()) for agent in agents]
+    try:
+        yield
+        for task in tasks:
+            assert not task.done(), task
+    finally:
+        await end(tasks)
+
+
+async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[str, Access]:
+    """Boards that are members, each with its access."""
+    found = {}
+    for name in names:
+        found[name], public = server.authority.access(name, "board", group=group)
+        await enroll_there(server.authority, name, "board", group, public)
+    return found
+
+
+def wish(artifact: Artifact, app: str = "digits", group: str = "cameras", **plan: object) -> Wish:
+    """A rollout in two waves, watched for a moment."""
+    quick = Plan(waves=(0.25, 1.0), soak_s=0.2, deadline_s=20, absent_s=8, max_failed=0.0)
+    proposal = proposal_of(artifact, Release(app=app, artifact=artifact.sha256))
+    return Wish(group=group, proposal=proposal, name=app, plan=msgspec.structs.replace(quick, **plan))
+
+
+async def rolled_out(bus: Bus, wanted: Wish, artifact: Artifact, signer: Signer | None = None) -> Rollout:
+    """Begun and driven to its end."""
+    await begin(bus, wanted, artifact, signer)
+    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus)).run(), 30)
