@@ -269,3 +269,11 @@ class OneAtATime:
     def __call__(self, frame: Frame, *arguments: Any) -> Any:
         with self._lock:
             return self._model(frame, *arguments)
+
+    def cell_scores(self, frame: Frame, class_id: int) -> Any:
+        """What every cell of a dense head says of a class, which explains detections; None of a model that has no such head."""
+        ask = getattr(self._model, "cell_scores", None)
+        if ask is None:
+            return None
+        with self._lock:
+            return ask(frame, class_id)

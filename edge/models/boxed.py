@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
-PERSONS = "persons"
-"""The folder of the person detector's artifact, beside this file."""
+PERSONS = Path(__file__).resolve().parent / "persons" / "artifacts"
+"""The person detector's artifacts, where they are packaged."""
 
 
 def boxed_detector() -> Path | None:
-    """The artifact that finds people; None where none was packaged."""
-    folder = Path(str(files("edgekit.models") / PERSONS))
-    return folder if folder.is_dir() else None
+    """The artifact that finds people, the first by name; None where none was packaged."""
+    return next((path.parent for path in sorted(PERSONS.glob("*/manifest.json"))), None)

@@ -9,9 +9,11 @@ from importlib.resources import files
 
 from nicegui import ui
 
+from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.pages import media
 from edgekit.apps.vision.pages.camera import CameraPage
 from edgekit.apps.vision.pages.events import EventsPage
+from edgekit.apps.vision.pages.explain import ExplainPage
 from edgekit.apps.vision.pages.live import LivePage
 from edgekit.apps.vision.pages.zones import ZonesPage
 from edgekit.apps.vision.site import SiteWatch
@@ -30,10 +32,21 @@ def shell(app: str, site: SiteWatch) -> Shell:
             Page(path="/", title="Live", icon="videocam", draw=lambda visit: LivePage(site).draw(visit)),
             Page(path="/events", title="Events", icon="history", draw=lambda visit: EventsPage(site).draw(visit)),
             Page(path="/zones", title="Zones", icon="polyline", role="admin", draw=lambda visit: ZonesPage(site).draw(visit)),
+            *_explained(site),
             Page(path="/cameras/{name}", title="Camera", listed=False, draw=lambda visit: _camera(site, visit)),
         ),
         apis=(Api(prefix=media.PREFIX, router=media.router(site)),),
         lifespan=lambda: _watched(site),
+    )
+
+
+def _explained(site: SiteWatch) -> tuple[Page, ...]:
+    """The page for explanations, where somebody gives them."""
+    explain = explainer()
+    if explain is None:
+        return ()
+    return (
+        Page(path="/explain", title="Explain", icon="lightbulb", draw=lambda visit: ExplainPage(site, explain).draw(visit)),
     )
 
 
