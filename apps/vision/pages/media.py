@@ -16,6 +16,8 @@ from edgekit.core.errors import NotFound
 
 PREFIX = "/media"
 STILL_S = 1.5
+KEPT = {"cache-control": "private, max-age=600"}
+"""A snapshot never changes, and lists show many again and again."""
 View = Literal["marked", "plain"]
 
 
@@ -41,7 +43,8 @@ def router(site: SiteWatch) -> APIRouter:
 
     @routes.get("/events/{number}/snapshot", summary="The picture that began an event (JPEG)", response_class=FileResponse)
     def snapshot(number: int) -> FileResponse:
-        return FileResponse(_file(site.folder / SNAPSHOTS, site.store.get(number).media.snapshot), media_type="image/jpeg")
+        path = _file(site.folder / SNAPSHOTS, site.store.get(number).media.snapshot)
+        return FileResponse(path, media_type="image/jpeg", headers=KEPT)
 
     return routes
 

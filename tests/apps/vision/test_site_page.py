@@ -12,9 +12,10 @@ import pytest
 pytest.importorskip("nicegui")
 pytest.importorskip("scipy", reason="scipy (extra vision) is not installed")
 
-from cameras import SITE_APP, walk
+from cameras import SITE_APP, standing_artifact, walk
 from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
+from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.rules.read import read_site
 
 if TYPE_CHECKING:
@@ -253,6 +254,16 @@ def test_names_that_two_have_and_rules_of_removed_places_are_handled(page: Page,
     assert [rule.name for rule in read_site(site_file).cameras[0].rules] == ["somebody", "middle entered"]
 
 
+def test_a_detection_of_a_frozen_picture_is_explained(page: Page, server: Served) -> None:
+    if explainer() is None:
+        pytest.skip("this edgekit has nobody who explains")
+    page.goto(f"{server.url}/explain?camera=yard")
+    page.get_by_role("button", name="Freeze the picture").click()
+    page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
+    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: ")).wait_for(timeout=30_000)
+    assert page.locator(".vi-explained .vi-box").is_visible()
+
+
 def test_on_a_phone_nothing_scrolls_sideways(chrome: Browser, server: Served) -> None:
     with visitor(chrome, size=PHONE, dark=True) as watched:
         log_in(watched.page, server)
@@ -299,3 +310,18 @@ def test_media_answer_ranges_to_whoever_is_logged_in_and_name_no_paths(page: Pag
             assert program.get(f"/media/events/{path}/{kind}").status_code in (404, 422)
     assert program.get("/media/cameras/nobody/picture").status_code == 404
     assert "cameras:" not in program.get("/media/cameras/..%2f..%2fsite.yaml/picture").text
+
+
+def test_the_command_serves_one_camera_and_keeps_what_is_set_on_its_page(chrome: Browser, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    artifact = standing_artifact(tmp_path / "standing")
+    command = ["-m", "edgekit", "run", "camera", "--source", "synthetic:320x180", "--artifact", str(artifact), "--port", "0"]
+    with served(command, cwd=tmp_path) as server, visitor(chrome) as watched:
+        log_in(watched.page, server)
+        watched.page.get_by_text("1 followed").wait_for(timeout=30_000)
+        watched.page.locator(".vi-alert", has_text="Presence").first.wait_for(timeout=30_000)
+        watched.page.get_by_label("Least score, %").fill("30")
+        watched.page.get_by_label("Least score, %").press("Enter")
+        watched.page.get_by_text("In force, and written down").first.wait_for()
+    assert server.process.returncode == 0
+    assert read_site(tmp_path / "edgekit-camera" / "site.yaml").cameras[0].detect.min_score == 0.3
