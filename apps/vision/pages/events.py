@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
+from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.pages.alerts import rows
 from edgekit.apps.vision.pages.clip import Clip
 from edgekit.apps.vision.pages.media import PREFIX
@@ -217,6 +218,10 @@ class EventsPage:
                 ui.button("Download", on_click=lambda: ui.navigate.to(f"{PREFIX}/events/{stored.id}/clip?download=true")).props(
                     "flat no-caps icon=download"
                 )
+            if stored.media.snapshot and stored.media.box and explainer() is not None:
+                ui.button("Explain", on_click=lambda: ui.navigate.to(f"/explain?event={stored.id}")).props(
+                    "flat no-caps icon=lightbulb"
+                )
             if not self._may:
                 return
             said = "Keep no longer" if stored.kept else "Keep"
@@ -237,6 +242,7 @@ class EventsPage:
             with ui.element("div").classes("vi-actions"):
                 ui.button("Delete", on_click=lambda: self._delete(stored, dialog)).props("unelevated no-caps color=negative")
                 ui.button("Leave it", on_click=dialog.close).props("flat no-caps")
+        dialog.on("hide", dialog.delete)
         dialog.open()
 
     def _delete(self, stored: Stored, dialog: ui.dialog) -> None:

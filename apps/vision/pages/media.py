@@ -38,12 +38,12 @@ def router(site: SiteWatch) -> APIRouter:
 
     @routes.get("/events/{number}/clip", summary="An event's clip (MP4)", response_class=FileResponse)
     def clip(number: int, download: bool = False) -> FileResponse:
-        path = _file(site.folder / CLIPS, site.store.get(number).media.clip)
+        path = media_file(site.folder / CLIPS, site.store.get(number).media.clip)
         return FileResponse(path, media_type="video/mp4", filename=path.name if download else None)
 
     @routes.get("/events/{number}/snapshot", summary="The picture that began an event (JPEG)", response_class=FileResponse)
     def snapshot(number: int) -> FileResponse:
-        path = _file(site.folder / SNAPSHOTS, site.store.get(number).media.snapshot)
+        path = media_file(site.folder / SNAPSHOTS, site.store.get(number).media.snapshot)
         return FileResponse(path, media_type="image/jpeg", headers=KEPT)
 
     return routes
@@ -54,7 +54,7 @@ def _broadcast(site: SiteWatch, name: str, view: View) -> Broadcast:
     return showing.marked if view == "marked" else showing.plain
 
 
-def _file(folder: Path, name: str) -> Path:
+def media_file(folder: Path, name: str) -> Path:
     """The file of that name in the folder and nowhere else, whatever stands in the database. Raises `NotFound`."""
     path = folder / name
     if not name or Path(name).name != name or not path.is_file() or path.resolve().parent != folder.resolve():

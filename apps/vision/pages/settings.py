@@ -79,12 +79,12 @@ class Settings:
         """Write and go by it; what cannot be written is said, and the fields show again what counts."""
         if camera == self._watch.camera:
             return
+        self._shown = camera
         try:
             await asyncio.to_thread(self._site.change, camera)
         except EdgekitError:
             self._shown = None
             raise
-        self._shown = self._watch.camera
         ui.notify("In force, and written down", type="positive", timeout=1500)
 
 

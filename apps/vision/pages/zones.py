@@ -101,7 +101,6 @@ class ZonesPage:
 
     def _moved(self, number: int, points: tuple[Point, ...]) -> None:
         self._alter(number, points=points)
-        self._editor.show(self._draft, self._chosen)
 
     def _choose(self, number: int) -> None:
         self._chosen = number
@@ -110,6 +109,7 @@ class ZonesPage:
     def _alter(self, number: int, **changed: object) -> None:
         self._draft = [replace(shape, **changed) if shape.id == number else shape for shape in self._draft]  # type: ignore[arg-type]
         self._changed = True
+        self._editor.show(self._draft, self._chosen)
         self._buttons()
 
     def _remove(self, shape: Shape) -> None:

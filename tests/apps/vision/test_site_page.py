@@ -262,6 +262,10 @@ def test_a_detection_of_a_frozen_picture_is_explained(page: Page, server: Served
     page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
     page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: ")).wait_for(timeout=30_000)
     assert page.locator(".vi-explained .vi-box").is_visible()
+    number = event_of(page, server, "gate")
+    page.goto(f"{server.url}/explain?event={number}")
+    page.get_by_role("button", name=f"Why person of event {number}?").click()
+    page.get_by_text(f"What spoke for person of event {number}: ").wait_for(timeout=30_000)
 
 
 def test_on_a_phone_nothing_scrolls_sideways(chrome: Browser, server: Served) -> None:
