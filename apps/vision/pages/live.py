@@ -57,7 +57,7 @@ class Card:
 
     def __init__(self, watch: CameraWatch, *, streams: bool) -> None:
         self._watch, name = watch, watch.camera.name
-        with ui.link(target=f"/cameras/{name}").classes("vi-card ek-card"):
+        with ui.link(target=f"/cameras/{name}").classes("vi-card ek-card").props(f'aria-label="The camera {name}"'):
             self._live = picture(watch, every_ms=0 if streams else STILLS_MS)
             with ui.element("div").classes("vi-card-foot"):
                 ui.label(name).classes("vi-name")
