@@ -35,7 +35,7 @@ cameras:
   gate:
     source: gate.mp4
     rules:
-      - {name: visitor, dwell_s: 0.5}  # rings
+      - {name: visitor, dwell_s: 0.3}  # rings
 """
 VIEWER = "a viewer's password"
 
@@ -43,7 +43,7 @@ VIEWER = "a viewer's password"
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
-    walk(folder / "gate.mp4", 4.0, size=(320, 180))
+    walk(folder / "gate.mp4", 10.0, size=(320, 180))
     (folder / "app.py").write_text(SITE_APP)
     (folder / "site.yaml").write_text(SITE)
     return folder
