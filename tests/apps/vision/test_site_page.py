@@ -234,7 +234,9 @@ def test_a_corner_is_dragged_with_a_finger_and_discarded(chrome: Browser, server
         log_in(page, server)
         page.goto(f"{server.url}/zones?camera=yard")
         page.get_by_label("Name of the line").tap()
-        handle = page.locator("[data-corner='0']").bounding_box()
+        corner = page.locator("[data-corner='0']")
+        corner.evaluate("element => element.scrollIntoView({ block: 'center' })")
+        handle = corner.bounding_box()
         assert handle is not None
         x, y = handle["x"] + handle["width"] / 2, handle["y"] + handle["height"] / 2
         touch = page.context.new_cdp_session(page)
