@@ -1,4 +1,6 @@
-"""The picture of the digit page: `python docs/pictures.py` serves it, draws in it with Chromium, and writes docs/digits.png."""
+"""The pictures of pages: `python docs/pictures.py` serves them, uses them with Chromium, and writes docs/digits.png and docs/vision-*.jpg.
+
+The cameras' pages watch the synthetic source with the detector of the tests, which finds its figure by colour."""
 
 from __future__ import annotations
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests" / "builders"))
 
+from cameras import SITE_APP  # noqa: E402
 from web import Served, browser, chromium, log_in, served, visitor  # noqa: E402
 
 SIZE, COLORS = (1080, 700), 128
@@ -26,9 +29,56 @@ STROKES = (
     ((0.70, 0.25), (0.80, 0.19), (0.87, 0.28), (0.77, 0.46), (0.89, 0.58), (0.83, 0.75), (0.69, 0.72)),
 )
 
+SITE = """\
+cameras:
+  yard:
+    source: synthetic:640x360
+    zones:
+      door: {points: [[0.38, 0.62], [0.60, 0.62], [0.66, 0.95], [0.32, 0.95]]}
+    lines:
+      middle: {start: [0.5, 0.35], end: [0.5, 1.0]}
+    rules:
+      - {name: at the door, zone: door}
+      - {name: crossing, line: middle, severity: low}
+      - {name: somebody, dwell_s: 2, severity: high}
+  gate: {source: 'synthetic:640x360', lines: {way: {start: [0.3, 0.85], end: [0.7, 0.85]}}}
+  lane: {source: 'synthetic:640x360'}
+  shed: {source: 'rtsp://user:secret@127.0.0.1:9/stream2'}
+"""
+
 
 def main() -> None:
-    """Write the picture."""
+    """Write the pictures."""
+    _digits()
+    _cameras()
+
+
+def _cameras() -> None:
+    """Four cameras, one of which is not there, and the places of one."""
+    with tempfile.TemporaryDirectory() as home:
+        (Path(home) / "app.py").write_text(SITE_APP)
+        (Path(home) / "site.yaml").write_text(SITE)
+        with (
+            served([str(Path(home) / "app.py")], cwd=Path(home)) as server,
+            browser(chromium()) as opened,
+            visitor(opened) as watched,
+        ):
+            page = watched.page
+            log_in(page, server)
+            page.locator(".vi-alert").nth(6).wait_for()
+            _save(page, "vision-live.jpg")
+            page.goto(f"{server.url}/zones?camera=yard")
+            page.get_by_label("Name of the zone").click()
+            page.locator("[data-corner]").first.wait_for()
+            page.wait_for_selector(".ek-live-live")
+            _save(page, "vision-zones.jpg")
+
+
+def _save(page: Page, name: str) -> None:
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(DOCS / name, quality=82, optimize=True)
+
+
+def _digits() -> None:
     with (
         tempfile.TemporaryDirectory() as home,
         served(["-m", "edgekit", "run", "digits", "--port", "0"], cwd=Path(home)) as server,

@@ -7,6 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,9 @@ from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.live import DATABASE, CameraWatch
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import Clip, Limits, clips_in, doomed, sweep
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import SCHEMA, EventStore, Media, Place, Query
 from edgekit.apps.vision.sources.container import ContainerCapture
+from edgekit.core.errors import NotFound
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 EVENT = Event(
@@ -81,14 +85,14 @@ from pathlib import Path
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.recording.clips import ClipRecorder
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.sources.container import ContainerCapture
 clip, folder = sys.argv[1], Path(sys.argv[2])
 recorder = ClipRecorder()
 capture = ContainerCapture(parse_address(clip), tap=recorder)
 for _ in range(3): capture.read()
 recorder.start(folder / "killed.mp4")
-EventStore(folder / "events.db").add(Event(type="presence", rule="r", camera="c", start_s=1.0, end_s=None, score=1.0, track=1, severity="low", evidence={}), "killed.mp4")
+EventStore(folder / "events.db").add(Event(type="presence", rule="r", camera="c", start_s=1.0, end_s=None, score=1.0, track=1, severity="low", evidence={}), Media(clip="killed.mp4"))
 for _ in range(14): capture.read()
 print("ready", flush=True)
 time.sleep(60)
@@ -110,7 +114,7 @@ def test_killed_while_recording_the_clip_plays_and_the_event_is_there(clip: Path
 
 def test_events_are_written_ended_and_forgotten(tmp_path: Path) -> None:
     store = EventStore(tmp_path / "events.db")
-    number = store.add(EVENT, "a.mp4")
+    number = store.add(EVENT, Media(clip="a.mp4"))
     store.end(number, Event(**{name: getattr(EVENT, name) for name in EVENT.__slots__} | {"end_s": 104.0, "score": 0.95}))
     (stored,) = store.latest()
     assert (stored.event.end_s, stored.event.score, stored.event.evidence, stored.clip) == (
@@ -122,6 +126,63 @@ def test_events_are_written_ended_and_forgotten(tmp_path: Path) -> None:
     assert store.forget(100.5) == 1
     assert store.latest() == []
     store.close()
+
+
+def event(**changed: object) -> Event:
+    return replace(EVENT, **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    opened = EventStore(tmp_path / "events.db")
+    yield opened
+    opened.close()
+
+
+def test_events_are_found_by_what_they_are_and_when(store: EventStore) -> None:
+    for number in range(6):
+        camera, severity = ("yard", "high") if number % 2 else ("gate", "low")
+        store.add(event(camera=camera, severity=severity, start_s=100.0 + number))
+    assert [one.event.start_s for one in store.find(Query(camera="yard"))] == [105.0, 103.0, 101.0]
+    assert [one.event.start_s for one in store.find(Query(severity="low", since_s=101.0, until_s=104.0))] == [102.0]
+    assert store.find(Query(rule="' OR 1 --")) == []
+    assert store.first_s(Query(camera="yard")) == 101.0
+    assert store.first_s(Query(camera="nowhere")) is None
+    assert store.known("camera") == ["gate", "yard"]
+    assert store.histogram(Query(), 100.0, 2.0) == {(bin, severity): 1 for bin in range(3) for severity in ("low", "high")}
+
+
+def test_older_events_follow_the_last_one_shown_also_when_many_began_at_once(store: EventStore) -> None:
+    for _ in range(7):
+        store.add(EVENT)
+    first = store.find(Query(), 3)
+    place = Place(start_s=first[-1].event.start_s, id=first[-1].id)
+    rest = store.find(Query(), after=place)
+    assert [one.id for one in (*first, *rest)] == [7, 6, 5, 4, 3, 2, 1]
+
+
+def test_what_is_kept_outlives_its_time_and_a_clip_goes_with_the_last_event_that_shows_it(store: EventStore) -> None:
+    box = (0.1, 0.2, 0.3, 0.4)
+    one, other = (store.add(EVENT, Media(clip="a.mp4", clip_at_s=2.5, snapshot=name, box=box)) for name in ("1.jpg", "2.jpg"))
+    assert store.get(one).media == Media(clip="a.mp4", clip_at_s=2.5, snapshot="1.jpg", box=box)
+    store.keep(one)
+    assert store.kept_files() == {"a.mp4", "1.jpg"}
+    assert [found.id for found in store.find(Query(kept=True))] == [one]
+    assert store.delete(other) == Media(clip="", snapshot="2.jpg")
+    assert store.forget(1e9) == 0
+    assert store.delete(one) == Media(clip="a.mp4", snapshot="1.jpg")
+    with pytest.raises(NotFound, match="no event 1"):
+        store.get(one)
+
+
+def test_a_database_of_the_first_version_is_read_and_written_on(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "events.db")) as old:
+        old.executescript(SCHEMA)
+        old.execute("INSERT INTO events VALUES (1, 'yard', 'r', 'presence', 'low', 1.0, 2.0, 0.5, 1, '{}', 'a.mp4')")
+        old.commit()
+    with closing(EventStore(tmp_path / "events.db")) as store:
+        store.add(EVENT, Media(snapshot="b.jpg"))
+        assert [one.media for one in store.latest()] == [Media(snapshot="b.jpg"), Media(clip="a.mp4")]
 
 
 @pytest.mark.parametrize("damage", [b"", b"this is no database at all, but long enough to be read as one" * 40])
@@ -176,6 +237,14 @@ def test_sweeping_touches_clips_only(tmp_path: Path) -> None:
     assert (tmp_path / "notes.txt").exists()
 
 
+def test_what_is_kept_is_not_swept(tmp_path: Path) -> None:
+    for name in ("kept.mp4", "kept.jpg", "old.mp4", "old.jpg"):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (0, 0))
+    gone = sweep(tmp_path, Limits(free_bytes=0), 1e9, spared={"kept.mp4", "kept.jpg"})
+    assert {clip.path.name for clip in gone} == {"old.mp4", "old.jpg"}
+
+
 def test_a_watched_camera_leaves_events_and_clips(make_clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     from edgekit.apps.vision.frames import Frame
     from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
@@ -207,3 +276,6 @@ def test_a_watched_camera_leaves_events_and_clips(make_clip, tmp_path: Path) -> 
     stored = store.latest()
     store.close()
     assert stored and all(one.event.end_s is not None for one in stored)
+    assert all((tmp_path / "snapshots" / one.media.snapshot).is_file() for one in stored)
+    assert decoded(tmp_path / "clips" / stored[-1].media.clip) > 0
+    assert stored[-1].media.box is not None

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.frames import from_rgb
+from edgekit.apps.vision.frames import Frame, from_rgb
 from edgekit.apps.vision.sources import csi, gstreamer
 from edgekit.apps.vision.sources.base import SourceLost
 from edgekit.apps.vision.sources.container import arguments
@@ -136,6 +136,40 @@ def test_an_http_stream_runs_is_lost_and_is_opened_again(mjpeg: str) -> None:
     assert again.wait(20), states
     feed.stop()
     assert states[:4] == ["running", "lost", "connecting", "running"]
+
+
+def test_time_goes_on_over_connections() -> None:
+    now, taken = [100.0], []
+
+    class Short:
+        """A capture of two frames, whose time begins at 0, as a camera's does."""
+
+        def __init__(self) -> None:
+            self._left = [0.0, 0.5]
+
+        def read(self) -> Frame:
+            if not self._left:
+                raise SourceLost("closed by the other side")
+            time_s = self._left.pop(0)
+            return from_rgb(np.zeros((8, 8, 3), np.uint8), number=0, time_s=time_s)
+
+        def close(self) -> None:
+            now[0] += 7.0
+
+    address, rounds = parse_address("rtsp://127.0.0.1:9/x"), threading.Semaphore(0)
+    feed = Feed(
+        address,
+        patience=Patience(first_delay_s=0.0, jitter=0),
+        opener=lambda address, tap: Short(),
+        clock=lambda: now[0],
+        on_change=lambda link: rounds.release() if link.state == "lost" else None,
+    )
+    feed.frames.put = lambda frame: taken.append(frame.time_s)  # type: ignore[method-assign]
+    feed.start()
+    for _ in range(2):
+        assert rounds.acquire(timeout=20)
+    feed.stop()
+    assert taken[:4] == [0.0, 0.5, 7.0, 7.5]
 
 
 def test_a_server_that_is_gone_is_lost_and_the_message_holds_no_password(capfd: pytest.CaptureFixture[str]) -> None:

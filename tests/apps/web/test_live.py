@@ -92,3 +92,19 @@ def test_the_age_of_a_picture_is_known() -> None:
     broadcast.show(b"x")
     now[0] += 7
     assert broadcast.age_s == 7
+
+
+def test_a_single_picture_is_a_new_one_or_after_a_while_the_latest() -> None:
+    async def watch() -> list[bytes | None]:
+        broadcast = Broadcast()
+        seen = [await broadcast.next_within(0.01)]
+        broadcast.show(b"old")
+        waiting = asyncio.ensure_future(broadcast.next_within(20))
+        await asyncio.sleep(0)
+        assert broadcast.is_watched
+        broadcast.show(b"new")
+        seen += [await waiting, await broadcast.next_within(0.01)]
+        assert not broadcast.is_watched
+        return seen
+
+    assert asyncio.run(watch()) == [None, b"new", b"new"]

@@ -1,0 +1,113 @@
+"""A detector that needs no network, for what stands around detectors: it finds the synthetic source's figure by its colour."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.sources.synthetic import FIGURE, RATE, SyntheticCapture
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
+from edgekit.artifact import described, write
+from edgekit.core.schema import Manifest, Port, Source, Target, TensorSpec
+from edgekit.tasks.recognise import recognise
+
+IMAGE = TensorSpec(name="images", shape=(1, 3, 64, 96), dtype="float32")
+ROWS = TensorSpec(name="rows", shape=(1, 126, 7), dtype="float32")
+
+
+def standing_artifact(path: Path) -> Path:
+    """A real artifact of a YOLOX head of two classes that sees one person, always at the same place, whatever it is shown."""
+    rows = np.zeros(ROWS.shape, np.float32)
+    rows[0, 17] = [48 / 8 - 5, 32 / 8 - 1, np.log(2), np.log(3), 0.9, 0.9, 0.1]
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["answer", "nothing"], ["rows"]),
+    ]
+    ends = [helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, spec.shape) for spec in (IMAGE, ROWS)]
+    constants = [numpy_helper.from_array(rows, "answer"), numpy_helper.from_array(np.zeros((1, 1, 1), np.float32), "zero")]
+    graph = helper.make_graph(nodes, "standing", ends[:1], ends[1:], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    files, known = {"model.onnx": bytes(model.SerializeToString())}, recognise((IMAGE,), (ROWS,))
+    assert known is not None
+    manifest = Manifest(
+        schema_version=1,
+        name=path.name,
+        target=Target(device="test", runtime="onnxruntime", format="onnx", precision="fp32"),
+        runtimes=("onnxruntime",),
+        files=described(files, {"model.onnx": "model"}),
+        inputs=(Port(source=IMAGE, engine=IMAGE),),
+        outputs=(Port(source=ROWS, engine=ROWS),),
+        source=Source(name="model.onnx", sha256="0" * 64, bytes=1, framework="onnx"),
+        steps=(),
+        preprocess=known[0],
+        postprocess=msgspec.structs.replace(known[1], labels=("person", "thing")),
+    )
+    return write(path, manifest, files).path
+
+
+class FigureFinder:
+    """Real boxes of real pictures; `asked` counts how often it was used."""
+
+    labels = ("person",)
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
+        self.asked += 1
+        with (stages or Stages()).timed("detect"):
+            return self._found(frame)
+
+    def _found(self, frame: Frame) -> Boxes:
+        image = frame.rgb().astype(int)
+        rows, columns = np.nonzero(np.abs(image - FIGURE).sum(axis=2) < 40)
+        if not len(rows):
+            return no_boxes()
+        box = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float64)
+        return Boxes(boxes=box, scores=np.array([0.9]), class_ids=np.array([0]))
+
+
+SITE_APP = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from cameras import FigureFinder
+from edgekit.apps.vision.live import DATABASE
+from edgekit.apps.vision.pages.shell import shell
+from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.site_file import SiteFile
+from edgekit.apps.web.options import Serving
+from edgekit.apps.web.serve import serve
+
+folder = Path("recordings")
+file = SiteFile(Path("site.yaml"), folder / "site.good.yaml")
+site, problem = file.open()
+with closing(EventStore(folder / DATABASE)) as store:
+    watch = SiteWatch(site, file, FigureFinder(), None, store, folder, problem=problem)
+    serve(shell("surveillance", watch), Serving(state=Path("state"), port=0))
+"""
+"""The pages of a site whose detector needs no network; started in a folder with a `site.yaml`."""
+
+
+def walk(path: Path, seconds: float, *, codec: str = "libx264", size: tuple[int, int] = (640, 360)) -> Path:
+    """A recording of the synthetic source's figure."""
+    av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
+    capture = SyntheticCapture(*size)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=int(RATE))
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
+        stream.codec_context.gop_size = 10
+        for _ in range(int(seconds * RATE)):
+            frame = capture.read()
+            assert frame is not None
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame.rgb(), "rgb24")))
+        container.mux(stream.encode())
+    return path
