@@ -17,12 +17,10 @@ def configure(parser: Any) -> None:
 
 
 def run(options: RunOptions) -> Answer:
-    """With `--no-serve` what a recording holds; else the sources are watched as they come, until Ctrl-C.
+    """With `--no-serve` what a recording holds; else the sources are watched as they come, on a page unless `--headless`.
 
     Raises as the models, the settings and the sources do.
     """
     from edgekit.apps.vision import run as vision
 
-    if options.own.get("no_serve"):
-        return vision.run_recorded("surveillance", options)
-    return vision.run_live("surveillance", options)
+    return vision.run("surveillance", options)

@@ -18,7 +18,7 @@ from edgekit.apps.vision.keypoints import Pose
 from edgekit.apps.vision.motion import Motion, MotionGate
 from edgekit.apps.vision.people import People, PeopleTracker, PoseModel
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
-from edgekit.apps.vision.rules.settings import DEFAULT_RULES, Camera
+from edgekit.apps.vision.rules.settings import Camera, awake_rules
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack, TrackerSettings
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
@@ -58,12 +58,24 @@ class Analyst:
     ) -> None:
         self.camera, self.stages = camera, stages or Stages()
         self._detector, self._gate = detector, MotionGate() if camera.detect.motion_gate else None
-        tracker = ByteTrack(TrackerSettings(high_score=camera.detect.min_score, low_score=min(0.1, camera.detect.min_score)))
-        self._people = PeopleTracker(tracker, self._timed_pose(pose))
+        self._tracker = ByteTrack(_followed_from(camera.detect.min_score))
+        self._people = PeopleTracker(self._tracker, self._timed_pose(pose))
         self._activities = ActivityWatch()
-        self._engine = RuleEngine(camera, camera.rules or DEFAULT_RULES, detector.labels)
-        self._starts = starts or camera.starts or datetime.now()
+        self._engine = RuleEngine(camera, awake_rules(camera), detector.labels)
+        self.starts = starts or camera.starts or datetime.now()
         self._followed, self._last_s = False, 0.0
+
+    def change(self, camera: Camera) -> Sequence[Event]:
+        """Go on by other settings; tracks are kept. The open events of rules, zones or lines that changed end: here they are."""
+        before, self.camera = self.camera, camera
+        if before.detect.motion_gate != camera.detect.motion_gate:
+            self._gate = MotionGate() if camera.detect.motion_gate else None
+        self._tracker.settings = _followed_from(camera.detect.min_score)
+        if (before.zones, before.lines, before.rules) == (camera.zones, camera.lines, camera.rules):
+            return ()
+        ended = self.finish()
+        self._engine = RuleEngine(camera, awake_rules(camera), self._detector.labels)
+        return ended
 
     def look(self, frame: Frame) -> Look:
         """Understand the next frame."""
@@ -91,7 +103,7 @@ class Analyst:
             width=frame.width,
             height=frame.height,
             time_s=frame.time_s,
-            now=self._starts + timedelta(seconds=frame.time_s),
+            now=self.starts + timedelta(seconds=frame.time_s),
         )
 
     def _timed_pose(self, pose: PoseModel | None) -> PoseModel | None:
@@ -103,3 +115,8 @@ class Analyst:
                 return pose(frame, box, turned)
 
         return timed
+
+
+def _followed_from(min_score: float) -> TrackerSettings:
+    """A track begins with a detection of this score; weaker ones keep it alive."""
+    return TrackerSettings(high_score=min_score, low_score=min(0.1, min_score))

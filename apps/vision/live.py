@@ -1,31 +1,70 @@
-"""Cameras watched as they come, without a page: each in a thread of its own, events into a database, clips beside it."""
+"""One camera watched as it comes, in a thread of its own: events into a database, clips and snapshots beside it, pictures for
+whoever looks."""
 
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, Thread
-from time import time
+from time import monotonic, time
 from typing import Any
 
-from edgekit.apps.vision.analyst import Analyst, Finds
+import numpy as np
+
+from edgekit.apps.vision.analyst import Analyst, Finds, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.overlay import jpeg
 from edgekit.apps.vision.people import PoseModel
 from edgekit.apps.vision.recording.clips import ClipRecorder
-from edgekit.apps.vision.recording.retention import SUFFIX, Limits, sweep
-from edgekit.apps.vision.recording.store import EventStore
-from edgekit.apps.vision.rules.settings import Camera
-from edgekit.apps.vision.sources.feed import Feed
+from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
+from edgekit.apps.vision.recording.store import Box, EventStore, Media
+from edgekit.apps.vision.rules.settings import Camera, looked_for
+from edgekit.apps.vision.showing import Showing, Veil, unveiled
+from edgekit.apps.vision.sources.feed import Feed, FeedStatus
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.core.files import write_atomically
 
 log = logging.getLogger(__name__)
-CLIPS, DATABASE = "clips", "events.db"
-SWEEP_S, POST_ROLL_S = 300.0, 5.0
+CLIPS, SNAPSHOTS, DATABASE = "clips", "snapshots", "events.db"
+POST_ROLL_S, LONGEST_CLIP_S = 5.0, 600.0
+"""A clip ends so long after its last event, and in any case after ten minutes: an event may last for days."""
+RATE_LOOKS = 30
 Key = tuple[str, float, "int | None"]
+Told = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraStatus:
+    """What a page shows of a camera: its source, looks a second, how many things are followed, and why it stopped, if it did."""
+
+    feed: FeedStatus
+    fps: float
+    followed: int
+    failed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """An event that lasts: its number, and what turns the source's time into seconds since 1970."""
+
+    number: int
+    offset_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Clip:
+    """The clip that is being written, and when it began in the source's time."""
+
+    name: str
+    begun_s: float
+    started_s: float
 
 
 class CameraWatch:
@@ -38,77 +77,186 @@ class CameraWatch:
         pose: PoseModel | None,
         store: EventStore,
         folder: Path,
-        told: Callable[[Event], None] = lambda event: None,
-        limits: Limits | None = None,
+        told: Told = lambda event: None,
+        veil: Veil = unveiled,
     ) -> None:
-        self._camera, self._detector, self._pose, self._store, self._folder = camera, detector, pose, store, folder
-        self._told, self._limits = told, limits or Limits()
+        self._wanted, self._pose = camera, pose
+        self._detector = Chosen(detector, looked_for(camera))
+        self._store, self._folder, self._told = store, folder, told
         self._recorder = ClipRecorder()
-        self.feed = Feed(camera.source, tap=self._recorder)
-        self._open: dict[Key, int] = {}
-        self._begun_s, self._swept_s, self._record_until_s = 0.0, 0.0, 0.0
+        self.feed, self.stages = Feed(camera.source, tap=self._recorder), Stages()
+        self.showing = Showing(detector.labels, self.stages, veil)
+        self.labels = detector.labels
+        self.look: Look | None = None
+        """The newest look."""
+        self._open: dict[Key, _Open] = {}
+        self._clip: _Clip | None = None
+        self._record_until_s, self._count = 0.0, 0
+        self._looked: deque[float] = deque(maxlen=RATE_LOOKS)
+        self._failed = ""
         self._stopped = Flag()
         self._thread = Thread(target=self._watch, name=f"camera {camera.name}", daemon=True)
 
-    def start(self) -> None:
-        self._begun_s = time()
-        self.feed.start()
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        self.feed.stop()
-        self._thread.join(10.0)
+    @property
+    def camera(self) -> Camera:
+        """The settings it goes by, from the next frame on."""
+        return self._wanted
 
     @property
     def done(self) -> bool:
         """The source has ended and everything it showed was looked at."""
         return not self._thread.is_alive()
 
-    def _watch(self) -> None:
-        starts = datetime.fromtimestamp(self._begun_s)
-        analyst = Analyst(self._camera, self._detector, self._pose, starts=starts)
-        interval, due_s = 1 / self._camera.detect.fps, -1.0
-        while not self._stopped.is_set() and not self.feed.frames.closed:
-            frame = self.feed.frames.take(0.5)
-            self.feed.look()
-            if frame is None or 0 <= due_s - frame.time_s <= interval:
-                continue
-            due_s = frame.time_s + interval * 0.9
-            self._keep(analyst.look(frame).events, frame.time_s)
-            self._sweep()
-        self._keep(analyst.finish(), due_s)
-        self._recorder.stop()
+    def start(self) -> None:
+        self.feed.start()
+        self.showing.start()
+        self._thread.start()
 
-    def _keep(self, events: Sequence[Event], time_s: float) -> None:
-        """Write the events down, in times of the world; end the clip when none is open and the last is some seconds ago."""
-        for event in events:
-            end_s = None if event.end_s is None else self._begun_s + event.end_s
-            self._one(replace(event, start_s=self._begun_s + event.start_s, end_s=end_s))
-        if self._open or events:
-            self._record_until_s = time_s + POST_ROLL_S
-        elif time_s > self._record_until_s:
+    def stop(self) -> None:
+        self._stopped.set()
+        self.feed.stop()
+        if self._thread.is_alive():
+            self._thread.join(10.0)
+        self.showing.stop()
+
+    def change(self, camera: Camera) -> None:
+        """Go on by other settings, from any thread; the source must be the same."""
+        assert camera.source == self._wanted.source, "another source is another watch"
+        self._wanted = camera
+
+    def status(self) -> CameraStatus:
+        """How it is going."""
+        look, times = self.look, list(self._looked)
+        recent = [at for at in times if monotonic() - at < 5.0]
+        fps = (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 and recent[-1] > recent[0] else 0.0
+        followed = len(look.people.tracks) if look is not None and recent else 0
+        return CameraStatus(feed=self.feed.look(), fps=fps, followed=followed, failed=self._failed)
+
+    def _watch(self) -> None:
+        """The thread: a camera that fails for a reason nobody foresaw says so, and the others go on."""
+        try:
+            self._watch_on()
+        except Exception as exc:
+            self._failed = f"{type(exc).__name__}: {exc}"
+            log.exception("the camera %s stopped", self._wanted.name)
+        finally:
             self._recorder.stop()
 
-    def _one(self, event: Event) -> None:
+    def _watch_on(self) -> None:
+        analyst = Analyst(self._wanted, self._detector, self._pose, stages=self.stages, starts=self._starts(0.0))
+        due_s, time_s = -1.0, 0.0
+        while not self._stopped.is_set() and not self.feed.frames.closed:
+            frame, interval = self.feed.frames.take(0.5), 1 / self._wanted.detect.fps
+            self.feed.look()
+            self._follow(analyst, time_s)
+            if frame is None or 0 <= due_s - frame.time_s <= interval:
+                continue
+            due_s, time_s = frame.time_s + interval * 0.9, frame.time_s
+            self._see(analyst, frame)
+        self._keep(analyst.finish(), time_s, None)
+
+    def _see(self, analyst: Analyst, frame: Frame) -> None:
+        if self._wanted.source.live:
+            analyst.starts = self._starts(frame.time_s)
+        look = analyst.look(frame)
+        self.look = look
+        self._looked.append(monotonic())
+        self.showing.put(look, analyst.camera)
+        self._keep(look.events, frame.time_s, look)
+
+    def _follow(self, analyst: Analyst, time_s: float) -> None:
+        """Take over settings that were changed meanwhile."""
+        if analyst.camera is not self._wanted:
+            wanted = self._wanted
+            self._detector.want(looked_for(wanted))
+            self._keep(analyst.change(wanted), time_s, None)
+
+    def _starts(self, time_s: float) -> datetime:
+        """The wall clock of the source's time 0: asked anew for live ones, whose machine may have had no clock when it started."""
+        given = None if self._wanted.source.live else self._wanted.starts
+        return given or datetime.now() - timedelta(seconds=time_s)
+
+    def _keep(self, events: Sequence[Event], time_s: float, look: Look | None) -> None:
+        """Write the events down, in times of the world; end the clip when none is open and the last is some seconds ago."""
+        for event in events:
+            self._one(event, time_s, look)
+        if self._open or events:
+            self._record_until_s = time_s + POST_ROLL_S
+        clip = self._clip
+        if clip is not None and (time_s > self._record_until_s or time_s - clip.started_s > LONGEST_CLIP_S):
+            self._recorder.stop()
+            self._clip = None
+
+    def _one(self, event: Event, time_s: float, look: Look | None) -> None:
         """The event is on the disk before anything else happens with it."""
         key = (event.rule, event.start_s, event.track)
-        if key in self._open:
-            self._store.end(self._open.pop(key), event)
+        known = self._open.pop(key, None)
+        offset_s = known.offset_s if known else time() - time_s
+        end_s = None if event.end_s is None else offset_s + event.end_s
+        worldly = replace(event, start_s=offset_s + event.start_s, end_s=end_s)
+        if known:
+            self._store.end(known.number, worldly)
         else:
-            name = f"{self._camera.name}-{int(event.start_s * 1000)}{SUFFIX}"
-            clip = name if self._recorder.start(self._folder / CLIPS / name) else ""
-            number = self._store.add(event, clip)
+            number = self._store.add(worldly, self._media(event, worldly.start_s, time_s, look))
             if event.end_s is None:
-                self._open[key] = number
-        self._told(event)
+                self._open[key] = _Open(number=number, offset_s=offset_s)
+        self._told(worldly)
 
-    def _sweep(self) -> None:
-        if time() - self._swept_s >= SWEEP_S and (self._folder / CLIPS).is_dir():
-            self._swept_s = time()
-            gone = sweep(self._folder / CLIPS, self._limits, self._swept_s)
-            if gone:
-                log.info("%d old clips were deleted", len(gone))
+    def _media(self, event: Event, start_s: float, time_s: float, look: Look | None) -> Media:
+        """What can be kept of an event that begins: a clip, if the source has packets, and the picture that began it."""
+        stem, self._count = f"{event.camera}-{int(start_s * 1000)}", self._count + 1
+        clip = self._recording(f"{stem}{SUFFIX}", time_s)
+        return Media(
+            clip=clip.name if clip else "",
+            clip_at_s=max(event.start_s - clip.begun_s, 0.0) if clip else 0.0,
+            snapshot="" if look is None else self._snapshot(f"{stem}-{self._count}{PICTURE}", look),
+            box=None if look is None else box_of(look, event.track),
+        )
+
+    def _recording(self, name: str, time_s: float) -> _Clip | None:
+        """The clip that is under way, or a new one."""
+        held_s = self._recorder.held_s
+        if self._clip is None and self._recorder.start(self._folder / CLIPS / name):
+            self._clip = _Clip(name=name, begun_s=time_s - held_s, started_s=time_s)
+        return self._clip
+
+    def _snapshot(self, name: str, look: Look) -> str:
+        """The look's picture on the disk; its name, or nothing where the disk takes none: the event goes on without."""
+        path = self._folder / SNAPSHOTS / name
+        try:
+            write_atomically(path, jpeg(self.showing.picture(look, look.frame.width), 85))
+        except Exception as exc:
+            log.error("the snapshot %s could not be written: %s", name, exc)
+            return ""
+        return name
+
+
+def box_of(look: Look, track: int | None) -> Box | None:
+    """The track's box in shares of the picture."""
+    rows = np.flatnonzero(look.people.tracks.ids == track) if track is not None else ()
+    if not len(rows):
+        return None
+    size = np.array([look.frame.width, look.frame.height] * 2)
+    x1, y1, x2, y2 = np.clip(look.people.tracks.boxes[rows[0]] / size, 0, 1).round(4).tolist()
+    return x1, y1, x2, y2
+
+
+class Chosen:
+    """A detector's boxes of some classes: what one camera's rules are about is not for the next."""
+
+    def __init__(self, detector: Finds, wanted: frozenset[str]) -> None:
+        self._detector, self.labels, self._wanted = detector, detector.labels, wanted
+
+    def want(self, wanted: frozenset[str]) -> None:
+        """From now on boxes of these classes."""
+        self._wanted = wanted
+
+    def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
+        found = self._detector(frame, stages)
+        if not self.labels:
+            return found
+        ids = [index for index, label in enumerate(self.labels) if label in self._wanted]
+        return found.take(np.isin(found.class_ids, ids))
 
 
 class OneAtATime:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from time import sleep
@@ -18,15 +19,20 @@ from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.keypoints import SinglePose
-from edgekit.apps.vision.live import DATABASE, CameraWatch, OneAtATime
+from edgekit.apps.vision.live import DATABASE
 from edgekit.apps.vision.recorded import Recorded, go_through
 from edgekit.apps.vision.recording.store import EventStore
 from edgekit.apps.vision.rules.read import read_site
-from edgekit.apps.vision.rules.settings import DEFAULT_RULES, Camera, Detect, Site
+from edgekit.apps.vision.rules.settings import Camera, Detect, Site, looked_for
+from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.site_file import GOOD, NAME, SiteFile, with_source
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
+from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
+from edgekit.core.optional import need
+from edgekit.models.boxed import boxed_detector
 
 log = logging.getLogger(__name__)
 EXAMPLE = "edgekit run {app} --source RECORDING --artifact DETECTOR --no-serve --json"
@@ -43,27 +49,50 @@ class Models:
 def configure(parser: Any) -> None:
     """The options that the camera apps add to those of every app."""
     parser.add_argument("--no-serve", action="store_true", help="go through a recording as fast as possible, without a page")
+    parser.add_argument("--headless", action="store_true", help="watch the cameras as they come, without a page, until Ctrl-C")
+    parser.add_argument("--strict", action="store_true", help="end when the site's file is broken, whatever it said before")
     parser.add_argument("--pose", type=Path, metavar="P", help="pose model: an artifact folder, or MoveNet's .tflite file")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
+    web_options.configure(parser)
+
+
+def run(app: str, options: RunOptions) -> Answer:
+    """With `--no-serve` what recordings hold; else the sources are watched as they come, on a page unless `--headless`.
+
+    Raises as the models, the settings and the sources do.
+    """
+    if options.image is not None:
+        raise UsageError(f"{app} has no use for --image", EXAMPLE.format(app=app))
+    if options.config is None and options.source is None:
+        raise UsageError(f"{app} needs --source or --config", EXAMPLE.format(app=app))
+    if options.own.get("no_serve"):
+        return run_recorded(app, options)
+    return run_live(app, options)
+
+
+def folder_of(app: str, options: RunOptions) -> Path:
+    """Where events, clips, snapshots and settings made on the page are kept."""
+    return options.output or Path(f"edgekit-{app}")
+
+
+def file_of(app: str, options: RunOptions) -> SiteFile:
+    """The file that settings are read from and written to: `--config`, else one in the folder of what is kept.
+
+    `--source` stands for the source of a file's only camera.
+    """
+    folder = folder_of(app, options)
+    source = None if options.source is None else parse_address(options.source)
+    begins = "" if options.config is not None else f"cameras:\n  camera:\n    source: {json.dumps(options.source)}\n"
+    return SiteFile(options.config or folder / NAME, folder / GOOD, source=source, begins=begins)
 
 
 def site_of(app: str, options: RunOptions) -> Site:
-    """The cameras and models that the options name; `--source` replaces the source of a file's only camera."""
-    if options.image is not None:
-        raise UsageError(f"{app} has no use for --image", EXAMPLE.format(app=app))
+    """The cameras and models that the options name, for one pass: nothing is written."""
     source = None if options.source is None else parse_address(options.source)
     if options.config is None:
-        if source is None:
-            raise UsageError(f"{app} needs --source or --config", EXAMPLE.format(app=app))
+        assert source is not None
         return Site(cameras=(_camera(source),))
-    site = read_site(options.config)
-    if source is None:
-        return site
-    if len(site.cameras) != 1:
-        raise UsageError(
-            f"--source stands for the source of one camera, {options.config.name!r} has {len(site.cameras)}", "leave it out"
-        )
-    return replace(site, cameras=(replace(site.cameras[0], source=source),))
+    return with_source(read_site(options.config), source, options.config.name)
 
 
 def _camera(source: Address) -> Camera:
@@ -71,28 +100,29 @@ def _camera(source: Address) -> Camera:
 
 
 @contextmanager
-def models_of(app: str, site: Site, options: RunOptions) -> Iterator[Models]:
-    """The detector and the pose model, open for the length of the block."""
-    detector = options.artifact or (Path(site.detector) if site.detector else None)
+def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] = frozenset()) -> Iterator[Models]:
+    """The detector, of whose classes only those `wanted` are given (all, when it is empty), and the pose model, open for the
+    length of the block."""
+    detector = options.artifact or (Path(site.detector) if site.detector else boxed_detector())
     pose = options.own.get("pose") or (Path(site.pose) if site.pose else None)
     threads = int(options.own.get("threads") or 0)
     if detector is None:
         raise UsageError(f"{app} needs a detector: --artifact", EXAMPLE.format(app=app))
-    rules = [rule for camera in site.cameras for rule in camera.rules or DEFAULT_RULES]
     with ExitStack() as stack:
         session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
         posed = SinglePose(stack.enter_context(opened(pose, threads=threads))) if pose else None
-        yield Models(detector=Detector(session, wanted=frozenset(rule.label for rule in rules) | {"person"}), pose=posed)
+        yield Models(detector=Detector(session, wanted=wanted), pose=posed)
 
 
 def run_recorded(app: str, options: RunOptions) -> Answer:
     """Every camera's recording, one after the other, in one answer."""
     site = site_of(app, options)
+    wanted = frozenset[str]().union(*(looked_for(camera) for camera in site.cameras))
     for camera in site.cameras:
         if camera.source.live:
             raise UsageError(f"--no-serve goes through recordings; {camera.source.shown!r} never ends", "leave out --no-serve")
     stages = Stages()
-    with models_of(app, site, options) as models:
+    with models_of(app, site, options, wanted) as models:
         found = [(camera, _gone_through(camera, models, stages)) for camera in site.cameras]
         names = {"detector": models.detector.name, "runtime": models.detector.runtime}
     result = _result([each for _, each in found], stages, names)
@@ -100,34 +130,54 @@ def run_recorded(app: str, options: RunOptions) -> Answer:
 
 
 def run_live(app: str, options: RunOptions) -> Answer:
-    """Watch the cameras until Ctrl-C, or until every recording among them has ended; events and clips go into `--output`."""
-    site, folder = site_of(app, options), options.output or Path(f"edgekit-{app}")
+    """Watch the cameras until Ctrl-C, on a page unless `--headless`; events, clips and snapshots go into `--output`."""
+    folder, told = folder_of(app, options), Counted()
     ensure_writable(folder)
+    file = file_of(app, options)
+    site, problem = file.open(strict=bool(options.own.get("strict")))
     with models_of(app, site, options) as models, closing(EventStore(folder / DATABASE)) as store:
-        told: list[Event] = []
-        lock = Lock()
-        watches = [_watch(camera, models, store, folder, told, lock) for camera in site.cameras]
-        try:
-            for watch in watches:
-                watch.start()
-            while not all(watch.done for watch in watches):
-                sleep(0.2)
-        except KeyboardInterrupt:
-            log.info("stopped by the keyboard")
-        finally:
-            for watch in watches:
-                watch.stop()
-    return Answer(result={"folder": str(folder), "events": len(told)}, text=f"{len(told)} events in {folder / DATABASE}")
+        watch = SiteWatch(site, file, models.detector, models.pose, store, folder, told=told.hear, problem=problem)
+        if options.own.get("headless"):
+            _watched(watch)
+        else:
+            _served(app, options, watch)
+    return Answer(
+        result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}"
+    )
 
 
-def _watch(camera: Camera, models: Models, store: EventStore, folder: Path, told: list[Event], lock: Lock) -> CameraWatch:
-    def tell(event: Event) -> None:
+class Counted:
+    """Says and counts the events; may be called by several threads."""
+
+    def __init__(self) -> None:
+        self.ended, self._lock = 0, Lock()
+
+    def hear(self, event: Event) -> None:
         log.info("%s %s: %s", event.camera, event.type, "ended" if event.end_s else "began")
-        if event.end_s is not None:
-            told.append(event)
+        with self._lock:
+            self.ended += event.end_s is not None
 
-    pose = None if models.pose is None else OneAtATime(models.pose, lock)
-    return CameraWatch(camera, OneAtATime(models.detector, lock), pose, store, folder, tell)
+
+def _watched(watch: SiteWatch) -> None:
+    """Without a page: until Ctrl-C, or until every recording among the sources has ended."""
+    try:
+        watch.start()
+        while not watch.done:
+            sleep(0.2)
+    except KeyboardInterrupt:
+        log.info("stopped by the keyboard")
+    finally:
+        watch.stop()
+
+
+def _served(app: str, options: RunOptions, watch: SiteWatch) -> None:
+    """With the pages, until the server is told to stop."""
+    for package in ("fastapi", "nicegui"):
+        need(package)
+    from edgekit.apps.vision.pages.shell import shell
+    from edgekit.apps.web.serve import serve
+
+    serve(shell(app, watch), web_options.serving(options))
 
 
 def _gone_through(camera: Camera, models: Models, stages: Stages) -> Recorded:

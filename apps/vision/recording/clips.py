@@ -79,6 +79,13 @@ class ClipRecorder:
                 self._write(kept)
             return self._clip is not None
 
+    @property
+    def held_s(self) -> float:
+        """How many seconds before now a clip would begin that is started now."""
+        with self._lock:
+            first = next((kept.time_s for kept in self._ring if kept.key), None)
+            return 0.0 if first is None else max(self._ring[-1].time_s - first, 0.0)
+
     def stop(self) -> None:
         """End the clip, if one is under way."""
         with self._lock:

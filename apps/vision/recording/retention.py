@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SUFFIX = ".mp4"
+SUFFIX, PICTURE = ".mp4", ".jpg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """A clip on the disk."""
+    """A clip, or an event's picture, on the disk."""
 
     path: Path
     size_bytes: int
@@ -30,8 +30,8 @@ class Clip:
 
 
 def clips_in(folder: Path) -> list[Clip]:
-    """All clips under the folder, oldest first."""
-    found = [(path, path.stat()) for path in folder.rglob(f"*{SUFFIX}") if path.is_file()]
+    """All clips and pictures under the folder, oldest first."""
+    found = [(path, path.stat()) for suffix in (SUFFIX, PICTURE) for path in folder.rglob(f"*{suffix}") if path.is_file()]
     clips = [Clip(path=path, size_bytes=stat.st_size, written_s=stat.st_mtime) for path, stat in found]
     return sorted(clips, key=lambda clip: (clip.written_s, clip.path))
 
@@ -48,9 +48,10 @@ def doomed(clips: Sequence[Clip], limits: Limits, now_s: float, free_bytes: int)
     return tuple(found)
 
 
-def sweep(folder: Path, limits: Limits, now_s: float) -> tuple[Clip, ...]:
-    """Delete what must go; what went."""
-    gone = doomed(clips_in(folder), limits, now_s, shutil.disk_usage(folder).free)
+def sweep(folder: Path, limits: Limits, now_s: float, *, spared: Collection[str] = ()) -> tuple[Clip, ...]:
+    """Delete what must go, but for files with the names in `spared`; what went."""
+    clips = [clip for clip in clips_in(folder) if clip.path.name not in spared]
+    gone = doomed(clips, limits, now_s, shutil.disk_usage(folder).free)
     for clip in gone:
         clip.path.unlink(missing_ok=True)
     return gone

@@ -28,15 +28,19 @@ Where = tuple["str | int", ...]
 
 def read_site(path: Path) -> Site:
     """The site described by the file. Raises `NotFound` and `InputError`."""
+    return parse_site(site_text(path), path.name)
+
+
+def site_text(path: Path) -> str:
+    """What the file says, unread. Raises `NotFound`, and `InputError` for what is too large or no text."""
     if not path.is_file():
         raise NotFound(f"no settings at {str(path)!r}", "is the path right?")
     if path.stat().st_size > SIZE_LIMIT_BYTES:
         raise InputError(f"{str(path)!r} is {path.stat().st_size} bytes, settings are at most {SIZE_LIMIT_BYTES}")
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as exc:
         raise InputError(f"{str(path)!r} is not UTF-8 text: {exc}") from exc
-    return parse_site(text, path.name)
 
 
 def parse_site(text: str, name: str) -> Site:

@@ -45,6 +45,8 @@ class Rule(Value, frozen=True, kw_only=True, rename={"label": "class"}):
     cooldown_s: Seconds = 0.0
     """After an event ended (for a line: after it began) the same track, or for counts the rule, keeps silent for this long."""
     severity: Severity = "medium"
+    enabled: bool = True
+    """A rule that is switched off stays in the file and is passed over."""
 
 
 class Detect(Value, frozen=True, kw_only=True):
@@ -89,3 +91,18 @@ DEFAULT_RULES = (
     ),
 )
 """What is looked for when nothing is written."""
+
+
+def written(camera: Camera) -> tuple[Rule, ...]:
+    """The camera's rules, those that are switched off among them; the default ones where none are written."""
+    return camera.rules or DEFAULT_RULES
+
+
+def awake_rules(camera: Camera) -> tuple[Rule, ...]:
+    """The rules that are switched on."""
+    return tuple(rule for rule in written(camera) if rule.enabled)
+
+
+def looked_for(camera: Camera) -> frozenset[str]:
+    """The classes that the camera's rules are about; people always, since poses and activities are theirs."""
+    return frozenset(rule.label for rule in awake_rules(camera)) | {"person"}

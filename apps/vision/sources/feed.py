@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import random
 from threading import Event, Lock, Thread
 from time import monotonic
@@ -55,7 +55,8 @@ class Feed:
         self._tap, self._opener, self._clock, self._dice = tap, opener, clock, dice
         self._patience, self._on_change = patience or Patience(), on_change
         self._lock, self._stopped, self._captured = Lock(), Event(), 0
-        self._link = opened(clock())
+        self._born_s = clock()
+        self._link = opened(self._born_s)
         self._reader = Thread(target=self._read_on, name=f"feed {address.shown}", daemon=True)
 
     def start(self) -> None:
@@ -100,6 +101,8 @@ class Feed:
                     return
                 if not self.address.live:  # a recording plays at its own pace: read at once, all but its last frame were late
                     self._stopped.wait(max(begun_s + frame.time_s - self._clock(), 0.0))
+                else:  # a capture counts from its own beginning; over a reconnect time goes on
+                    frame = replace(frame, time_s=begun_s - self._born_s + frame.time_s)
                 self._captured += 1
                 self._move(lambda link: with_frame(link, self._clock()))
                 self.frames.put(frame)

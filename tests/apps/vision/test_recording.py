@@ -17,7 +17,7 @@ from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.live import DATABASE, CameraWatch
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import Clip, Limits, clips_in, doomed, sweep
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media, Place, Query
 from edgekit.apps.vision.sources.container import ContainerCapture
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
@@ -81,14 +81,14 @@ from pathlib import Path
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.recording.clips import ClipRecorder
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.sources.container import ContainerCapture
 clip, folder = sys.argv[1], Path(sys.argv[2])
 recorder = ClipRecorder()
 capture = ContainerCapture(parse_address(clip), tap=recorder)
 for _ in range(3): capture.read()
 recorder.start(folder / "killed.mp4")
-EventStore(folder / "events.db").add(Event(type="presence", rule="r", camera="c", start_s=1.0, end_s=None, score=1.0, track=1, severity="low", evidence={}), "killed.mp4")
+EventStore(folder / "events.db").add(Event(type="presence", rule="r", camera="c", start_s=1.0, end_s=None, score=1.0, track=1, severity="low", evidence={}), Media(clip="killed.mp4"))
 for _ in range(14): capture.read()
 print("ready", flush=True)
 time.sleep(60)
@@ -110,7 +110,7 @@ def test_killed_while_recording_the_clip_plays_and_the_event_is_there(clip: Path
 
 def test_events_are_written_ended_and_forgotten(tmp_path: Path) -> None:
     store = EventStore(tmp_path / "events.db")
-    number = store.add(EVENT, "a.mp4")
+    number = store.add(EVENT, Media(clip="a.mp4"))
     store.end(number, Event(**{name: getattr(EVENT, name) for name in EVENT.__slots__} | {"end_s": 104.0, "score": 0.95}))
     (stored,) = store.latest()
     assert (stored.event.end_s, stored.event.score, stored.event.evidence, stored.clip) == (

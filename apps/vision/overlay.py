@@ -1,0 +1,121 @@
+"""What a look found, drawn into its picture: boxes with track numbers, skeletons, zones and lines."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.apps.drawing import PALETTE, Color
+from edgekit.apps.vision.analyst import Look
+from edgekit.apps.vision.keypoints import Pose
+from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.rules.settings import Camera
+from edgekit.core.optional import need
+
+Picture = NDArray[np.uint8]
+LIMBS = (
+    (5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (0, 5), (0, 6),
+)  # fmt: skip
+SEEN = 0.2
+"""Joints of a lower score are not drawn."""
+ZONE, LINE, DARK = (64, 170, 255), (255, 196, 64), (16, 18, 17)
+QUALITY = 80
+
+
+def overlaid(picture: Picture, look: Look, camera: Camera, labels: tuple[str, ...]) -> Picture:
+    """A copy of `picture` ([h, w, 3] uint8 RGB, the look's frame at any size) with everything that was found."""
+    image = need("PIL.Image").fromarray(picture)
+    pen = _Pen(image, look.frame.width, look.frame.height)
+    for name, zone in camera.zones.items():
+        pen.zone(name, zone)
+    for name, line in camera.lines.items():
+        pen.line(name, line)
+    tracks = look.people.tracks
+    for row in range(len(tracks)):
+        track = int(tracks.ids[row])
+        label = labels[int(tracks.class_ids[row])] if int(tracks.class_ids[row]) < len(labels) else "thing"
+        pen.box(tracks.boxes[row], f"{label} {track} · {tracks.scores[row]:.0%}", color(track), shown=bool(tracks.fresh[row]))
+    for track, pose in look.people.poses.items():
+        pen.skeleton(pose, color(track))
+    return np.asarray(image)
+
+
+def jpeg(picture: Picture, quality: int = QUALITY) -> bytes:
+    """The picture as a JPEG."""
+    buffer = io.BytesIO()
+    need("PIL.Image").fromarray(picture).save(buffer, format="JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def color(track: int) -> Color:
+    """A track's colour, the same as long as it is followed."""
+    return PALETTE[track % len(PALETTE)]
+
+
+def places_json(camera: Camera) -> Mapping[str, Any]:
+    """Zones and lines as plain values."""
+    return {
+        "zones": {name: {"points": [list(point) for point in zone.points]} for name, zone in camera.zones.items()},
+        "lines": {name: {"start": list(line.start), "end": list(line.end)} for name, line in camera.lines.items()},
+    }
+
+
+class _Pen:
+    """Draws on one picture; places are given in pixels of the frame, or in shares of it."""
+
+    def __init__(self, image: Any, frame_width: int, frame_height: int) -> None:
+        self._canvas = need("PIL.ImageDraw").Draw(image, "RGBA")
+        self._width, self._height = image.size
+        self._scale = np.array([self._width / frame_width, self._height / frame_height])
+        side = min(image.size)
+        self._font = need("PIL.ImageFont").load_default(size=max(11, side // 28))
+        self._stroke = max(2, side // 180)
+
+    def zone(self, name: str, zone: Zone) -> None:
+        corners = [self._at(point) for point in zone.points]
+        self._canvas.polygon(corners, fill=(*ZONE, 36))
+        self._canvas.line([*corners, corners[0]], fill=(*ZONE, 230), width=self._stroke, joint="curve")
+        self._tag(corners[0], name, ZONE)
+
+    def line(self, name: str, line: Line) -> None:
+        """The line, and the arrow of who goes forward."""
+        start, end = np.array(self._at(line.start)), np.array(self._at(line.end))
+        self._canvas.line([tuple(start), tuple(end)], fill=(*LINE, 240), width=self._stroke + 1)
+        along = (end - start) / max(float(np.hypot(*(end - start))), 1e-9)
+        across, middle, size = np.array([-along[1], along[0]]), (start + end) / 2, 5.0 * self._stroke
+        tip = middle + across * size * 1.6
+        self._canvas.polygon([tuple(tip), tuple(middle + along * size), tuple(middle - along * size)], fill=(*LINE, 240))
+        self._tag(tuple(start), name, LINE)
+
+    def box(self, box: NDArray[np.floating[Any]], text: str, tint: Color, *, shown: bool) -> None:
+        """A frame with its plate; thin and pale where the track was not seen in this very frame."""
+        x1, y1, x2, y2 = (box.reshape(2, 2) * self._scale).ravel().tolist()
+        edges = (x1, y1, max(x2 - 1, x1 + 1), max(y2 - 1, y1 + 1))
+        width = self._stroke if shown else max(self._stroke // 2, 1)
+        self._canvas.rounded_rectangle(edges, radius=2 * self._stroke, outline=(*tint, 255 if shown else 130), width=width)
+        self._tag((x1, y1), text, tint, above=True)
+
+    def skeleton(self, pose: Pose, tint: Color) -> None:
+        points, seen = pose.points * self._scale, pose.scores >= SEEN
+        for one, other in LIMBS:
+            if seen[one] and seen[other]:
+                self._canvas.line([tuple(points[one]), tuple(points[other])], fill=(255, 255, 255, 220), width=self._stroke)
+        radius = self._stroke * 1.2
+        for x, y in points[seen]:
+            self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tint, outline=(255, 255, 255, 220))
+
+    def _tag(self, at: tuple[float, float], text: str, tint: Color, *, above: bool = False) -> None:
+        """A word on a plate, never off the picture."""
+        left, top, right, bottom = self._canvas.textbbox((0, 0), text, font=self._font)
+        wide, tall = right - left + 4 * self._stroke, bottom - top + 3 * self._stroke
+        x = min(max(at[0], 0), self._width - wide)
+        y = min(max(at[1] - (tall if above else 0), 0), self._height - tall)
+        self._canvas.rounded_rectangle((x, y, x + wide, y + tall), radius=self._stroke, fill=(*tint, 235))
+        self._canvas.text((x + 2 * self._stroke - left, y + 1.5 * self._stroke - top), text, font=self._font, fill=DARK)
+
+    def _at(self, point: tuple[float, float]) -> tuple[float, float]:
+        return point[0] * self._width, point[1] * self._height

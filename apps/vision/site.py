@@ -1,0 +1,158 @@
+"""A site: its cameras, each watched in a thread of its own, the file they are written in, and what they leave behind."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Event as Flag
+from threading import Lock, RLock, Thread
+from time import time
+
+from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.live import CLIPS, SNAPSHOTS, CameraWatch, OneAtATime, Told
+from edgekit.apps.vision.people import PoseModel
+from edgekit.apps.vision.recording.retention import Limits, sweep
+from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.rules.settings import Camera, Site
+from edgekit.apps.vision.showing import Veil, unveiled
+from edgekit.apps.vision.site_file import SiteFile
+from edgekit.core.errors import EdgekitError, NotFound
+
+log = logging.getLogger(__name__)
+LOOK_S, SWEEP_S, DAY_S = 1.0, 300.0, 86400.0
+
+
+class SiteWatch:
+    """All cameras of a site. `told` hears of every event, `veil` sees every picture before anybody does.
+
+    `cameras` may be read from any thread; `heard` counts what happened, so that who shows it knows when to look again.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        file: SiteFile,
+        detector: Finds,
+        pose: PoseModel | None,
+        store: EventStore,
+        folder: Path,
+        *,
+        told: Told = lambda event: None,
+        veil: Callable[[Camera], Veil] = lambda camera: unveiled,
+        limits: Limits | None = None,
+        problem: EdgekitError | None = None,
+    ) -> None:
+        lock = Lock()
+        self.file, self.store, self.folder, self.problem = file, store, folder, problem
+        self.detector = OneAtATime(detector, lock)
+        self._pose = None if pose is None else OneAtATime(pose, lock)
+        self._told, self._veil, self._limits = told, veil, limits or Limits()
+        self._site, self.heard, self.begun_s, self._swept_s = site, 0, time(), 0.0
+        self._changing, self._stopped = RLock(), Flag()
+        self.cameras: Mapping[str, CameraWatch] = {camera.name: self._watch(camera) for camera in site.cameras}
+        self._keeper = Thread(target=self._keep, name="site", daemon=True)
+
+    @property
+    def done(self) -> bool:
+        """Every camera was a recording, and has ended."""
+        return all(watch.done for watch in self.cameras.values())
+
+    def start(self) -> None:
+        for watch in self.cameras.values():
+            watch.start()
+        self._keeper.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._keeper.is_alive():
+            self._keeper.join(10.0)
+        for watch in self.cameras.values():
+            watch.stop()
+
+    def camera(self, name: str) -> CameraWatch:
+        """One camera. Raises `NotFound`."""
+        if name not in self.cameras:
+            raise NotFound(f"there is no camera {name!r}", f"there are: {', '.join(self.cameras)}")
+        return self.cameras[name]
+
+    def change(self, camera: Camera) -> None:
+        """Write a camera's settings into the file and go on by them. Raises as `SiteFile.write` does; then nothing changes."""
+        with self._changing:
+            self._apply(self.file.write(camera))
+
+    def delete(self, number: int) -> None:
+        """Delete an event with its clip, unless another event shows it too, and its snapshot. Raises `NotFound`."""
+        media = self.store.delete(number)
+        for folder, name in ((CLIPS, media.clip), (SNAPSHOTS, media.snapshot)):
+            if name:
+                (self.folder / folder / Path(name).name).unlink(missing_ok=True)
+        self.heard += 1
+
+    def keep(self, number: int, kept: bool) -> None:
+        """Say that an event and its files stay, or no longer."""
+        self.store.keep(number, kept)
+        self.heard += 1
+
+    def reload(self) -> None:
+        """Go by the file as it is now; when it is broken, by what it said before, and `problem` says why."""
+        with self._changing:
+            try:
+                self._apply(self.file.read())
+            except EdgekitError as exc:
+                self.problem = exc
+                log.warning("%s", exc.message)
+
+    def _apply(self, site: Site) -> None:
+        """Cameras that are new are started, those that are gone or have another source stopped, the others changed."""
+        if (site.detector, site.pose) != (self._site.detector, self._site.pose):
+            log.warning("another model in %s counts from the next start on", self.file.path.name)
+        before, after = dict(self.cameras), dict[str, CameraWatch]()
+        begun = []
+        for camera in site.cameras:
+            watch = before.pop(camera.name, None)
+            if watch is not None and _same_source(watch.camera, camera):
+                watch.change(camera)
+            else:
+                if watch is not None:
+                    watch.stop()
+                watch = self._watch(camera)
+                begun.append(watch)
+            after[camera.name] = watch
+        self.cameras, self._site, self.problem = after, site, None
+        for watch in begun:
+            watch.start()
+        for watch in before.values():
+            watch.stop()
+
+    def _watch(self, camera: Camera) -> CameraWatch:
+        return CameraWatch(camera, self.detector, self._pose, self.store, self.folder, self._hear, self._veil(camera))
+
+    def _hear(self, event: Event) -> None:
+        self.heard += 1
+        self._told(event)
+
+    def _keep(self) -> None:
+        """The thread: look at the file, and sweep what is too old."""
+        while not self._stopped.wait(LOOK_S):
+            if self.file.changed():
+                self.reload()
+            if time() - self._swept_s >= SWEEP_S:
+                self._swept_s = time()
+                self._sweep()
+
+    def _sweep(self) -> None:
+        try:
+            kept, folders = self.store.kept_files(), [self.folder / name for name in (CLIPS, SNAPSHOTS)]
+            gone = [one for each in folders if each.is_dir() for one in sweep(each, self._limits, time(), spared=kept)]
+            forgotten = self.store.forget(time() - self._limits.days * DAY_S)
+        except Exception as exc:  # a full or failing disk; the next sweep tries again
+            log.error("old recordings could not be deleted: %s", exc)
+            return
+        if gone or forgotten:
+            log.info("%d old files and %d old events were deleted", len(gone), forgotten)
+
+
+def _same_source(one: Camera, other: Camera) -> bool:
+    return (one.source, one.starts) == (other.source, other.starts)
