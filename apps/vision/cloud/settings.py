@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from edgekit.apps.vision.rules.settings import Severity
+from edgekit.apps.vision.events import Severity
 from edgekit.core.schema import Value
 
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from edgekit.apps.vision.rules.settings import Severity
+from edgekit.apps.vision.events import Severity
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Value
 

@@ -128,8 +128,16 @@ class _Parameters:
 
     def __init__(self, stream: Any) -> None:
         self._holder = need("av").open(BytesIO(), "w", format="matroska")  # owns the copy; nothing is ever written to it
-        self.stream = self._holder.add_stream_from_template(stream)
+        self.stream = _copied(self._holder, stream)
         self.time_base = stream.time_base
+
+
+def _copied(container: Any, stream: Any) -> Any:
+    """A stream of the container's like `stream`; PyAV leaves out an encoder's header, without which no player can begin."""
+    copy = container.add_stream_from_template(stream)
+    if copy.codec_context.extradata is None:
+        copy.codec_context.extradata = stream.codec_context.extradata
+    return copy
 
 
 class _Clip:
@@ -138,7 +146,7 @@ class _Clip:
     def __init__(self, path: Path, parameters: _Parameters) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = need("av").open(str(path), "w", format="mp4", options=FRAGMENTED)
-        self._stream = self._container.add_stream_from_template(parameters.stream)
+        self._stream = _copied(self._container, parameters.stream)
         self._time_base = parameters.time_base
         self._first: int | None = None
         self._last_dts: int | None = None
