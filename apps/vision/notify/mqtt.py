@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Event as Flag
+from queue import Empty, Queue
 from threading import Lock
 from typing import Any
 
@@ -84,19 +84,27 @@ class Mqtt:
     def _connect(self) -> None:
         """A new connection, with the last will made and everything that is retained said anew."""
         self._drop()
-        answered, answers = Flag(), list[Any]()
+        answers: Queue[Any] = Queue()
         client = self._made()
-        client.on_connect = lambda _client, _data, _flags, code, _properties: (answers.append(code), answered.set())
+        client.on_connect = lambda _client, _data, _flags, code, _properties: answers.put(code)
         try:
             client.connect(self._settings.host, self._settings.port, keepalive=KEEPALIVE_S)
             client.loop_start()
         except (OSError, ValueError) as exc:
             raise Unreachable(f"the broker at {self._where} does not answer: {getattr(exc, 'strerror', None) or exc}") from exc
         self._client = client
-        if not answered.wait(CONNECT_S) or answers[0].is_failure:
-            self._drop()
-            raise Unreachable(f"the broker at {self._where} does not let us in: {answers[0] if answers else 'no answer'}")
+        self._ensure_let_in(answers)
         self._greet()
+
+    def _ensure_let_in(self, answers: Queue[Any]) -> None:
+        """Wait for the broker's answer. Raises `Unreachable` when it says no, or nothing."""
+        try:
+            answer = answers.get(timeout=CONNECT_S)
+        except Empty:
+            answer = None
+        if answer is None or answer.is_failure:
+            self._drop()
+            raise Unreachable(f"the broker at {self._where} does not let us in: {answer or 'no answer'}")
 
     def _made(self) -> Any:
         paho, settings = need("paho.mqtt.client"), self._settings

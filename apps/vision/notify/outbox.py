@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Condition, Lock
+from typing import Any
 
 from edgekit.apps.vision.recording.sqlite import opened
 
@@ -57,7 +58,7 @@ class Outbox:
     def __init__(self, path: Path, *, most: int = MOST) -> None:
         self._most, self._lock = most, Lock()
         self._changed, self._changes = Condition(), 0
-        self._database = opened(path, _prepared, "waiting")
+        self._database = opened(path, _prepared, "waiting", _sound)
 
     def put(self, channel: str, body: bytes, *, severity: str, noticed_s: float) -> None:
         """Queue something; on the disk when this returns."""
@@ -151,3 +152,9 @@ class Outbox:
 
 def _prepared(database: sqlite3.Connection) -> None:
     database.executescript(SCHEMA)
+
+
+def _sound(row: Mapping[str, Any]) -> bool:
+    """Whether a row that was read from a damaged file is one of ours."""
+    types = {"id": int, "channel": str, "rank": int, "noticed_s": float, "tries": int, "body": bytes, "progress": bytes}
+    return all(isinstance(row.get(name), kind) for name, kind in types.items()) and row["rank"] in RANKS.values()

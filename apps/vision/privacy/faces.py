@@ -29,7 +29,7 @@ CELLS = 4
 
 def blurred(picture: Picture, look: Look) -> Picture:
     """A copy of `picture` ([h, w, 3], the look's frame at any size) without the faces of the people in it."""
-    found = picture.copy()
+    found: Picture = picture.copy()
     scale = np.array([picture.shape[1] / look.frame.width, picture.shape[0] / look.frame.height] * 2)
     for region in heads(look):
         _mosaic(found, region * scale)

@@ -87,7 +87,8 @@ def _cover(polygons: Sequence[tuple[Point, ...]], height: int, width: int) -> _C
     rows, columns = (height + 1) // 2, (width + 1) // 2
     whole = np.zeros((rows * 2, columns * 2), np.bool_)
     whole[:height, :width] = luma
-    return _Cover(luma=luma, chroma=whole.reshape(rows, 2, columns, 2).any(axis=(1, 3)))
+    chroma: Covered = np.asarray(whole.reshape(rows, 2, columns, 2).any(axis=(1, 3)))
+    return _Cover(luma=luma, chroma=chroma)
 
 
 def touched(polygon: tuple[Point, ...], height: int, width: int) -> Covered:

@@ -13,12 +13,14 @@ from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)
 SIDES = ("", "-wal", "-shm")
-Row = tuple[Any, ...]
+Row = dict[str, Any]
 
 
-def opened(path: Path, prepare: Callable[[sqlite3.Connection], None], table: str) -> sqlite3.Connection:
+def opened(
+    path: Path, prepare: Callable[[sqlite3.Connection], None], table: str, sound: Callable[[Row], bool]
+) -> sqlite3.Connection:
     """The database after `prepare` has seen to its tables. A damaged one is kept beside it under another name, and the rows of
-    `table` that can still be read are taken over. Raises `EdgekitError` where it cannot be opened at all."""
+    `table` that can still be read, and are `sound`, are taken over. Raises `EdgekitError` where it cannot be opened at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         return _checked(path, prepare)
@@ -27,7 +29,7 @@ def opened(path: Path, prepare: Callable[[sqlite3.Connection], None], table: str
     except sqlite3.DatabaseError as exc:
         aside = _set_aside(path)
         fresh = _checked(path, prepare)
-        rows = _taken_over(aside, fresh, table)
+        rows = _taken_over(aside, fresh, table, sound)
         log.error("%s is damaged (%s); it is kept as %s, and %d rows of it were saved", path, exc, aside.name, rows)
         return fresh
 
@@ -58,16 +60,16 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _taken_over(aside: Path, fresh: sqlite3.Connection, table: str) -> int:
-    """Copy what can be read; how many rows that was."""
+def _taken_over(aside: Path, fresh: sqlite3.Connection, table: str, sound: Callable[[Row], bool]) -> int:
+    """Copy what can be read; how many rows that was. A page of something else may be read as rows, which are not sound."""
     known = [str(row[1]) for row in fresh.execute(f"PRAGMA table_info({table})")]
     saved = 0
     with fresh:
-        for columns, row in _readable(aside, table):
-            names = [name for name in columns if name in known]
-            values = [value for name, value in zip(columns, row, strict=True) if name in known]
-            insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
-            saved += _inserted(fresh, insert, values)
+        for row in _readable(aside, table):
+            if sound(row):
+                names = [name for name in row if name in known]
+                insert = f"INSERT OR IGNORE INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+                saved += _inserted(fresh, insert, [row[name] for name in names])
     return saved
 
 
@@ -79,7 +81,7 @@ def _inserted(fresh: sqlite3.Connection, insert: str, values: list[Any]) -> int:
         return 0
 
 
-def _readable(aside: Path, table: str) -> Iterator[tuple[list[str], Row]]:
+def _readable(aside: Path, table: str) -> Iterator[Row]:
     """The rows from the first on until the damage, then from the last on back to it; a row may come twice."""
     try:
         with closing(sqlite3.connect(aside, timeout=5.0)) as damaged:
@@ -90,11 +92,11 @@ def _readable(aside: Path, table: str) -> Iterator[tuple[list[str], Row]]:
         log.warning("nothing more can be read of %s: %s", aside.name, exc)
 
 
-def _until_damaged(damaged: sqlite3.Connection, select: str) -> Iterator[tuple[list[str], Row]]:
+def _until_damaged(damaged: sqlite3.Connection, select: str) -> Iterator[Row]:
     try:
         cursor = damaged.execute(select)
         columns = [str(column[0]) for column in cursor.description]
         for row in cursor:
-            yield columns, row
+            yield dict(zip(columns, row, strict=True))
     except sqlite3.DatabaseError as exc:
         log.warning("reading a damaged database stopped: %s", exc)
