@@ -141,9 +141,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
             _watched(watch)
         else:
             _served(app, options, watch)
-    return Answer(
-        result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}"
-    )
+    return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
 
 
 class Counted:

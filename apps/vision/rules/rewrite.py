@@ -135,7 +135,7 @@ def _without(text: str, path: Where, key: str) -> str:
 
 def _node(text: str, path: Where) -> Any:
     """The map at the path. The text has been read before, so that it is neither deep nor full of anchors."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)  # not libyaml's: its marks count bytes
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # not libyaml's: its marks count bytes
     for step in path:
         if isinstance(step, int):
             node = node.value[step]
