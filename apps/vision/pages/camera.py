@@ -25,7 +25,8 @@ class CameraPage:
 
     def __init__(self, site: SiteWatch, watch: CameraWatch, *, alone: bool = False) -> None:
         self._site, self._watch, self._alone = site, watch, alone
-        self._captured, self._counted_s = 0, monotonic()
+        self._captured: int | None = None
+        self._counted_s = 0.0
 
     def draw(self, visit: Visit) -> None:
         name = self._watch.camera.name
@@ -41,7 +42,7 @@ class CameraPage:
                     with panel():
                         self._stages = Rolling("Time of each stage", "ms", STAGES, stacked=True)
                     with panel():
-                        self._rates = Rolling("Frames a second", "from the source and looked at", ["source", "looked at"])
+                        self._rates = Rolling("Frames", "a second", ["source", "looked at"])
             with ui.element("div").classes("vi-side"):
                 with panel("Newest events"):
                     self._alerts = Alerts(self._site, name)
@@ -58,7 +59,8 @@ class CameraPage:
             return
         status = self._watch.status()
         show_state(self._live, self._watch, status)
-        self._figures.set_text(f"{figures(status)} · {status.feed.captured} frames, {status.feed.dropped} passed over")
+        frames = f"{status.feed.captured} frames, {status.feed.dropped} passed over"
+        self._figures.set_text(" · ".join(filter(None, [figures(status), frames])))
         self._trouble.look()
         self._alerts.look()
         self._settings.look()
@@ -67,7 +69,7 @@ class CameraPage:
     def _plot(self, fps: float, captured: int) -> None:
         took = self._watch.stages.latest()
         self._stages.add([round(took.get(name, 0.0), 2) for name in STAGES])
-        now, before = monotonic(), self._captured or captured
-        rate = (captured - before) / max(now - self._counted_s, 1e-3)
+        now, before, counted_s = monotonic(), self._captured, self._counted_s
         self._captured, self._counted_s = captured, now
-        self._rates.add([round(rate, 1), round(fps, 1)])
+        if before is not None:
+            self._rates.add([round((captured - before) / max(now - counted_s, 1e-3), 1), round(fps, 1)])

@@ -47,7 +47,9 @@ def show_state(live: Live, watch: CameraWatch, status: CameraStatus) -> None:
 
 
 def figures(status: CameraStatus) -> str:
-    """How often it is looked at, and how much is followed."""
+    """How often it is looked at, and how much is followed; nothing of a camera from which nothing comes."""
+    if status.feed.link.state != "running":
+        return ""
     followed = f"{status.followed} followed" if status.followed else "nobody"
     return f"{status.fps:.1f} looks a second · {followed}"
 

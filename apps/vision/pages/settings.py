@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -56,7 +57,7 @@ class Settings:
         ui.label("Rules").classes("vi-subtitle")
         for index, rule in enumerate(written(camera)):
             with ui.element("div").classes("vi-rule"):
-                _switch(rule.name, rule.enabled, lambda value, index=index: self._rule(index, value))
+                _switch(rule.name, rule.enabled, partial(self._rule, index))
                 ui.label(described(rule)).classes("ek-muted")
 
     async def _detect(self, **changed: Any) -> None:

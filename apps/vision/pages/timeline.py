@@ -48,7 +48,7 @@ class Timeline:
         self._span = span
         counts = self._store.histogram(query, span.since_s, span.width_s)
         options = self._chart.options
-        options["xAxis"]["data"] = [_named(span.part(index)) for index in range(BINS)]
+        options["xAxis"]["data"] = [_named(span.part(index).since_s, span.width_s) for index in range(BINS)]
         for series in options["series"]:
             series["data"] = [counts.get((index, series["name"]), 0) for index in range(BINS)]
         self._chart.update()
@@ -57,9 +57,12 @@ class Timeline:
         self._chosen(self._span.part(int(event.data_index)))
 
 
-def _named(span: Span) -> str:
-    when = datetime.fromtimestamp(span.since_s)
-    return f"{when:%H:%M:%S}" if span.width_s < 60 else f"{when:%d %b %H:%M}" if span.width_s < 86400 else f"{when:%d %b %Y}"
+def _named(since_s: float, width_s: float) -> str:
+    """A bar's time, as exact as it is wide."""
+    when = datetime.fromtimestamp(since_s)
+    if width_s < 60:
+        return f"{when:%H:%M:%S}"
+    return f"{when:%H:%M}" if width_s <= 1800 else f"{when:%d %b %H:%M}" if width_s < 86400 else f"{when:%d %b %Y}"
 
 
 def _options() -> dict[str, Any]:

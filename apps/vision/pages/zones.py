@@ -9,7 +9,6 @@ from dataclasses import replace
 import msgspec
 from nicegui import ui
 
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.parts import Trouble, picture, show_state
 from edgekit.apps.vision.pages.places import Kind, Places, Shape, new_shape, shapes_of
 from edgekit.apps.vision.places import Point
@@ -41,8 +40,9 @@ class ZonesPage:
         heading("Zones and lines", "Drawn on the picture, kept as shares of it, written into the site's file.")
         self._trouble = Trouble(self._site)
         if len(names) > 1:
-            choice = ui.select(names, label="Camera", value=name).props("outlined dense options-dense").classes("vi-select")
-            choice.on_value_change(lambda event: ui.navigate.to(f"/zones?camera={event.value}"))
+            with ui.element("div").classes("vi-filters"):
+                choice = ui.select(names, label="Camera", value=name).props("outlined dense options-dense").classes("vi-select")
+                choice.on_value_change(lambda event: ui.navigate.to(f"/zones?camera={event.value}"))
         with ui.element("div").classes("vi-live vi-wide"):
             with ui.element("div").classes("vi-main"):
                 self._editor = Places(
@@ -59,8 +59,12 @@ class ZonesPage:
 
     def _tools(self) -> None:
         with ui.element("div").classes("vi-actions"):
-            ui.button("Add a zone", on_click=lambda: self._begin("zone")).props("outline no-caps icon=add")
-            ui.button("Add a line", on_click=lambda: self._begin("line")).props("outline no-caps icon=add")
+            ui.button("Add a zone", on_click=lambda: self._begin("zone")).props("outline no-caps icon=add dense").classes(
+                "vi-add"
+            )
+            ui.button("Add a line", on_click=lambda: self._begin("line")).props("outline no-caps icon=add dense").classes(
+                "vi-add"
+            )
         self._list = ui.element("div").classes("vi-shapes")
         with ui.element("div").classes("vi-actions"):
             self._save_button = ui.button("Save", on_click=self._save).props("unelevated no-caps")

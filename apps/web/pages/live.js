@@ -24,13 +24,23 @@ export default {
   mounted() {
     this.sight = () => document.hidden ? this.close() : this.open();
     document.addEventListener("visibilitychange", this.sight);
-    this.open();
+    // A page counts as loading until its pictures are there: one without any would keep it so.
+    if (document.readyState === "complete") this.open();
+    else window.addEventListener("load", this.open, { once: true });
   },
-  unmounted() { document.removeEventListener("visibilitychange", this.sight); this.close(); },
-  watch: { url() { this.close(); this.open(); } },
+  unmounted() {
+    document.removeEventListener("visibilitychange", this.sight);
+    window.removeEventListener("load", this.open);
+    this.close();
+  },
+  watch: {
+    url() { this.close(); this.open(); },
+    said() { if (!this.connected) this.open(); },
+  },
   methods: {
     open() {
       clearTimeout(this.timer);
+      if (this.said === "connecting" || this.said === "lost") return; // no picture will come; a request would wait for one
       this.$refs.picture.src = `${this.url}${this.url.includes("?") ? "&" : "?"}at=${Date.now()}`;
     },
     close() {

@@ -36,8 +36,8 @@ def _stack(options: dict[str, Any]) -> None:
     """Areas upon each other; with more of them the names stand below, where there is room."""
     for series in options["series"]:
         series.update(stack="all", areaStyle={"opacity": 0.55}, lineStyle={"width": 1})
-    options["legend"] |= {"top": "bottom", "left": 0, "right": 0, "type": "scroll"}
-    options["grid"] |= {"bottom": 34}
+    options["legend"] |= {"top": "bottom", "left": 0, "right": 0, "itemWidth": 14, "itemHeight": 9}
+    options["grid"] |= {"bottom": 56}
 
 
 def _options(title: str, names: Sequence[str], kept: int) -> dict[str, Any]:
