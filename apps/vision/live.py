@@ -271,7 +271,7 @@ class CameraWatch:
 
 def box_of(look: Look, track: int | None) -> Box | None:
     """The track's box in shares of the picture."""
-    rows = np.flatnonzero(look.people.tracks.ids == track) if track is not None else ()
+    rows = np.flatnonzero(look.people.tracks.ids == (-1 if track is None else track))
     if not len(rows):
         return None
     size = np.array([look.frame.width, look.frame.height] * 2)

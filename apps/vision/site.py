@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
+<<<<<<< HEAD
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import inf
+=======
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+>>>>>>> pages
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, RLock, Thread
@@ -78,8 +83,7 @@ class SiteWatch:
         self._stopped.set()
         if self._keeper.is_alive():
             self._keeper.join(10.0)
-        for watch in self.cameras.values():
-            watch.stop()
+        _stop(self.cameras.values())
 
     def camera(self, name: str) -> CameraWatch:
         """One camera. Raises `NotFound`."""
@@ -147,8 +151,7 @@ class SiteWatch:
         self.cameras, self._site, self.problem = after, site, None
         for watch in begun:
             watch.start()
-        for watch in before.values():
-            watch.stop()
+        _stop(before.values())
 
     def _watch(self, camera: Camera) -> CameraWatch:
         told, veil = self._hear, self._veil(camera)
@@ -179,6 +182,13 @@ class SiteWatch:
             return
         if gone or forgotten:
             log.info("%d old files and %d old events were deleted", len(gone), forgotten)
+
+
+def _stop(watches: Collection[CameraWatch]) -> None:
+    """All at once: one that hangs in a library must not hold up the others."""
+    if watches:
+        with ThreadPoolExecutor(len(watches)) as pool:
+            list(pool.map(CameraWatch.stop, watches))
 
 
 def _same_source(one: Camera, other: Camera) -> bool:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 NAME, GOOD = "site.yaml", "site.good.yaml"
 SECRET = 0o600
 """Addresses may hold passwords."""
-Stamp = tuple[int, int, int]
+Stamp = tuple[int, ...]
 
 
 class SiteFile:
@@ -30,7 +30,8 @@ class SiteFile:
     def __init__(self, path: Path, good: Path, *, source: Address | None = None, begins: str = "") -> None:
         self.path, self._good = path, good
         self._source, self._begins = source, begins
-        self._lock, self._stamp = RLock(), Stamp()
+        self._lock = RLock()
+        self._stamp: Stamp = ()
         self._good_text = ""
 
     def open(self, *, strict: bool = False) -> tuple[Site, EdgekitError | None]:
@@ -81,7 +82,7 @@ class SiteFile:
         try:
             stat = self.path.stat()
         except OSError:
-            return Stamp()
+            return ()
         return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 

@@ -32,6 +32,11 @@ class Stages:
         self._recent.setdefault(name, deque(maxlen=KEPT)).append(took_ms)
         self._count[name] = self._count.get(name, 0) + 1
 
+    def latest(self, runs: int = 10) -> Mapping[str, float]:
+        """Per stage the mean of its last few runs in milliseconds: what a plot shows."""
+        recent = ((name, list(times)[-runs:]) for name, times in list(self._recent.items()))
+        return {name: round(sum(times) / len(times), 3) for name, times in recent if times}
+
     def summary(self) -> Mapping[str, Mapping[str, float]]:
         """Per stage: how often it ran, and median, 95th percentile and mean of its last runs in milliseconds."""
         return {

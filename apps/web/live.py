@@ -43,12 +43,27 @@ class Broadcast:
         for event, loop in list(self._watchers.items()):
             loop.call_soon_threadsafe(event.set)
 
-    async def frames(self) -> AsyncIterator[bytes]:
-        """The latest picture and each that follows, as fast as they are taken. Raises `InputError` when too many watch."""
+    async def next_within(self, seconds: float) -> bytes | None:
+        """The next picture; when none comes in time the latest; None before the first. Raises `InputError` when too many watch."""
+        event = self._joined()
+        try:
+            await asyncio.wait_for(event.wait(), seconds)
+        except asyncio.TimeoutError:
+            pass
+        finally:
+            del self._watchers[event]
+        return self._jpeg or None
+
+    def _joined(self) -> asyncio.Event:
         if len(self._watchers) >= WATCHERS:
             raise InputError(f"{WATCHERS} watch already", "close another page")
-        event, seen = asyncio.Event(), 0
+        event = asyncio.Event()
         self._watchers[event] = asyncio.get_running_loop()
+        return event
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """The latest picture and each that follows, as fast as they are taken. Raises `InputError` when too many watch."""
+        event, seen = self._joined(), 0
         try:
             while True:
                 if seen == self._number:

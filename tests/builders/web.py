@@ -27,6 +27,8 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --hide-scrollbars "
     "--disable-component-update --disable-sync --disable-extensions --disable-dev-shm-usage --force-color-profile=srgb"
 )
+BUILDERS = str(Path(__file__).parent)
+"""Apps that tests write may import what stands here."""
 STARTS_WITHIN_S = 120.0
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
@@ -61,7 +63,13 @@ class Served:
 @contextmanager
 def served(argv: list[str], *, cwd: Path) -> Iterator[Served]:
     """Run `python ARGV`, which serves on a free port, until the block ends; it must then end well within seconds."""
-    environment = {**os.environ, "HOME": str(cwd), "XDG_STATE_HOME": str(cwd / "state"), "PYTHONUNBUFFERED": "1"}
+    environment = {
+        **os.environ,
+        "HOME": str(cwd),
+        "XDG_STATE_HOME": str(cwd / "state"),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": BUILDERS,
+    }
     with subprocess.Popen(
         [sys.executable, *argv], cwd=cwd, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     ) as process:
@@ -156,10 +164,10 @@ def visitor(opened: Browser, *, size: tuple[int, int] = DESKTOP, dark: bool = Fa
     context.close()
 
 
-def log_in(page: Page, server: Served) -> None:
+def log_in(page: Page, server: Served, *, name: str = "admin", password: str = "") -> None:
     """As a person does."""
     page.goto(server.url)
-    page.get_by_label("Name").fill("admin")
-    page.get_by_label("Password").fill(server.password)
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password or server.password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_selector(".ek-main")

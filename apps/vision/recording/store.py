@@ -101,7 +101,16 @@ class EventStore:
     def add(self, event: Event, media: Media | None = None) -> int:
         """Write an event; on the disk when this returns. The number to `end` it by."""
         media = media or Media()
-        row = (event.camera, event.rule, event.type, event.severity, event.start_s, event.end_s, float(event.score), event.track)
+        row = (
+            event.camera,
+            event.rule,
+            event.type,
+            event.severity,
+            event.start_s,
+            event.end_s,
+            float(event.score),
+            event.track,
+        )
         beside = (_json(event.evidence), media.clip, media.clip_at_s, media.snapshot, json.dumps(media.box), 0)
         insert = f"INSERT INTO events ({COLUMNS.partition(', ')[2]}) VALUES ({', '.join('?' * 14)})"
         with self._lock, self._database:
@@ -143,6 +152,12 @@ class EventStore:
         select = f"SELECT CAST((start_s - ?) / ? AS INTEGER), severity, COUNT(*) FROM events WHERE {where} GROUP BY 1, 2"
         return {(int(row[0]), str(row[1])): int(row[2]) for row in self._rows(select, since_s, width_s, *values)}
 
+    def first_s(self, query: Query) -> float | None:
+        """When the first event began that is asked for; None where there is none."""
+        where, values = _where(query)
+        found = self._rows(f"SELECT MIN(start_s) FROM events WHERE {where}", *values)[0][0]
+        return None if found is None else float(found)
+
     def known(self, column: str) -> list[str]:
         """The cameras or rules that events are of."""
         assert column in ("camera", "rule")
@@ -165,7 +180,9 @@ class EventStore:
 
     def kept_files(self) -> frozenset[str]:
         """Clips and snapshots that stay."""
-        return frozenset(str(name) for row in self._rows("SELECT clip, snapshot FROM events WHERE kept") for name in row if name)
+        return frozenset(
+            str(name) for row in self._rows("SELECT clip, snapshot FROM events WHERE kept") for name in row if name
+        )
 
     def close(self) -> None:
         with self._lock:

@@ -72,14 +72,14 @@ def _merged_fields(raw: Mapping[str, Any], before: Value | None, after: Value) -
         value, key = getattr(after, field.name), field.encode_name
         if key in raw and before is not None and getattr(before, field.name) == value:
             found[key] = raw[key]
-        elif key in raw or value != field.default:
+        elif value != field.default or (key in raw and value not in ("", None, ())):
             found[key] = _plain(value)
     return found
 
 
 def _plain(value: Any) -> Any:
     """As maps, lists, texts and numbers."""
-    return msgspec.to_builtins(value)
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _edited(text: str, path: Where, key: str | int, before: Any, after: Any) -> str:
@@ -88,16 +88,15 @@ def _edited(text: str, path: Where, key: str | int, before: Any, after: Any) -> 
     if before == after:
         return text
     if isinstance(before, dict) and isinstance(after, dict) and before and after:
-        for gone in [each for each in before if each not in after]:
-            text = _without(text, here, gone)
         for each, value in after.items():
             text = _edited(text, here, each, before.get(each), value)
+        for gone in [each for each in before if each not in after]:  # last: an emptied map would be a null
+            text = _without(text, here, gone)
         return text
-    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        if all(isinstance(each, dict) for each in before):
-            for index, (old, new) in enumerate(zip(before, after, strict=True)):
-                text = _edited(text, here, index, old, new)
-            return text
+    if isinstance(before, list) and len(before) == len(after) and all(isinstance(each, dict) for each in before):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            text = _edited(text, here, index, old, new)
+        return text
     return _with(text, path, key, after)
 
 
@@ -113,10 +112,10 @@ def _with(text: str, path: Where, key: str | int, value: Any) -> str:
         return text[: name.end_mark.index] + ":" + written + text[_end(old) :]
     last = _end(parent.value[-1][1])
     if not block:
-        return f"{text[:last]}, {key}:{written}{text[last:]}"
+        return f"{text[:last]}, {_text(str(key))}:{written}{text[last:]}"
     line_end = text.find("\n", last)
     line_end = len(text) if line_end < 0 else line_end
-    return f"{text[:line_end]}\n{' ' * indent}{key}:{written}{text[line_end:]}"
+    return f"{text[:line_end]}\n{' ' * indent}{_text(str(key))}:{written}{text[line_end:]}"
 
 
 def _without(text: str, path: Where, key: str) -> str:
@@ -135,12 +134,9 @@ def _without(text: str, path: Where, key: str) -> str:
 
 def _node(text: str, path: Where) -> Any:
     """The map at the path. The text has been read before, so that it is neither deep nor full of anchors."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)  # not libyaml's: its marks count bytes
+    node: Any = yaml.compose(text, Loader=yaml.SafeLoader)  # not libyaml's: its marks count bytes
     for step in path:
-        if isinstance(step, int):
-            node = node.value[step]
-        else:
-            node = next(value for name, value in node.value if name.value == step)
+        node = node.value[step] if isinstance(step, int) else next(value for name, value in node.value if name.value == step)
     return node
 
 
@@ -156,7 +152,7 @@ def _block(value: Any, indent: int) -> str:
     """The value behind a key in a block: maps of maps and lists of maps a line for each entry, all else on the key's line."""
     inside = "\n" + " " * indent
     if isinstance(value, dict) and value and all(isinstance(each, dict) for each in value.values()):
-        return "".join(f"{inside}{key}: {_flow(each)}" for key, each in value.items())
+        return "".join(f"{inside}{_text(key)}: {_flow(each)}" for key, each in value.items())
     if isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
         return "".join(f"{inside}- {_flow(each)}" for each in value)
     return f" {_flow(value)}"
@@ -165,7 +161,7 @@ def _block(value: Any, indent: int) -> str:
 def _flow(value: Any) -> str:
     """On one line."""
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_flow(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{_text(key)}: {_flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_flow, value)) + "]"
     if isinstance(value, bool):
@@ -174,4 +170,12 @@ def _flow(value: Any) -> str:
         return f"{value:.6f}".rstrip("0").removesuffix(".") if value != int(value) else f"{value:.1f}"
     if isinstance(value, int):
         return str(value)
-    return str(value) if PLAIN.fullmatch(value) and value.lower() not in WORDS else json.dumps(value, ensure_ascii=False)
+    return _text(value)
+
+
+def _text(value: str) -> str:
+    """Quoted where it has to be: what YAML would read as a number, a truth or a mark, and what cannot be seen."""
+    if PLAIN.fullmatch(value) and value.lower() not in WORDS:
+        return value
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(sign if sign.isprintable() else f"\\U{ord(sign):08x}" for sign in quoted)

@@ -58,6 +58,7 @@ class Feed:
         self._patience, self._on_change = patience or Patience(), on_change
         self._watchdog = watchdog or Watchdog("source", float("inf"))
         self._lock, self._stopped, self._captured = Lock(), Event(), 0
+        self._played_s = 0.0
         self._born_s = clock()
         self._link = opened(self._born_s)
         self._reader = Thread(target=self._read_on, name=f"feed {address.shown}", daemon=True)
@@ -94,26 +95,31 @@ class Feed:
             self._pause()
 
     def _read_once(self) -> None:
-        """One connection, from opening to its end."""
+        """One connection, from opening to its end. Time goes on over connections, while a capture counts from its beginning."""
         with self._watchdog.step():
             capture = self._opener(self.address, self._tap)
         begun_s = self._clock()
+        before_s = begun_s - self._born_s if self.address.live else self._played_s
         try:
             while not self._stopped.is_set():
                 with self._watchdog.step():
                     frame = capture.read()
                 if frame is None:
-                    self._move(lambda link: ended(link, self._clock()))
+                    self._end()
                     return
                 if not self.address.live:  # a recording plays at its own pace: read at once, all but its last frame were late
                     self._stopped.wait(max(begun_s + frame.time_s - self._clock(), 0.0))
-                else:  # a capture counts from its own beginning; over a reconnect time goes on
-                    frame = replace(frame, time_s=begun_s - self._born_s + frame.time_s)
-                self._captured += 1
+                frame = replace(frame, time_s=before_s + frame.time_s)
+                self._played_s, self._captured = frame.time_s, self._captured + 1
                 self._move(lambda link: with_frame(link, self._clock()))
                 self.frames.put(frame)
         finally:
             capture.close()
+
+    def _end(self) -> None:
+        """A recording is over; what was drawn by ourselves begins again."""
+        if self.address.kind != "synthetic":
+            self._move(lambda link: ended(link, self._clock()))
 
     def _lose(self, reason: str) -> None:
         log.warning("%s", reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from nicegui import ui
@@ -12,14 +14,36 @@ from edgekit.apps.web.live import CONTENT_TYPE, STALLED_AFTER_S, Broadcast, mult
 LOOK_S = 1.0
 
 
-class Live(ui.element, component="live.js"):
-    """The picture of `broadcast`, which `url` serves; what is made within it is laid over it."""
+State = Literal["connecting", "live", "stalled", "lost", "ended"]
 
-    def __init__(self, broadcast: Broadcast, url: str, *, label: str) -> None:
+
+class Live(ui.element, component="live.js"):
+    """The picture of `broadcast`, which `url` serves; what is made within it is laid over it.
+
+    With `every_ms` single pictures are asked for, each so long after the last had come: a browser keeps six connections to a
+    server, and a stream holds one.
+    """
+
+    def __init__(self, broadcast: Broadcast, url: str, *, label: str, every_ms: int = 0) -> None:
         super().__init__()
         self.props["url"], self.props["label"], self.props["stalled"] = url, label, False
+        self.props["every"], self.props["said"], self.props["words"], self.props["ratio"] = every_ms, "", "", ""
         self._broadcast = broadcast
-        ui.timer(LOOK_S, self._look)
+        if not every_ms:
+            ui.timer(LOOK_S, self._look)
+
+    def say(self, state: State, words: str = "") -> None:
+        """The source's own state, and what it is called (by default a word for it)."""
+        if (state, words) != (self.props["said"], self.props["words"]):
+            self.props["said"], self.props["words"] = state, words
+            self.update()
+
+    def shape(self, width: int, height: int) -> None:
+        """Take the proportions of the picture."""
+        ratio = f"{width} / {height}"
+        if ratio != self.props["ratio"]:
+            self.props["ratio"] = ratio
+            self.update()
 
     def _look(self) -> None:
         age = self._broadcast.age_s

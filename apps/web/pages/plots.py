@@ -9,16 +9,20 @@ from typing import Any
 from nicegui import ui
 
 GRAY = "#8a918b"
-COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e")
+COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e", "#17a2b8", "#8a6d4f")
 """Told apart by people who see fewer colours, on light and on dark."""
 
 
 class Rolling:
-    """A line for each of `names` over the last `kept` values; `unit` stands beside the title."""
+    """A line for each of `names` over the last `kept` values; `unit` stands beside the title. `stacked` ones stand upon each
+    other: their sum is what the uppermost shows."""
 
-    def __init__(self, title: str, unit: str, names: Sequence[str], *, kept: int = 60) -> None:
+    def __init__(self, title: str, unit: str, names: Sequence[str], *, kept: int = 60, stacked: bool = False) -> None:
         self._rows: deque[tuple[float, ...]] = deque(maxlen=kept)
-        self.chart = ui.echart(_options(f"{title}, {unit}", names, kept)).classes("ek-chart")
+        options = _options(f"{title}, {unit}", names, kept)
+        if stacked:
+            _stack(options)
+        self.chart = ui.echart(options).classes("ek-chart")
 
     def add(self, values: Sequence[float]) -> None:
         """One more value for every series, in the order of their names."""
@@ -26,6 +30,14 @@ class Rolling:
         for series, column in zip(self.chart.options["series"], zip(*self._rows, strict=True), strict=True):
             series["data"] = list(column)
         self.chart.update()
+
+
+def _stack(options: dict[str, Any]) -> None:
+    """Areas upon each other; with more of them the names stand below, where there is room."""
+    for series in options["series"]:
+        series.update(stack="all", areaStyle={"opacity": 0.55}, lineStyle={"width": 1})
+    options["legend"] |= {"top": "bottom", "left": 0, "right": 0, "itemWidth": 14, "itemHeight": 9}
+    options["grid"] |= {"bottom": 56}
 
 
 def _options(title: str, names: Sequence[str], kept: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.live import DATABASE, CameraWatch
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import Clip, Limits, clips_in, doomed, sweep
-from edgekit.apps.vision.recording.store import EventStore, Media, Place, Query
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.sources.container import ContainerCapture
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")

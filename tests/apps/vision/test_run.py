@@ -8,16 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cameras import FigureFinder
 
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.recorded import go_through
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
-from edgekit.apps.vision.sources.synthetic import FIGURE
-from edgekit.apps.vision.stages import Stages
-from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
 from edgekit.cli import main
 
 SITE = """\
@@ -31,24 +28,6 @@ cameras:
       - {name: crossing, line: middle}
       - {name: somebody, dwell_s: 2}
 """
-
-
-class FigureFinder:
-    """Finds the synthetic source's figure by its colour."""
-
-    labels = ("person",)
-
-    def __init__(self) -> None:
-        self.asked = 0
-
-    def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
-        self.asked += 1
-        image = frame.rgb().astype(int)
-        rows, columns = np.nonzero(np.abs(image - FIGURE).sum(axis=2) < 40)
-        if not len(rows):
-            return no_boxes()
-        box = np.array([[columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]], np.float64)
-        return Boxes(boxes=box, scores=np.array([0.9]), class_ids=np.array([0]))
 
 
 def test_a_recording_becomes_tracks_and_events() -> None:

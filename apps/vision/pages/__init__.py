@@ -1,0 +1,1 @@
+"""The pages of the camera apps, written in NiceGUI and FastAPI."""
