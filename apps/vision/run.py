@@ -30,6 +30,7 @@ from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.vision.site_file import GOOD, NAME, SiteFile, with_source
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.unit import unit_of
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
@@ -52,6 +53,7 @@ def configure(parser: Any) -> None:
     """The options that the camera apps add to those of every app."""
     parser.add_argument("--no-serve", action="store_true", help="go through a recording as fast as possible, without a page")
     parser.add_argument("--headless", action="store_true", help="watch the cameras as they come, without a page, until Ctrl-C")
+    parser.add_argument("--unit", action="store_true", help="print the systemd service that runs this command, and end")
     parser.add_argument("--strict", action="store_true", help="end when the site's file is broken, whatever it said before")
     parser.add_argument("--pose", type=Path, metavar="P", help="pose model: an artifact folder, or MoveNet's .tflite file")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
@@ -67,6 +69,9 @@ def run(app: str, options: RunOptions) -> Answer:
         raise UsageError(f"{app} has no use for --image", EXAMPLE.format(app=app))
     if options.config is None and options.source is None:
         raise UsageError(f"{app} needs --source or --config", EXAMPLE.format(app=app))
+    if options.own.get("unit"):
+        text = unit_of(app, options)
+        return Answer(result={"unit": text}, text=text)
     if options.own.get("no_serve"):
         return run_recorded(app, options)
     return run_live(app, options)

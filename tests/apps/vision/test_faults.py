@@ -57,14 +57,14 @@ def test_on_a_full_disk_events_are_held_and_written_when_there_is_room(small_dis
 
 def test_a_full_disk_is_helped_by_deleting_old_recordings_first(small_disk: Path) -> None:
     store, asked = EventStore(small_disk / "events.db"), list[int]()
-    (small_disk / "old.mp4").write_bytes(bytes(700_000))
+    (small_disk / "old.mp4").write_bytes(bytes(850_000))
 
     def make_room() -> None:
         asked.append(1)
         (small_disk / "old.mp4").unlink(missing_ok=True)
 
     ledger = Ledger(store, make_room)
-    numbers = [ledger.add(LARGE) for _ in range(100)]
+    numbers = [ledger.add(LARGE) for _ in range(30)]
     assert asked and all(number > 0 for number in numbers) and ledger.unwritten == 0
     store.close()
 

@@ -18,7 +18,7 @@ from edgekit.apps.vision.sources.feed import Feed
 from edgekit.apps.vision.states import Patience
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
-QUICK = Patience(stall_s=0.4, lose_s=1.5, first_delay_s=0.05, longest_delay_s=0.3, jitter=0)
+QUICK = Patience(stall_s=0.4, lose_s=8.0, first_delay_s=0.05, longest_delay_s=0.3, jitter=0)
 
 
 class Watched:

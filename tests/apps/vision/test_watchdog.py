@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +27,7 @@ from edgekit.apps.vision.rules.settings import Camera, Detect
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
 from edgekit.apps.vision.watchdog import Watchdog, complaints
 from edgekit.apps.vision.watchdog_systemd import ASKED_S, Systemd, from_environment
+from edgekit.cli import main
 
 YARD = Camera(
     name="yard", source=Address(kind="synthetic", target="64x48", shown="synthetic:64x48"), detect=Detect(), zones={}, lines={}, rules=()
@@ -196,3 +200,36 @@ def test_a_clock_that_jumped_is_not_believed_for_a_while() -> None:
     assert passed(GRACE_S)
     assert not passed(300.0, jump_s=-3e8), "back"
     assert passed(GRACE_S + JUMP_S)
+
+
+SITE = "cameras: {yard: {source: 'synthetic:64x48'}}\n"
+
+
+def unit(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    assert main(["run", "surveillance", *arguments, "--unit", "--json"]) == 0
+    return str(json.loads(capsys.readouterr().out)["unit"])
+
+
+def test_the_unit_is_watched_bounded_and_kept_from_what_is_not_its_business(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "my 50% site.yaml").write_text(SITE)
+    text = unit(["--config", str(tmp_path / "my 50% site.yaml"), "--host", "0.0.0.0"], capsys)
+    for line in ("WatchdogSec=60", "MemoryMax=80%", "NotifyAccess=main", "ProtectSystem=strict", "DynamicUser=yes", "Restart=always"):
+        assert line in text.splitlines()
+    assert f'--config "{tmp_path}/my 50%% site.yaml"' in text and "EnvironmentFile=-/etc/edgekit/surveillance.env" in text
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
+def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "site.yaml").write_text(SITE)
+    file = tmp_path / "edgekit-surveillance.service"
+    file.write_text(unit(["--config", str(tmp_path / "site.yaml")], capsys))
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "edgekit" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--source", "synthetic:64x48"], ["--config", "/home/me/site.yaml"]])
+def test_what_no_service_could_run_is_no_unit(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "surveillance", *arguments, "--unit"]) == 2
+    assert "a service" in capsys.readouterr().err
