@@ -108,7 +108,9 @@ class Guards:
         while not self._stopped.wait(LOOK_S):
             try:
                 self.look(site)
-            except Exception:  # a guard that dies guards nothing: the next look tries again, and systemd hears nothing meanwhile
+            except (
+                Exception
+            ):  # a guard that dies guards nothing: the next look tries again, and systemd hears nothing meanwhile
                 log.exception("the guards stumbled")
 
     def _renew(self, site: Guarded, name: str) -> None:

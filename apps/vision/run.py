@@ -164,15 +164,8 @@ def run_live(app: str, options: RunOptions) -> Answer:
         if options.own.get("headless"):
             _watched(watch)
         else:
-<<<<<<< HEAD
             _served(app, options, watch, guards)
-    return Answer(
-        result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}"
-    )
-=======
-            _served(app, options, watch)
     return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
->>>>>>> pages
 
 
 class Counted:

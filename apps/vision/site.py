@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import logging
-<<<<<<< HEAD
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from math import inf
-=======
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
->>>>>>> pages
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, RLock, Thread

@@ -17,7 +17,9 @@ HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 def unit_of(app: str, options: RunOptions) -> str:
     """The unit for the command that `options` came from. Raises `UsageError` for one that a service cannot run."""
     if options.config is None:
-        raise UsageError("a service needs its settings in a file: --config", f"edgekit run {app} --config /etc/edgekit/site.yaml --unit")
+        raise UsageError(
+            "a service needs its settings in a file: --config", f"edgekit run {app} --config /etc/edgekit/site.yaml --unit"
+        )
     state = f"edgekit-{app}"
     words = [sys.executable, "-m", "edgekit", "run", app, "--config", str(_seen(options.config))]
     if options.artifact is not None:
@@ -47,5 +49,7 @@ def _seen(path: Path) -> Path:
     """The absolute path. Raises `UsageError` where no service sees it."""
     found = path.absolute()
     if any(folder in found.parents for folder in HIDDEN):
-        raise UsageError(f"a service does not see {str(found)!r}: home folders are hidden from it", "put it into /etc/edgekit or /opt")
+        raise UsageError(
+            f"a service does not see {str(found)!r}: home folders are hidden from it", "put it into /etc/edgekit or /opt"
+        )
     return found

@@ -24,7 +24,9 @@ MEMORY = "80%"
 """Of the machine: an app that leaks is started anew before the board hangs."""
 
 
-def service_unit(*, description: str, command: str, state: str, user: str = "", watchdog_s: float = 0.0, environment: str = "") -> str:
+def service_unit(
+    *, description: str, command: str, state: str, user: str = "", watchdog_s: float = 0.0, environment: str = ""
+) -> str:
     """The unit that runs `command` (as systemd splits it) in /var/lib/`state`.
 
     With `watchdog_s` the service must say so often that it is well, or is ended and started again; without, an app may ask for

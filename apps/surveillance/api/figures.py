@@ -54,8 +54,12 @@ class SiteFigures(Collector):
         waiting = GaugeMetricFamily("edgekit_outbox_waiting", "What is yet to be sent.", labels=["channel"])
         sent = CounterMetricFamily("edgekit_outbox_sent", "What was sent.", labels=["channel"])
         refused = CounterMetricFamily("edgekit_outbox_refused", "What the other side never takes.", labels=["channel"])
-        dropped = CounterMetricFamily("edgekit_outbox_dropped", "What was given up for want of room.", labels=["channel", "severity"])
-        latency = SummaryMetricFamily("edgekit_notification_seconds", "From the notice to the delivery, lately.", labels=["channel"])
+        dropped = CounterMetricFamily(
+            "edgekit_outbox_dropped", "What was given up for want of room.", labels=["channel", "severity"]
+        )
+        latency = SummaryMetricFamily(
+            "edgekit_notification_seconds", "From the notice to the delivery, lately.", labels=["channel"]
+        )
         for status in self._guards.channels():
             waiting.add_metric([status.name], status.counts.waiting)
             sent.add_metric([status.name], status.counts.sent)
@@ -70,6 +74,8 @@ class SiteFigures(Collector):
         for name, value in (("free", disk.free), ("total", disk.total), ("used", disk.used)):
             yield GaugeMetricFamily(f"edgekit_storage_{name}_bytes", f"Bytes {name} where recordings are kept.", value=value)
         yield GaugeMetricFamily("edgekit_well", "Whether every watchdog is well.", value=float(not self._guards.troubles))
-        yield GaugeMetricFamily("edgekit_service_uptime_seconds", "Since the site was started.", value=time() - self._site.begun_s)
+        yield GaugeMetricFamily(
+            "edgekit_service_uptime_seconds", "Since the site was started.", value=time() - self._site.begun_s
+        )
         unwritten = self._site.ledger.unwritten
         yield GaugeMetricFamily("edgekit_events_unwritten", "Events that the disk has not taken yet.", value=unwritten)

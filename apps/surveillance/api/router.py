@@ -37,9 +37,7 @@ class Which:
         until_s: Time = None,
         kept: bool = False,
     ) -> None:
-        self.asked = Asked(
-            camera=camera, rule=rule, severity=severity or "", since_s=since_s, until_s=until_s, kept=kept
-        )
+        self.asked = Asked(camera=camera, rule=rule, severity=severity or "", since_s=since_s, until_s=until_s, kept=kept)
 
 
 def router(site: SiteWatch, guards: Guards) -> APIRouter:
@@ -126,7 +124,8 @@ def replace_config(site: SiteWatch, text: str) -> None:
     for camera in parse_site(text, path.name).cameras:
         if camera.source.kind != "stream" and camera.source.target not in before:
             raise InputError(
-                f"camera {camera.name!r}: a source given over the network is a stream", "write other sources into the file itself"
+                f"camera {camera.name!r}: a source given over the network is a stream",
+                "write other sources into the file itself",
             )
     _write(path, text)
     site.reload()

@@ -33,9 +33,10 @@ class S3:
         """Copy the file; the store has all of it when this returns. Raises `Unreachable`, and `Refused` for a file that is gone."""
         upload = decoded(waiting.body)
         path = Path(upload.path)
-        if not path.is_file():
-            raise Refused(f"{path.name!r} was deleted before it was copied")
         with self._said_plainly():
+            if not path.is_file():
+                self._abandon(upload.key, waiting)
+                raise Refused(f"{path.name!r} was deleted before it was copied")
             if path.stat().st_size <= self._part_bytes:
                 self._whole(path, upload.key)
             else:
@@ -71,6 +72,13 @@ class S3:
                 if tag is None:
                     tag = self._client.upload_part(**where, UploadId=number, PartNumber=index, Body=data)["ETag"]
                 yield {"PartNumber": index, "ETag": tag}
+
+    def _abandon(self, key: str, waiting: Waiting) -> None:
+        """Let the store forget the parts that it has: they would be kept, and paid for, for ever."""
+        number = waiting.progress.decode()
+        where = {"Bucket": self._settings.bucket, "Key": key}
+        if number and self._parts(where, number) is not None:
+            self._client.abort_multipart_upload(**where, UploadId=number)
 
     def _parts(self, where: Mapping[str, str], number: str) -> Mapping[int, Mapping[str, Any]] | None:
         """The parts that the store has of an upload; None where it knows the upload no longer."""

@@ -37,7 +37,9 @@ class Message:
         """A sentence for people, with the numbers behind it."""
         said = "began" if self.phase == "new" else f"ended after {(self.event.end_s or 0.0) - self.event.start_s:.0f} s"
         numbers = ", ".join(f"{name} {value}" for name, value in self.event.evidence.items())
-        return f"{self.event.rule} ({self.event.severity}) {said}, score {self.event.score:.2f}" + (f"; {numbers}" if numbers else "")
+        return f"{self.event.rule} ({self.event.severity}) {said}, score {self.event.score:.2f}" + (
+            f"; {numbers}" if numbers else ""
+        )
 
     def as_json(self) -> dict[str, Any]:
         """The event's own keys, and what belongs to it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Lock
@@ -73,7 +74,8 @@ class Mqtt:
     def close(self) -> None:
         """Say goodbye: a broker announces only those that leave without."""
         if self._client is not None and self._client.is_connected():
-            self._publish(self._topics.available, OFFLINE.encode(), retain=True)
+            with suppress(Unreachable):  # the broker then reads out the last will instead
+                self._publish(self._topics.available, OFFLINE.encode(), retain=True)
         self._drop()
 
     def _change(self, topic: str, state: str) -> None:

@@ -146,7 +146,8 @@ class Outbox:
 
     def _count(self, channel: str, what: str) -> None:
         self._database.execute(
-            "INSERT INTO counted VALUES (?, ?, 1) ON CONFLICT (channel, what) DO UPDATE SET number = number + 1", (channel, what)
+            "INSERT INTO counted VALUES (?, ?, 1) ON CONFLICT (channel, what) DO UPDATE SET number = number + 1",
+            (channel, what),
         )
 
 

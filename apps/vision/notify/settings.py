@@ -62,5 +62,7 @@ def secret(variable: str, what: str) -> str:
         return ""
     found = os.environ.get(variable, "")
     if not found:
-        raise InputError(f"the environment variable {variable!r} ({what}) is not set", f"export {variable}=…, or EnvironmentFile=")
+        raise InputError(
+            f"the environment variable {variable!r} ({what}) is not set", f"export {variable}=…, or EnvironmentFile="
+        )
     return found

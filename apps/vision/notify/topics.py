@@ -1,10 +1,10 @@
 """Which MQTT topics there are, in the layout of Frigate's conventions, and what Home Assistant is told of them.
 
-    PREFIX/available                 online, or offline by the broker's own word when the connection breaks (retained)
-    PREFIX/events                    every event, {"type": "new" | "end", "before": {…}, "after": {…}}
-    PREFIX/CAMERA/RULE               ON while an event of the rule lasts, else OFF (retained)
-    PREFIX/CAMERA/status/detect      online while the camera gives frames, else offline (retained)
-    PREFIX/CAMERA/snapshot           the picture of the camera's last event, JPEG (retained)
+PREFIX/available                 online, or offline by the broker's own word when the connection breaks (retained)
+PREFIX/events                    every event, {"type": "new" | "end", "before": {…}, "after": {…}}
+PREFIX/CAMERA/RULE               ON while an event of the rule lasts, else OFF (retained)
+PREFIX/CAMERA/status/detect      online while the camera gives frames, else offline (retained)
+PREFIX/CAMERA/snapshot           the picture of the camera's last event, JPEG (retained)
 """
 
 from __future__ import annotations
@@ -102,7 +102,12 @@ def _camera(topics: Topics, node: str, camera: Camera) -> dict[str, Mapping[str,
     base = f"{node}_{camera.name}"
     status = {"payload_on": ONLINE, "payload_off": OFFLINE, "device_class": "connectivity"}
     parts: dict[str, Mapping[str, Any]] = {
-        f"{base}_status": {"p": "binary_sensor", "name": f"{camera.name} picture", "state_topic": topics.status(camera.name), **status},
+        f"{base}_status": {
+            "p": "binary_sensor",
+            "name": f"{camera.name} picture",
+            "state_topic": topics.status(camera.name),
+            **status,
+        },
         f"{base}_snapshot": {
             "p": "image",
             "name": f"{camera.name} last event",

@@ -39,7 +39,11 @@ class Encoder:
         ticks = round(time_s / TICKS)
         if self._stream is None or (height, width) != self._size or ticks <= self._last_ticks:
             self._begin(height, width)
-        frame = need("av").VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), "rgb24").reformat(format="yuv420p")
+        frame = (
+            need("av")
+            .VideoFrame.from_ndarray(np.ascontiguousarray(picture[:height, :width]), "rgb24")
+            .reformat(format="yuv420p")
+        )
         frame.pts, frame.time_base = ticks, TICKS
         self._last_ticks = ticks
         for packet in self._stream.encode(frame):
@@ -47,7 +51,9 @@ class Encoder:
 
     def _begin(self, height: int, width: int) -> None:
         codec = chosen()
-        self._holder = need("av").open(BytesIO(), "w", format="matroska")  # gives the stream a global header; nothing is written
+        self._holder = need("av").open(
+            BytesIO(), "w", format="matroska"
+        )  # gives the stream a global header; nothing is written
         stream = self._holder.add_stream(codec, rate=max(round(self._rate), 1), options=OPTIONS.get(codec, {}))
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         stream.time_base = stream.codec_context.time_base = TICKS

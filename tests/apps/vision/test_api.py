@@ -169,14 +169,22 @@ def test_health_says_that_all_is_well(viewer: httpx.Client) -> None:
 
 def test_figures_are_there_for_prometheus(admin: httpx.Client) -> None:
     text = admin.get("/metrics").text
-    for name in ("edgekit_camera_up{camera_name=\"gate\"} 0.0", "edgekit_storage_free_bytes", "edgekit_well 1.0"):
+    for name in ('edgekit_camera_up{camera_name="gate"} 0.0', "edgekit_storage_free_bytes", "edgekit_well 1.0"):
         assert name in text
     assert "edgekit_stage_seconds" in text and "hunter2" not in text
 
 
 def test_the_interface_is_described(admin: httpx.Client) -> None:
     described = admin.get("/interface/openapi.json").json()
-    wanted = ("/events", "/events/{number}", "/events/{number}/clip", "/events/{number}/snapshot", "/cameras", "/health", "/config")
+    wanted = (
+        "/events",
+        "/events/{number}",
+        "/events/{number}/clip",
+        "/events/{number}/snapshot",
+        "/cameras",
+        "/health",
+        "/config",
+    )
     assert {f"{BASE}{path}" for path in wanted} <= set(described["paths"])
     assert "EventOut" in described["components"]["schemas"]
 
@@ -208,7 +216,9 @@ def test_a_good_configuration_counts_at_once_and_a_bad_one_changes_nothing(admin
     assert (home / "site.yaml").read_text() == changed
 
 
-@pytest.mark.parametrize("source", ["exec:reboot", "file:///etc/passwd", "/etc/passwd", "concat:a|b", "csi:0", "synthetic:64x48"])
+@pytest.mark.parametrize(
+    "source", ["exec:reboot", "file:///etc/passwd", "/etc/passwd", "concat:a|b", "csi:0", "synthetic:64x48"]
+)
 def test_a_source_given_over_the_network_is_a_stream_and_nothing_else(admin: httpx.Client, home: Path, source: str) -> None:
     before = (home / "site.yaml").read_text()
     answer = admin.put(f"{BASE}/config", json={"text": f"cameras:\n  new:\n    source: '{source}'\n"})

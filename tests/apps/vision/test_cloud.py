@@ -15,9 +15,9 @@ import pytest
 from broker import free_port, is_open
 from waiting import wait_until
 
+from edgekit.apps.vision.cloud import settings as cloud_settings
 from edgekit.apps.vision.cloud.copies import DATABASE, Copies
 from edgekit.apps.vision.cloud.s3 import S3
-from edgekit.apps.vision.cloud.settings import S3 as Bucket
 from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.cloud.upload import Upload, encoded, key_of
 from edgekit.apps.vision.notify.courier import Refused, Unreachable
@@ -83,7 +83,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings(store: Store) -> Cloud:
     return Cloud(
-        s3=Bucket(bucket="clips", endpoint=store.url, key_env="STORE_KEY", secret_env="STORE_SECRET"), prefix="site"
+        s3=cloud_settings.S3(bucket="clips", endpoint=store.url, key_env="STORE_KEY", secret_env="STORE_SECRET"), prefix="site"
     )
 
 
@@ -170,10 +170,22 @@ def test_a_clip_that_was_deleted_meanwhile_is_counted_and_holds_up_nothing(store
     copies.close()
 
 
+def test_the_parts_of_a_clip_that_was_deleted_meanwhile_are_given_up(store: Store, tmp_path: Path) -> None:
+    client, bucket = store.client(), settings(store).s3
+    number = client.create_multipart_upload(Bucket="clips", Key="gone.mp4")["UploadId"]
+    assert bucket is not None
+    channel = S3(bucket, "k", "s", lambda waiting, progress: None)
+    body = encoded(Upload(path=str(tmp_path / "gone.mp4"), key="gone.mp4"))
+    with pytest.raises(Refused):
+        channel.send(Waiting(id=1, channel="cloud", noticed_s=0.0, tries=1, body=body, progress=number.encode()))
+    channel.close()
+    assert number not in {each["UploadId"] for each in client.list_multipart_uploads(Bucket="clips").get("Uploads", ())}
+
+
 def test_keys_are_never_shown(store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(0)
     (tmp_path / "a.mp4").write_bytes(b"x")
-    wrong = Cloud(s3=Bucket(bucket="absent", endpoint=store.url, key_env="STORE_KEY", secret_env="STORE_SECRET"))
+    wrong = Cloud(s3=cloud_settings.S3(bucket="absent", endpoint=store.url, key_env="STORE_KEY", secret_env="STORE_SECRET"))
     copies = Copies(wrong, tmp_path, patience=QUICK)
     copies.start()
     copies.offer(tmp_path / "a.mp4", "yard", "low")
@@ -192,12 +204,11 @@ def test_a_folder_gets_whole_files_and_continues_what_was_interrupted(tmp_path: 
     copies.offer(clip, "yard", "low")
     wait_until(lambda: "mounted" in copies.status().trouble, "a folder that is not there is not made")
     assert not share.exists()
-    part = share / f".{clip.name}.part"
     share.mkdir()
     wait_until(lambda: copies.status().counts.sent == 1, "it is copied once the folder is there")
     copies.close()
     (copied,) = share.rglob("*.mp4")
-    assert copied.read_bytes() == clip.read_bytes() and not part.exists()
+    assert copied.read_bytes() == clip.read_bytes() and not list(share.rglob(".*.part"))
 
 
 @pytest.mark.parametrize("begun", [b"", b"half", b"another beginning", b"another and a good deal longer than the source is"])

@@ -146,7 +146,9 @@ def test_a_wrong_password_is_said_without_it(tmp_path: Path, caplog: pytest.LogC
         told.close()
 
 
-@pytest.mark.parametrize(("name", "level"), [("at the door", "at_the_door"), ("a/b+c#", "a_b_c"), ("Tür", "T_r"), ("#", "rule")])
+@pytest.mark.parametrize(
+    ("name", "level"), [("at the door", "at_the_door"), ("a/b+c#", "a_b_c"), ("Tür", "T_r"), ("#", "rule")]
+)
 def test_a_rules_name_is_one_level_of_a_topic(name: str, level: str) -> None:
     assert slug(name) == level
 

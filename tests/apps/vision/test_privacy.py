@@ -39,7 +39,9 @@ def noisy(height: int, width: int, count: int) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 128), (90, 122)])
-def test_no_masked_pixel_is_in_any_frame_and_everything_else_is_as_it_was(tmp_path: Path, make_clip, height: int, width: int) -> None:  # type: ignore[no-untyped-def]
+def test_no_masked_pixel_is_in_any_frame_and_everything_else_is_as_it_was(
+    tmp_path: Path, make_clip, height: int, width: int
+) -> None:  # type: ignore[no-untyped-def]
     clip = parse_address(str(make_clip(tmp_path / "a.mp4", noisy(height, width, 6))))
     plain, masked = open_source(clip), open_source(clip, masks={"m": Mask(points=TRIANGLE)})
     y, x = np.mgrid[0:height, 0:width] + 0.5
@@ -102,7 +104,13 @@ def watched(tmp_path: Path, **private: object) -> Path:
     """A site's folder after its camera has watched the synthetic figure for some seconds."""
     source = parse_address(str(figure_clip(tmp_path)))
     camera = Camera(
-        name="yard", source=source, detect=Detect(fps=30), zones={}, lines={}, rules=(Rule(name="somebody"),), **private  # type: ignore[arg-type]
+        name="yard",
+        source=source,
+        detect=Detect(fps=30),
+        zones={},
+        lines={},
+        rules=(Rule(name="somebody"),),
+        **private,  # type: ignore[arg-type]
     )
     store = EventStore(tmp_path / "events.db")
     watch = CameraWatch(camera, FigureFinder(), None, store, tmp_path, veil=veil(camera))

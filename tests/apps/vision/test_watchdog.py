@@ -30,7 +30,12 @@ from edgekit.apps.vision.watchdog_systemd import ASKED_S, Systemd, from_environm
 from edgekit.cli import main
 
 YARD = Camera(
-    name="yard", source=Address(kind="synthetic", target="64x48", shown="synthetic:64x48"), detect=Detect(), zones={}, lines={}, rules=()
+    name="yard",
+    source=Address(kind="synthetic", target="64x48", shown="synthetic:64x48"),
+    detect=Detect(),
+    zones={},
+    lines={},
+    rules=(),
 )
 
 
@@ -106,7 +111,10 @@ def test_a_unit_without_a_watchdog_is_asked_for_one(manager: socket.socket) -> N
         ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "5000000"}, Systemd(address="/x", watchdog_s=5.0)),
         ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "5000000", "WATCHDOG_PID": "1"}, Systemd(address="/x", asks=True)),
         ({"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "soon"}, Systemd(address="/x", asks=True)),
-        ({"NOTIFY_SOCKET": "@y", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())}, Systemd(address="@y", watchdog_s=1.0)),
+        (
+            {"NOTIFY_SOCKET": "@y", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(os.getpid())},
+            Systemd(address="@y", watchdog_s=1.0),
+        ),
     ],
 )
 def test_what_the_environment_says(environment: Mapping[str, str], expected: Systemd) -> None:
@@ -215,7 +223,14 @@ def test_the_unit_is_watched_bounded_and_kept_from_what_is_not_its_business(
 ) -> None:
     (tmp_path / "my 50% site.yaml").write_text(SITE)
     text = unit(["--config", str(tmp_path / "my 50% site.yaml"), "--host", "0.0.0.0"], capsys)
-    for line in ("WatchdogSec=60", "MemoryMax=80%", "NotifyAccess=main", "ProtectSystem=strict", "DynamicUser=yes", "Restart=always"):
+    for line in (
+        "WatchdogSec=60",
+        "MemoryMax=80%",
+        "NotifyAccess=main",
+        "ProtectSystem=strict",
+        "DynamicUser=yes",
+        "Restart=always",
+    ):
         assert line in text.splitlines()
     assert f'--config "{tmp_path}/my 50%% site.yaml"' in text and "EnvironmentFile=-/etc/edgekit/surveillance.env" in text
 
