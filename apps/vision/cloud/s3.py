@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgekit.apps.vision.cloud.settings import S3 as Settings
+from edgekit.apps.vision.cloud import settings as cloud_settings
 from edgekit.apps.vision.cloud.upload import decoded
 from edgekit.apps.vision.notify.courier import Refused, Unreachable
 from edgekit.apps.vision.notify.outbox import Waiting
@@ -25,7 +25,7 @@ class S3:
 
     name = "cloud"
 
-    def __init__(self, settings: Settings, key: str, secret: str, note: Note, *, part_bytes: int = PART_BYTES) -> None:
+    def __init__(self, settings: cloud_settings.S3, key: str, secret: str, note: Note, *, part_bytes: int = PART_BYTES) -> None:
         self._settings, self._note, self._part_bytes = settings, note, part_bytes
         self._client = _client(settings, key, secret)
 
@@ -103,7 +103,7 @@ class S3:
             raise Unreachable(f"the store of {self._settings.bucket!r} does not answer: {type(exc).__name__}") from None
 
 
-def _client(settings: Settings, key: str, secret: str) -> Any:
+def _client(settings: cloud_settings.S3, key: str, secret: str) -> Any:
     """A client that tries once: the outbox tries again. Checksums are sent where the protocol asks: older stores refuse others."""
     config = need("botocore.config").Config(
         connect_timeout=10,

@@ -24,6 +24,7 @@ def key_of(prefix: str, camera: str, path: Path, at_s: float) -> str:
 
 
 def encoded(upload: Upload) -> bytes:
+    """As it lies in the outbox."""
     return msgspec.json.encode(upload)
 
 

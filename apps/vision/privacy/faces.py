@@ -8,6 +8,7 @@ has not found yet, keeps the face, and so do pictures of faces on walls and scre
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,4 +80,4 @@ def _mosaic(picture: Picture, region: Region) -> None:
 
 def _stretches(start: int, end: int) -> Iterator[tuple[int, int]]:
     edges = np.linspace(start, end, min(CELLS, end - start) + 1).round().astype(int)
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from pairwise(edges.tolist())
