@@ -48,6 +48,7 @@ def place_of(text: str) -> Place:
 
 
 def camera_out(watch: CameraWatch) -> CameraOut:
+    """How a camera is doing."""
     status, camera = watch.status(), watch.camera
     return CameraOut(
         name=camera.name,
@@ -65,6 +66,7 @@ def camera_out(watch: CameraWatch) -> CameraOut:
 
 
 def channel_out(status: ChannelStatus) -> ChannelOut:
+    """How a channel is doing."""
     taken, counts = status.latencies_s, status.counts
     p50, p95 = (round(float(np.percentile(taken, share)), 4) if taken else None for share in (50, 95))
     return ChannelOut(
@@ -80,6 +82,7 @@ def channel_out(status: ChannelStatus) -> ChannelOut:
 
 
 def health_out(site: SiteWatch, guards: Guards) -> HealthOut:
+    """How the site is doing."""
     return HealthOut(
         well=not guards.troubles,
         troubles=list(guards.troubles),

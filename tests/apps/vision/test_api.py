@@ -72,7 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("clips", "snapshots"):
         (folder / "recordings" / name).mkdir(parents=True)
     (folder / "recordings" / "clips" / "a.mp4").write_bytes(CLIP)
-    (folder / "recordings" / "secret.mp4").write_bytes(b"secret")
+    (folder / "recordings" / "secret.mp4").write_bytes(b"treasure")
     (folder / "recordings" / "clips" / "link.mp4").symlink_to(folder / "recordings" / "secret.mp4")
     store = EventStore(folder / "recordings" / "events.db")
     for number in range(4):
@@ -150,7 +150,7 @@ def test_a_clip_comes_whole_or_in_the_range_that_is_asked_for(viewer: httpx.Clie
 )
 def test_no_path_leads_out_of_the_clips(viewer: httpx.Client, path: str) -> None:
     answer = viewer.get(f"{BASE}{path}")
-    assert answer.status_code == 404 and b"secret" not in answer.content and b"hunter2" not in answer.content
+    assert answer.status_code == 404 and b"treasure" not in answer.content and b"hunter2" not in answer.content
 
 
 def test_cameras_say_how_they_are_without_their_passwords(viewer: httpx.Client) -> None:
