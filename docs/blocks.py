@@ -45,6 +45,8 @@ EXTRAS = {
     "llama": "language models through llama-cpp-python, which is built where it is installed",
     "opencv": "OpenCV's own engine, the last resort",
     "vision": "camera apps (PyAV, SciPy)",
+    "notify": "telling others of events through MQTT and Apprise (paho-mqtt, apprise)",
+    "cloud": "copies of clips in an S3-compatible store (boto3)",
     "supervision": "exchanging detections with supervision",
     "train": "training the shipped networks again, and distilling pruned ones (PyTorch)",
     "all": "everything that converting and running can use",

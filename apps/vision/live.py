@@ -16,19 +16,25 @@ from typing import Any
 
 import numpy as np
 
+from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.analyst import Analyst, Finds, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.notify.outbox import RANKS
 from edgekit.apps.vision.overlay import jpeg
 from edgekit.apps.vision.people import PoseModel
 from edgekit.apps.vision.recording.clips import ClipRecorder
+from edgekit.apps.vision.recording.encoder import Encoder
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
-from edgekit.apps.vision.recording.store import Box, EventStore, Media
+from edgekit.apps.vision.recording.store import Box, Media, Writes
 from edgekit.apps.vision.rules.settings import Camera, looked_for
 from edgekit.apps.vision.showing import Showing, Veil, unveiled
+from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.feed import Feed, FeedStatus
+from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.core.files import write_atomically
 
 log = logging.getLogger(__name__)
@@ -37,7 +43,11 @@ POST_ROLL_S, LONGEST_CLIP_S = 5.0, 600.0
 """A clip ends so long after its last event, and in any case after ten minutes: an event may last for days."""
 RATE_LOOKS = 30
 Key = tuple[str, float, "int | None"]
-Told = Callable[[Event], None]
+Told = Callable[[Event, Media], None]
+Kept = Callable[[Path, str, str], None]
+"""Hears of every clip and snapshot that is whole: where it lies, its camera, and the severity of what it shows."""
+READ_LIMIT_S, WRITE_LIMIT_S = 60.0, 60.0
+"""A read or a write that takes longer hangs: the libraries' own limits are far below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +66,7 @@ class _Open:
 
     number: int
     offset_s: float
+    media: Media
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +76,7 @@ class _Clip:
     name: str
     begun_s: float
     started_s: float
+    severity: str
 
 
 class CameraWatch:
@@ -75,16 +87,21 @@ class CameraWatch:
         camera: Camera,
         detector: Finds,
         pose: PoseModel | None,
-        store: EventStore,
+        store: Writes,
         folder: Path,
-        told: Told = lambda event: None,
+        told: Told = lambda event, media: None,
         veil: Veil = unveiled,
+        kept: Kept = lambda path, camera, severity: None,
     ) -> None:
         self._wanted, self._pose = camera, pose
         self._detector = Chosen(detector, looked_for(camera))
-        self._store, self._folder, self._told = store, folder, told
-        self._recorder = ClipRecorder()
-        self.feed, self.stages = Feed(camera.source, tap=self._recorder), Stages()
+        self._store, self._folder, self._told, self._kept = store, folder, told, kept
+        self.reading = Watchdog(f"camera {camera.name}", READ_LIMIT_S)
+        self.writing = Watchdog(f"recorder {camera.name}", WRITE_LIMIT_S)
+        self._recorder = ClipRecorder(watchdog=self.writing)
+        self._encoder = Encoder(self._recorder, camera.detect.fps) if camera.private else None
+        tap = None if camera.private else self._recorder
+        self.feed, self.stages = Feed(camera.source, tap=tap, opener=self._opened, watchdog=self.reading), Stages()
         self.showing = Showing(detector.labels, self.stages, veil)
         self.labels = detector.labels
         self.look: Look | None = None
@@ -96,6 +113,11 @@ class CameraWatch:
         self._failed = ""
         self._stopped = Flag()
         self._thread = Thread(target=self._watch, name=f"camera {camera.name}", daemon=True)
+
+    @property
+    def failed(self) -> str:
+        """Why its thread ended before its time; empty while it is well."""
+        return self._failed
 
     @property
     def camera(self) -> Camera:
@@ -140,7 +162,7 @@ class CameraWatch:
             self._failed = f"{type(exc).__name__}: {exc}"
             log.exception("the camera %s stopped", self._wanted.name)
         finally:
-            self._recorder.stop()
+            self._end_clip()
 
     def _watch_on(self) -> None:
         analyst = Analyst(self._wanted, self._detector, self._pose, stages=self.stages, starts=self._starts(0.0))
@@ -162,6 +184,8 @@ class CameraWatch:
         self.look = look
         self._looked.append(monotonic())
         self.showing.put(look, analyst.camera)
+        if self._encoder is not None:
+            self._encoder.add(self.showing.picture(look, frame.width), frame.time_s)
         self._keep(look.events, frame.time_s, look)
 
     def _follow(self, analyst: Analyst, time_s: float) -> None:
@@ -184,8 +208,18 @@ class CameraWatch:
             self._record_until_s = time_s + POST_ROLL_S
         clip = self._clip
         if clip is not None and (time_s > self._record_until_s or time_s - clip.started_s > LONGEST_CLIP_S):
-            self._recorder.stop()
-            self._clip = None
+            self._end_clip()
+
+    def _end_clip(self) -> None:
+        """The clip is whole."""
+        self._recorder.stop()
+        clip, self._clip = self._clip, None
+        if clip is not None:
+            self._kept(self._folder / CLIPS / clip.name, self._wanted.name, clip.severity)
+
+    def _opened(self, address: Address, tap: PacketTap | None) -> Capture:
+        """The source, its masks burned in."""
+        return open_source(address, tap=tap, masks=self._wanted.masks)
 
     def _one(self, event: Event, time_s: float, look: Look | None) -> None:
         """The event is on the disk before anything else happens with it."""
@@ -194,33 +228,36 @@ class CameraWatch:
         offset_s = known.offset_s if known else time() - time_s
         end_s = None if event.end_s is None else offset_s + event.end_s
         worldly = replace(event, start_s=offset_s + event.start_s, end_s=end_s)
+        media = known.media if known else self._media(event, worldly.start_s, time_s, look)
         if known:
             self._store.end(known.number, worldly)
         else:
-            number = self._store.add(worldly, self._media(event, worldly.start_s, time_s, look))
+            number = self._store.add(worldly, media)
             if event.end_s is None:
-                self._open[key] = _Open(number=number, offset_s=offset_s)
-        self._told(worldly)
+                self._open[key] = _Open(number=number, offset_s=offset_s, media=media)
+        self._told(worldly, media)
 
     def _media(self, event: Event, start_s: float, time_s: float, look: Look | None) -> Media:
         """What can be kept of an event that begins: a clip, if the source has packets, and the picture that began it."""
         stem, self._count = f"{event.camera}-{int(start_s * 1000)}", self._count + 1
-        clip = self._recording(f"{stem}{SUFFIX}", time_s)
+        clip = self._recording(f"{stem}{SUFFIX}", time_s, event.severity)
         return Media(
             clip=clip.name if clip else "",
             clip_at_s=max(event.start_s - clip.begun_s, 0.0) if clip else 0.0,
-            snapshot="" if look is None else self._snapshot(f"{stem}-{self._count}{PICTURE}", look),
+            snapshot="" if look is None else self._snapshot(f"{stem}-{self._count}{PICTURE}", look, event.severity),
             box=None if look is None else box_of(look, event.track),
         )
 
-    def _recording(self, name: str, time_s: float) -> _Clip | None:
-        """The clip that is under way, or a new one."""
+    def _recording(self, name: str, time_s: float, severity: str) -> _Clip | None:
+        """The clip that is under way, or a new one; as severe as the worst that it shows."""
         held_s = self._recorder.held_s
         if self._clip is None and self._recorder.start(self._folder / CLIPS / name):
-            self._clip = _Clip(name=name, begun_s=time_s - held_s, started_s=time_s)
+            self._clip = _Clip(name=name, begun_s=time_s - held_s, started_s=time_s, severity=severity)
+        elif self._clip is not None and RANKS[severity] > RANKS[self._clip.severity]:
+            self._clip = replace(self._clip, severity=severity)
         return self._clip
 
-    def _snapshot(self, name: str, look: Look) -> str:
+    def _snapshot(self, name: str, look: Look, severity: str) -> str:
         """The look's picture on the disk; its name, or nothing where the disk takes none: the event goes on without."""
         path = self._folder / SNAPSHOTS / name
         try:
@@ -228,6 +265,7 @@ class CameraWatch:
         except Exception as exc:
             log.error("the snapshot %s could not be written: %s", name, exc)
             return ""
+        self._kept(path, self._wanted.name, severity)
         return name
 
 
@@ -262,12 +300,12 @@ class Chosen:
 class OneAtATime:
     """A detector or a pose model that several cameras share: sessions are not for several threads at once."""
 
-    def __init__(self, model: Callable[..., Any], lock: Lock) -> None:
-        self._model, self._lock = model, lock
+    def __init__(self, model: Callable[..., Any], lock: Lock, watchdog: Watchdog) -> None:
+        self._model, self._lock, self._watchdog = model, lock, watchdog
         self.labels: tuple[str, ...] = getattr(model, "labels", ())
 
     def __call__(self, frame: Frame, *arguments: Any) -> Any:
-        with self._lock:
+        with self._lock, self._watchdog.step():
             return self._model(frame, *arguments)
 
     def cell_scores(self, frame: Frame, class_id: int) -> Any:

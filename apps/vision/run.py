@@ -18,16 +18,19 @@ from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.guards import Guards, guarding
 from edgekit.apps.vision.keypoints import SinglePose
-from edgekit.apps.vision.live import DATABASE
+from edgekit.apps.vision.live import DATABASE, Told
+from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recorded import Recorded, go_through
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.read import read_site
 from edgekit.apps.vision.rules.settings import Camera, Detect, Site, looked_for
 from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.vision.site_file import GOOD, NAME, SiteFile, with_source
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.unit import unit_of
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
@@ -50,6 +53,7 @@ def configure(parser: Any) -> None:
     """The options that the camera apps add to those of every app."""
     parser.add_argument("--no-serve", action="store_true", help="go through a recording as fast as possible, without a page")
     parser.add_argument("--headless", action="store_true", help="watch the cameras as they come, without a page, until Ctrl-C")
+    parser.add_argument("--unit", action="store_true", help="print the systemd service that runs this command, and end")
     parser.add_argument("--strict", action="store_true", help="end when the site's file is broken, whatever it said before")
     parser.add_argument("--pose", type=Path, metavar="P", help="pose model: an artifact folder, or MoveNet's .tflite file")
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
@@ -65,6 +69,9 @@ def run(app: str, options: RunOptions) -> Answer:
         raise UsageError(f"{app} has no use for --image", EXAMPLE.format(app=app))
     if options.config is None and options.source is None:
         raise UsageError(f"{app} needs --source or --config", EXAMPLE.format(app=app))
+    if options.own.get("unit"):
+        text = unit_of(app, options)
+        return Answer(result={"unit": text}, text=text)
     if options.own.get("no_serve"):
         return run_recorded(app, options)
     return run_live(app, options)
@@ -135,25 +142,44 @@ def run_live(app: str, options: RunOptions) -> Answer:
     ensure_writable(folder)
     file = file_of(app, options)
     site, problem = file.open(strict=bool(options.own.get("strict")))
-    with models_of(app, site, options) as models, closing(EventStore(folder / DATABASE)) as store:
-        watch = SiteWatch(site, file, models.detector, models.pose, store, folder, told=told.hear, problem=problem)
+    with (
+        models_of(app, site, options) as models,
+        closing(EventStore(folder / DATABASE)) as store,
+        guarding(site, folder) as guards,
+    ):
+        told.also = guards.told
+        watch = SiteWatch(
+            site,
+            file,
+            models.detector,
+            models.pose,
+            store,
+            folder,
+            told=told.hear,
+            kept=guards.kept,
+            veil=veil_of,
+            problem=problem,
+        )
+        guards.start(watch)
         if options.own.get("headless"):
             _watched(watch)
         else:
-            _served(app, options, watch)
+            _served(app, options, watch, guards)
     return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
 
 
 class Counted:
-    """Says and counts the events; may be called by several threads."""
+    """Says and counts the events, and passes them on to `also`; may be called by several threads."""
 
     def __init__(self) -> None:
         self.ended, self._lock = 0, Lock()
+        self.also: Told = lambda event, media: None
 
-    def hear(self, event: Event) -> None:
+    def hear(self, event: Event, media: Media) -> None:
         log.info("%s %s: %s", event.camera, event.type, "ended" if event.end_s else "began")
         with self._lock:
             self.ended += event.end_s is not None
+        self.also(event, media)
 
 
 def _watched(watch: SiteWatch) -> None:
@@ -168,18 +194,19 @@ def _watched(watch: SiteWatch) -> None:
         watch.stop()
 
 
-def _served(app: str, options: RunOptions, watch: SiteWatch) -> None:
+def _served(app: str, options: RunOptions, watch: SiteWatch, guards: Guards) -> None:
     """With the pages, until the server is told to stop."""
     for package in ("fastapi", "nicegui"):
         need(package)
+    from edgekit.apps.surveillance.api.shell import with_api
     from edgekit.apps.vision.pages.shell import shell
     from edgekit.apps.web.serve import serve
 
-    serve(shell(app, watch), web_options.serving(options))
+    serve(with_api(shell(app, watch), watch, guards), web_options.serving(options))
 
 
 def _gone_through(camera: Camera, models: Models, stages: Stages) -> Recorded:
-    capture = open_source(camera.source)
+    capture = open_source(camera.source, masks=camera.masks)
     try:
         return go_through(capture, Analyst(camera, models.detector, models.pose, stages=stages), models.detector.labels)
     finally:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from math import inf
 from pathlib import Path
 from threading import Event as Flag
 from threading import Lock, RLock, Thread
@@ -12,17 +14,22 @@ from time import time
 
 from edgekit.apps.vision.analyst import Finds
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.live import CLIPS, SNAPSHOTS, CameraWatch, OneAtATime, Told
+from edgekit.apps.vision.live import CLIPS, SNAPSHOTS, CameraWatch, Kept, OneAtATime, Told
 from edgekit.apps.vision.people import PoseModel
+from edgekit.apps.vision.recording.clock import SteadyClock
+from edgekit.apps.vision.recording.ledger import Ledger
 from edgekit.apps.vision.recording.retention import Limits, sweep
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.settings import Camera, Site
 from edgekit.apps.vision.showing import Veil, unveiled
 from edgekit.apps.vision.site_file import SiteFile
+from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.core.errors import EdgekitError, NotFound
 
 log = logging.getLogger(__name__)
 LOOK_S, SWEEP_S, DAY_S = 1.0, 300.0, 86400.0
+RUN_LIMIT_S = 60.0
+"""A network that takes longer for one frame hangs."""
 
 
 class SiteWatch:
@@ -40,16 +47,19 @@ class SiteWatch:
         store: EventStore,
         folder: Path,
         *,
-        told: Told = lambda event: None,
+        told: Told = lambda event, media: None,
+        kept: Kept = lambda path, camera, severity: None,
         veil: Callable[[Camera], Veil] = lambda camera: unveiled,
         limits: Limits | None = None,
         problem: EdgekitError | None = None,
     ) -> None:
         lock = Lock()
         self.file, self.store, self.folder, self.problem = file, store, folder, problem
-        self.detector = OneAtATime(detector, lock)
-        self._pose = None if pose is None else OneAtATime(pose, lock)
-        self._told, self._veil, self._limits = told, veil, limits or Limits()
+        self.ledger, self._clock = Ledger(store, self._sweep), SteadyClock()
+        self._running = Watchdog("detector", RUN_LIMIT_S)
+        self.detector = OneAtATime(detector, lock, self._running)
+        self._pose = None if pose is None else OneAtATime(pose, lock, self._running)
+        self._told, self._kept, self._veil, self._limits = told, kept, veil, limits or Limits()
         self._site, self.heard, self.begun_s, self._swept_s = site, 0, time(), 0.0
         self._changing, self._stopped = RLock(), Flag()
         self.cameras: Mapping[str, CameraWatch] = {camera.name: self._watch(camera) for camera in site.cameras}
@@ -76,6 +86,20 @@ class SiteWatch:
         if name not in self.cameras:
             raise NotFound(f"there is no camera {name!r}", f"there are: {', '.join(self.cameras)}")
         return self.cameras[name]
+
+    @property
+    def watchdogs(self) -> tuple[Watchdog, ...]:
+        """Those of the detector and the recorders: what hangs there can only be ended with the process."""
+        return (self._running, *(watch.writing for watch in self.cameras.values()))
+
+    def renew(self, name: str) -> None:
+        """Start a camera anew; a thread of the old one that hangs is left behind. Raises `NotFound`."""
+        with self._changing:
+            before = self.camera(name)
+            after = self._watch(before.camera)
+            self.cameras = {**self.cameras, name: after}
+            Thread(target=before.stop, name=f"end of {name}", daemon=True).start()
+            after.start()
 
     def change(self, camera: Camera) -> None:
         """Write a camera's settings into the file and go on by them. Raises as `SiteFile.write` does; then nothing changes."""
@@ -126,26 +150,29 @@ class SiteWatch:
         _stop(before.values())
 
     def _watch(self, camera: Camera) -> CameraWatch:
-        return CameraWatch(camera, self.detector, self._pose, self.store, self.folder, self._hear, self._veil(camera))
+        told, veil = self._hear, self._veil(camera)
+        return CameraWatch(camera, self.detector, self._pose, self.ledger, self.folder, told, veil, self._kept)
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: Event, media: Media) -> None:
         self.heard += 1
-        self._told(event)
+        self._told(event, media)
 
     def _keep(self) -> None:
         """The thread: look at the file, and sweep what is too old."""
         while not self._stopped.wait(LOOK_S):
             if self.file.changed():
                 self.reload()
-            if time() - self._swept_s >= SWEEP_S:
+            self.ledger.flush()
+            if not 0 <= time() - self._swept_s < SWEEP_S:
                 self._swept_s = time()
                 self._sweep()
 
     def _sweep(self) -> None:
         try:
             kept, folders = self.store.kept_files(), [self.folder / name for name in (CLIPS, SNAPSHOTS)]
-            gone = [one for each in folders if each.is_dir() for one in sweep(each, self._limits, time(), spared=kept)]
-            forgotten = self.store.forget(time() - self._limits.days * DAY_S)
+            limits = self._limits if self._clock.steady() else replace(self._limits, days=inf)
+            gone = [one for each in folders if each.is_dir() for one in sweep(each, limits, time(), spared=kept)]
+            forgotten = self.store.forget(time() - limits.days * DAY_S)
         except Exception as exc:  # a full or failing disk; the next sweep tries again
             log.error("old recordings could not be deleted: %s", exc)
             return
@@ -161,4 +188,4 @@ def _stop(watches: Collection[CameraWatch]) -> None:
 
 
 def _same_source(one: Camera, other: Camera) -> bool:
-    return (one.source, one.starts) == (other.source, other.starts)
+    return (one.source, one.starts, one.masks, one.faces) == (other.source, other.starts, other.masks, other.faces)

@@ -47,6 +47,10 @@ EXTRAS = {
     "av": "vision",
     "scipy": "vision",
     "supervision": "supervision",
+    "apprise": "notify",
+    "paho": "notify",
+    "boto3": "cloud",
+    "botocore": "cloud",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgekit.core.service_unit import service_unit
 from edgekit.deploy.layout import ROOT
 from edgekit.deploy.service import UNIT
 
@@ -17,39 +18,8 @@ def units(root: Path = ROOT) -> dict[str, str]:
 
 def _app(root: Path) -> str:
     """Started with the board, kept alive, kept from everything it has no business with; the release says what it is."""
-    return f"""[Unit]
-Description=edgekit app
-After=network.target time-sync.target
-StartLimitIntervalSec=0
-
-[Service]
-ExecStart={root}/venv/bin/python -m edgekit.deploy.start {root}
-User=edgekit
-StateDirectory=edgekit
-Environment=HOME=/var/lib/edgekit PYTHONUNBUFFERED=1
-WorkingDirectory=/var/lib/edgekit
-Restart=always
-RestartSec=2
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictSUIDSGID=yes
-RestrictRealtime=yes
-RestrictNamespaces=yes
-LockPersonality=yes
-RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
-CapabilityBoundingSet=
-SystemCallArchitectures=native
-
-[Install]
-WantedBy=multi-user.target
-"""
+    command = f"{root}/venv/bin/python -m edgekit.deploy.start {root}"
+    return service_unit(description="edgekit app", command=command, state="edgekit", user="edgekit")
 
 
 def _settle(root: Path) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.core.optional import need
 
 log = logging.getLogger(__name__)
@@ -36,8 +37,9 @@ class _Kept:
 class ClipRecorder:
     """Keeps the last `pre_roll_s` seconds of packets, from a key frame on, and writes clips that begin with them."""
 
-    def __init__(self, pre_roll_s: float = 5.0, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, pre_roll_s: float = 5.0, ring_bytes: int = RING_BYTES, *, watchdog: Watchdog | None = None) -> None:
         self._pre_roll_s, self._ring_bytes = pre_roll_s, ring_bytes
+        self._watchdog = watchdog or Watchdog("recorder", float("inf"))
         self._ring: deque[_Kept] = deque()
         self._held_bytes = 0
         self._parameters: _Parameters | None = None
@@ -71,7 +73,8 @@ class ClipRecorder:
                 return False
             self.failed = ""
             try:
-                self._clip = _Clip(path, self._parameters)
+                with self._watchdog.step():
+                    self._clip = _Clip(path, self._parameters)
             except Exception as exc:  # a full or read-only disk; PyAV's errors and the system's have no common parent
                 self._give_up(exc)
                 return False
@@ -107,7 +110,8 @@ class ClipRecorder:
         if self._clip is None:
             return
         try:
-            self._clip.add(kept)
+            with self._watchdog.step():
+                self._clip.add(kept)
         except Exception as exc:  # as in `start`: the camera goes on without its clip
             self._give_up(exc)
 
@@ -119,7 +123,8 @@ class ClipRecorder:
     def _end(self) -> None:
         clip, self._clip = self._clip, None
         if clip is not None:
-            clip.close()
+            with self._watchdog.step():
+                clip.close()
 
 
 class _Parameters:
@@ -128,8 +133,16 @@ class _Parameters:
 
     def __init__(self, stream: Any) -> None:
         self._holder = need("av").open(BytesIO(), "w", format="matroska")  # owns the copy; nothing is ever written to it
-        self.stream = self._holder.add_stream_from_template(stream)
+        self.stream = _copied(self._holder, stream)
         self.time_base = stream.time_base
+
+
+def _copied(container: Any, stream: Any) -> Any:
+    """A stream of the container's like `stream`; PyAV leaves out an encoder's header, without which no player can begin."""
+    copy = container.add_stream_from_template(stream)
+    if copy.codec_context.extradata is None:
+        copy.codec_context.extradata = stream.codec_context.extradata
+    return copy
 
 
 class _Clip:
@@ -138,7 +151,7 @@ class _Clip:
     def __init__(self, path: Path, parameters: _Parameters) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = need("av").open(str(path), "w", format="mp4", options=FRAGMENTED)
-        self._stream = self._container.add_stream_from_template(parameters.stream)
+        self._stream = _copied(self._container, parameters.stream)
         self._time_base = parameters.time_base
         self._first: int | None = None
         self._last_dts: int | None = None

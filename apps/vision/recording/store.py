@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Protocol
 
 from edgekit.apps.vision.events import Event
-from edgekit.core.errors import EdgekitError, NotFound
+from edgekit.apps.vision.recording.sqlite import opened
+from edgekit.core.errors import NotFound
 
-log = logging.getLogger(__name__)
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
     id INTEGER PRIMARY KEY, camera TEXT NOT NULL, rule TEXT NOT NULL, type TEXT NOT NULL, severity TEXT NOT NULL,
@@ -80,13 +78,25 @@ class Place:
     id: int
 
 
+class Writes(Protocol):
+    """Whoever takes events down."""
+
+    def add(self, event: Event, media: Media | None = None) -> int: ...
+    def end(self, number: int, event: Event) -> None: ...
+
+
 class EventStore:
     """The events of a site. May be used by several threads."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = Lock()
-        self._database = _opened(path)
+        self._path, self._lock = path, Lock()
+        self._database = opened(path, _prepared, "events", _sound)
+
+    def mend(self) -> None:
+        """Open the database anew; a damaged one is set aside, and what can be read of it is taken over."""
+        with self._lock:
+            self._database.close()
+            self._database = opened(self._path, _prepared, "events", _sound)
 
     def add(self, event: Event, media: Media | None = None) -> int:
         """Write an event; on the disk when this returns. The number to `end` it by."""
@@ -207,46 +217,25 @@ def _json(evidence: Mapping[str, Any]) -> str:
     return json.dumps(dict(evidence), default=float)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    """The database, or a new one when the file is damaged; that stays beside it under another name."""
+def _prepared(database: sqlite3.Connection) -> None:
+    """The table, with the columns that older databases lack."""
+    database.executescript(SCHEMA)
+    there = {row[1] for row in database.execute("PRAGMA table_info(events)")}
+    for column, kind in ADDED.items():
+        if column not in there:
+            database.execute(f"ALTER TABLE events ADD COLUMN {column} {kind}")
+
+
+def _sound(row: Mapping[str, Any]) -> bool:
+    """Whether a row that was read from a damaged file is an event."""
+    columns = COLUMNS.split(", ")
+    defaults = {"clip_at_s": 0.0, "snapshot": "", "box": "null", "kept": 0}
     try:
-        return _checked(path)
-    except sqlite3.DatabaseError as exc:
-        if isinstance(exc, sqlite3.OperationalError):
-            raise EdgekitError(
-                f"the event database {str(path)!r} does not open: {exc}", "is the disk full or read-only?"
-            ) from exc
-        aside = _free_name(path)
-        log.error("%s is damaged (%s); it is kept as %s", path, exc, aside.name)
-        path.rename(aside)
-        for extra in ("-wal", "-shm"):
-            path.with_name(path.name + extra).unlink(missing_ok=True)
-        return _checked(path)
-
-
-def _free_name(path: Path) -> Path:
-    numbered = (path.with_name(f"{path.name}.damaged-{number}") for number in range(1, 10_000))
-    return next(name for name in numbered if not name.exists())
-
-
-def _checked(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, check_same_thread=False, timeout=5.0)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
-        with closing(database.execute("PRAGMA quick_check")) as found:
-            said = found.fetchone()[0]
-        if said != "ok":
-            raise sqlite3.DatabaseError(said)
-        database.executescript(SCHEMA)
-        there = {row[1] for row in database.execute("PRAGMA table_info(events)")}
-        for column, kind in ADDED.items():
-            if column not in there:
-                database.execute(f"ALTER TABLE events ADD COLUMN {column} {kind}")
-    except BaseException:
-        database.close()
-        raise
-    return database
+        found = _stored(tuple(row.get(column, defaults.get(column)) for column in columns))
+    except (TypeError, ValueError):
+        return False
+    texts = (found.event.camera, found.event.rule, found.event.type, found.event.severity)
+    return all(isinstance(text, str) and text for text in texts) and isinstance(found.event.start_s, float)
 
 
 def _stored(row: tuple[Any, ...]) -> Stored:

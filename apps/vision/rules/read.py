@@ -12,7 +12,10 @@ import msgspec
 
 from edgekit.apps.vision.activities.watch import ACTIVITIES
 from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.cloud.settings import Cloud
+from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.privacy.settings import Faces, Mask
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule, Site
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.names import did_you_mean
@@ -21,8 +24,8 @@ from edgekit.core.strict_yaml import Places, parse_located
 T = TypeVar("T")
 SIZE_LIMIT_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts")
-SITE_KEYS = ("cameras", "detector", "pose")
+CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces")
+SITE_KEYS = ("cameras", "detector", "pose", "notify", "cloud")
 Where = tuple["str | int", ...]
 
 
@@ -64,6 +67,8 @@ class _Reader:
             cameras=tuple(self._camera(name, camera, ("cameras", name)) for name, camera in cameras.items()),
             detector=self._typed(str, found.get("detector", ""), ("detector",)),
             pose=self._typed(str, found.get("pose", ""), ("pose",)),
+            notify=self._typed(Notify, found["notify"], ("notify",)) if "notify" in found else None,
+            cloud=self._typed(Cloud, found["cloud"], ("cloud",)) if "cloud" in found else None,
         )
 
     def complaint(self, where: Where, problem: str, hint: str = "") -> InputError:
@@ -79,6 +84,9 @@ class _Reader:
         zones = self._all(Zone, found.get("zones", {}), (*where, "zones"))
         lines = self._all(Line, found.get("lines", {}), (*where, "lines"))
         self._check_places(zones, lines, where)
+        masks = self._all(Mask, found.get("masks", {}), (*where, "masks"))
+        self._check_masks(masks, (*where, "masks"))
+        faces: Faces = self._typed(Faces, found.get("faces", "shown"), (*where, "faces"))  # type: ignore[arg-type]
         rules = tuple(self._typed(list[Rule], found.get("rules", []), (*where, "rules")))
         for index, rule in enumerate(rules):
             self._check_rule(rule, zones, lines, (*where, "rules", index))
@@ -90,6 +98,8 @@ class _Reader:
             lines=lines,
             rules=rules,
             starts=self._typed(datetime, found["starts"], (*where, "starts")) if "starts" in found else None,
+            masks=masks,
+            faces=faces,
         )
 
     def _source(self, text: str, where: Where) -> Any:
@@ -107,6 +117,12 @@ class _Reader:
             self._ensure_shares((line.start, line.end), (*where, "lines", name))
             if line.start == line.end or not 0 <= line.band <= 0.25:
                 raise self.complaint((*where, "lines", name), "a line has two different ends and a band of 0 to 0.25")
+
+    def _check_masks(self, masks: Mapping[str, Mask], where: Where) -> None:
+        for name, mask in masks.items():
+            if len(mask.points) < 3:
+                raise self.complaint((*where, name), "a mask has three points or more")
+            self._ensure_shares(mask.points, (*where, name, "points"))
 
     def _ensure_shares(self, points: tuple[tuple[float, float], ...], where: Where) -> None:
         for index, point in enumerate(points):

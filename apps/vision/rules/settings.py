@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -12,13 +12,16 @@ import msgspec
 from edgekit.apps.vision.activities.fall import DOWN, FALL
 from edgekit.apps.vision.activities.watch import ACTIVITIES
 from edgekit.apps.vision.address import Address
+from edgekit.apps.vision.cloud.settings import Cloud
+from edgekit.apps.vision.events import Severity
+from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.privacy.settings import Faces, Mask
 from edgekit.apps.vision.rules.schedule import Hours
 from edgekit.core.schema import Value
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Severity = Literal["low", "medium", "high"]
 
 
 class Rule(Value, frozen=True, kw_only=True, rename={"label": "class"}):
@@ -71,6 +74,13 @@ class Camera:
     rules: tuple[Rule, ...]
     starts: datetime | None = None
     """Wall clock of a recording's first frame; schedules go by it."""
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    faces: Faces = "shown"
+
+    @property
+    def private(self) -> bool:
+        """Whether something of its pictures is taken out, so that its own stream may not be kept."""
+        return bool(self.masks) or self.faces != "shown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +90,8 @@ class Site:
     cameras: tuple[Camera, ...]
     detector: str = ""
     pose: str = ""
+    notify: Notify | None = None
+    cloud: Cloud | None = None
 
 
 DEFAULT_RULES = (

@@ -15,6 +15,7 @@ from edgekit.apps.vision.latest import Latest
 from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.states import Link, Patience, checked, ended, failed, opened, with_frame
+from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)
@@ -50,10 +51,12 @@ class Feed:
         clock: Callable[[], float] = monotonic,
         dice: Callable[[], float] = random,
         on_change: Callable[[Link], None] = lambda link: None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self.address, self.frames = address, Latest[Frame]()
         self._tap, self._opener, self._clock, self._dice = tap, opener, clock, dice
         self._patience, self._on_change = patience or Patience(), on_change
+        self._watchdog = watchdog or Watchdog("source", float("inf"))
         self._lock, self._stopped, self._captured = Lock(), Event(), 0
         self._played_s = 0.0
         self._born_s = clock()
@@ -93,11 +96,14 @@ class Feed:
 
     def _read_once(self) -> None:
         """One connection, from opening to its end. Time goes on over connections, while a capture counts from its beginning."""
-        capture, begun_s = self._opener(self.address, self._tap), self._clock()
+        with self._watchdog.step():
+            capture = self._opener(self.address, self._tap)
+        begun_s = self._clock()
         before_s = begun_s - self._born_s if self.address.live else self._played_s
         try:
             while not self._stopped.is_set():
-                frame = capture.read()
+                with self._watchdog.step():
+                    frame = capture.read()
                 if frame is None:
                     self._end()
                     return

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.apps.vision.address import Address
+from edgekit.apps.vision.privacy.masks import MaskedCapture
+from edgekit.apps.vision.privacy.settings import Mask
 from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.container import ContainerCapture
 from edgekit.apps.vision.sources.csi import CsiCapture
@@ -16,11 +19,16 @@ SMALL = (640, 360)
 """What cameras that can scale are asked for."""
 
 
-def open_source(address: Address, *, tap: PacketTap | None = None, threads: int = 1) -> Capture:
-    """The opened source; `tap` gets the encoded packets of those that have any.
+def open_source(
+    address: Address, *, tap: PacketTap | None = None, threads: int = 1, masks: Mapping[str, Mask] | None = None
+) -> Capture:
+    """The opened source; `tap` gets the encoded packets of those that have any. With masks nobody gets packets, since what is
+    masked is in them, and frames come with the masks burned in.
 
     Raises `SourceLost` for what may come later, and for good `InputError`, `DeviceError` or `MissingDependency`.
     """
+    if masks:
+        return MaskedCapture(open_source(address, threads=threads), masks)
     if address.kind == "pictures":
         return PicturesCapture(Path(address.target))
     if address.kind == "synthetic":

@@ -1,0 +1,1 @@
+"""The surveillance system for programs: cameras, events, clips, snapshots, configuration, health and figures."""

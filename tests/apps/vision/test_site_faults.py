@@ -1,0 +1,83 @@
+"""A whole site with its guards: what happens in front of a camera arrives elsewhere, masked, measured, and after a fault."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cameras import FigureFinder, walk
+from waiting import wait_until
+
+from edgekit.apps.vision.guards import guarding
+from edgekit.apps.vision.live import DATABASE
+from edgekit.apps.vision.privacy.veil import veil_of
+from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.site_file import SiteFile
+
+av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
+SITE = """\
+cameras:
+  yard:
+    source: {source}
+    masks: {{left: {{points: [[0.0, 0.0], [0.3, 0.0], [0.3, 1.0], [0.0, 1.0]]}}}}
+    rules:
+      - {{name: somebody, severity: high}}
+notify:
+  webhooks:
+    - {{url: "{url}", secret_env: HOOK_SECRET}}
+cloud: {{folder: {share}, prefix: home}}
+"""
+
+
+@pytest.fixture
+def hook() -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """A receiver, and what it got."""
+    came: list[dict[str, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/", came
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_event_is_told_and_its_clip_is_copied_without_what_is_masked(
+    tmp_path: Path, hook: tuple[str, list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s3cret")
+    url, came = hook
+    (share := tmp_path / "share").mkdir()
+    source = walk(tmp_path / "yard.mp4", 6.0, size=(320, 180))
+    (tmp_path / "site.yaml").write_text(SITE.format(source=source, url=url, share=share))
+    file = SiteFile(tmp_path / "site.yaml", tmp_path / "good.yaml")
+    site, _ = file.open()
+    store = EventStore(tmp_path / DATABASE)
+    with guarding(site, tmp_path) as guards:
+        watch = SiteWatch(site, file, FigureFinder(), None, store, tmp_path, told=guards.told, kept=guards.kept, veil=veil_of)
+        guards.start(watch)
+        watch.start()
+        wait_until(lambda: any(each["phase"] == "new" for each in came), "the event is told while it lasts")
+        watch.stop()
+        wait_until(lambda: any(each["phase"] == "end" for each in came), "its end is told")
+        wait_until(lambda: list(share.rglob("*.mp4")) and list(share.rglob("*.jpg")), "clip and snapshot are copied")
+        told = next(status for status in guards.channels() if status.name == "webhook 0")
+        assert told.counts.sent >= 2 and all(0 <= each < 10 for each in told.latencies_s)
+    store.close()
+    with av.open(str(next(share.rglob("*.mp4")))) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert frames and max(int(np.max(frame[:, :88])) for frame in frames) < 40
