@@ -1,0 +1,92 @@
+"""The model card, written from the run's report and the measured scores: no figure in it is typed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+TEMPLATE = """\
+# edgekit persons
+
+Finds people. {parameters:,} parameters, {bytes:,} bytes of ONNX, {int8_bytes:,} bytes as an int8 artifact, Apache-2.0.
+
+| | |
+|---|---|
+| input | `images`, float32 [1, 3, {height}, {width}]: blue, green, red of 0..255; letterboxed to the upper left, padded with 114 |
+| output | `output`, float32 [1, {cells}, 6]: YOLOX's head (x, y, w, h, objectness, person), decoded by `edge/tasks/heads/yolox.py` |
+| sha256 of `persons.onnx` | `{sha256}` |
+
+## Where it comes from
+
+The layout is that of YOLOX-Nano (Ge et al., arXiv:2107.08430; Megvii, Apache-2.0) with one class, ReLU for SiLU and a strided
+convolution for the slices in front. **It is a student that began with its teacher's weights**: YOLOX-Nano itself, trained by
+its makers on COCO, whose person row was kept. What training did: it turned every SiLU into a ReLU, fitted the network to
+{width} x {height} pictures, and drew it to its teacher's word, cell by cell, on scenes put together from the pictures below.
+Nothing was labelled by hand, and the teacher's mistakes were taught along.
+
+## Data
+
+{pictures:,} pictures and frames, of which {held} (the last third of every clip) were held back. Stills: COCO photographs under CC BY 2.0,
+photographs of Coral's test data (CC BY 2.0 and public domain), 96 x 96 crops of Visual Wake Words (CC BY 2.0). Clips: GMDCSA24
+(MIT), Intel's sample videos (CC BY 4.0), OpenCV's vtest (Apache-2.0). Pictures called like one of the evaluation set were left
+out, three of the crops among them. No picture ships with edgekit.
+
+## What it scores
+
+| | this, float | this, int8 | YOLOX-Nano, its teacher, 416 x 416 |
+|---|---|---|---|
+{scores}
+
+AP50 is on the 44 people of 19 COCO photographs that neither training nor calibration saw; differences under about 0.05 mean
+nothing there, and YOLOX-Nano was trained on some of them. Counts are detections from a score of {threshold} on {frames} frames
+counted by eye; **the clips they are from were trained on** (their first two thirds, with the teacher's word, not the counts).
+Measured: {conditions}.
+
+## Limits
+
+Small people are lost: at {width} x {height} somebody lower than about a twentieth of the picture. People who lie are found less often than people
+who stand. It knows one class, and what the few scenes it was fitted to have in common (indoor rooms, one street) it knows best.
+It tells nobody from anybody: it is no face or person recognition.
+
+## How to make it again
+
+```
+edgekit train persons --data PICTURES... --without coco_eval/images --teacher yolox_nano.onnx --device cuda --seconds {budget:g} --batch {batch} --seed {seed}
+```
+
+{steps:,} steps in {seconds:.0f} s on "{device}", seed {seed}; PyTorch {torch}. `card.json` holds every setting and the losses on
+the way. A run that ends by the clock takes another number of steps elsewhere and gives other weights, about as good.
+"""
+
+
+def render(report: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
+    """The card of the run `report` (`card.json`) with what `benchmarks/persons.py` measured (`scores.json`), as Markdown."""
+    recipe, detectors = report["recipe"], scores["detectors"]
+    names = ("float", "int8", "teacher")
+    rows = {
+        "AP50 of people on coco_eval": [f"{detectors[name]['ap50']:.3f}" for name in names],
+        "mean error of the count, people a frame": [f"{detectors[name]['count_error']:.2f}" for name in names],
+        "visits counted of 6": [str(detectors[name]["visits"]) for name in names],
+        "ms a frame, one thread": [f"{detectors[name]['ms']:.1f}" for name in names],
+    }
+    cells = sum((recipe["height"] // stride) * (recipe["width"] // stride) for stride in (8, 16, 32))
+    return TEMPLATE.format(
+        **report["model"],
+        height=recipe["height"],
+        width=recipe["width"],
+        cells=cells,
+        int8_bytes=scores["int8_bytes"],
+        pictures=report["pictures"],
+        held=report["held_back"]["pictures"],
+        scores="\n".join(f"| {name} | {' | '.join(values)} |" for name, values in rows.items()),
+        threshold=scores["threshold"],
+        frames=scores["frames"],
+        conditions=", ".join(f"{name} {value}" for name, value in scores["conditions"].items()),
+        budget=recipe["seconds"],
+        batch=recipe["batch"],
+        seed=recipe["seed"],
+        steps=report["steps"],
+        seconds=report["seconds"],
+        device=report["device"],
+        torch=report["versions"]["torch"],
+    )
