@@ -34,12 +34,16 @@ TIMED = 60
 
 def judged(artifact: Path, clips: Path) -> dict[str, Any]:
     """Everything about one detector."""
-    said = edgekit("evaluate", str(artifact), "--evaluate", str(SHARED / "coco_eval" / "instances.json"), "--json")
+    said = edgekit("evaluate", str(artifact), "--data", str(SHARED / "coco_eval" / "instances.json"), "--json")
     people = json.loads(said.stdout)
     truth = json.loads((clips / "ground_truth.json").read_text(encoding="utf-8"))
     with opened(artifact, threads=1) as session:
         detector = Detector(session, wanted=frozenset({"person"}))
-        counts = {name: counted(clips / name, detector, about["persons_visible"]) for name, about in truth.items() if "persons_visible" in about}
+        counts = {
+            name: counted(clips / name, detector, about["persons_visible"])
+            for name, about in truth.items()
+            if "persons_visible" in about
+        }
         visits = watched(clips / "one-by-one-person-detection.mp4", detector, True)
     errors = [abs(found - true) for frames in counts.values() for found, true in frames.values()]
     return {
@@ -53,7 +57,7 @@ def judged(artifact: Path, clips: Path) -> dict[str, Any]:
 
 def person_ap50(said: Mapping[str, Any]) -> float:
     """Of the one class, out of what `edgekit evaluate` printed."""
-    return float(next(score["by_label"]["person"] for score in said["scores"]))
+    return float(said["evaluated"][0]["by_label"]["person"])
 
 
 def counted(clip: Path, detector: Detector, by_eye: Mapping[str, int]) -> dict[str, tuple[int, int]]:
@@ -102,7 +106,11 @@ def main() -> None:
         return
     (int8,) = artifacts()
     with tempfile.TemporaryDirectory() as scratch:
-        paths = {"float": converted(model_path(), Path(scratch)), "int8": int8, "teacher": converted(arguments.teacher, Path(scratch))}
+        paths = {
+            "float": converted(model_path(), Path(scratch)),
+            "int8": int8,
+            "teacher": converted(arguments.teacher, Path(scratch)),
+        }
         detectors = {name: judged(path, arguments.clips) for name, path in paths.items()}
     result = {
         "detectors": detectors,

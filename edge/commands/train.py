@@ -38,7 +38,9 @@ PERSONS = "Train the person detector on pictures and clips without labels: YOLOX
 def _configure_persons(persons: argparse.ArgumentParser) -> None:
     out = Path("edgekit-train-persons")
     persons.add_argument("--data", type=Path, required=True, nargs="+", metavar="DIR", help="folders with pictures and clips")
-    persons.add_argument("--teacher", type=Path, required=True, metavar="FILE", help="yolox_nano.onnx (edgekit models pull yolox-nano)")
+    persons.add_argument(
+        "--teacher", type=Path, required=True, metavar="FILE", help="yolox_nano.onnx (edgekit models pull yolox-nano)"
+    )
     persons.add_argument(
         "--without", type=Path, nargs="+", default=[], metavar="DIR", help="leave out pictures called like one in here"
     )

@@ -88,7 +88,9 @@ def _matrices(pictures: Pictures, size: tuple[int, int], chance: Generator, limi
     room = torch.tensor([width, height], device=device) - own * scale
     shift = (spread(0, 1, count, 2) - 0.5) * room
     cos, sin = torch.cos(turn) * mirror, torch.sin(turn) * mirror
-    linear = torch.stack([torch.stack([cos, torch.sin(turn)], 1), torch.stack([-sin, torch.cos(turn)], 1)], 1) / scale[:, :, None]
+    linear = (
+        torch.stack([torch.stack([cos, torch.sin(turn)], 1), torch.stack([-sin, torch.cos(turn)], 1)], 1) / scale[:, :, None]
+    )
     half = torch.tensor([width, height], device=device) / 2
     offset = own / 2 - (linear @ shift[:, :, None])[:, :, 0]
     return torch.cat([linear * half / (canvas[:, None] / 2), (offset / (canvas / 2) - 1)[:, :, None]], 2)

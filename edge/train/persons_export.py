@@ -80,7 +80,9 @@ def _tail(table: Detector) -> list[onnx.NodeProto]:
     nodes, levels = [], []
     for stride, (box, objectness, person) in zip(STRIDES, table.maps, strict=True):
         scores = [f"{name}_score" for name in (objectness, person)]
-        nodes += [make("Sigmoid", [name], [score], name=score) for name, score in zip((objectness, person), scores, strict=True)]
+        nodes += [
+            make("Sigmoid", [name], [score], name=score) for name, score in zip((objectness, person), scores, strict=True)
+        ]
         level = f"level{stride}_cells"
         nodes.append(make("Concat", [box, *scores], [f"{level}_map"], name=f"{level}_map", axis=1))
         nodes.append(make("Reshape", [f"{level}_map", "rows"], [level], name=level))

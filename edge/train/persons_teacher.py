@@ -35,7 +35,9 @@ def named(kernels: Kernels, source: str) -> dict[str, NDArray[np.float32]]:
     table = detector(CLASSES)
     layers = table.convolutions()
     if len(kernels) != len(layers):
-        raise InputError(f"{source!r} has {len(kernels)} convolutions, YOLOX-Nano has {len(layers)}", "edgekit models pull yolox-nano")
+        raise InputError(
+            f"{source!r} has {len(kernels)} convolutions, YOLOX-Nano has {len(layers)}", "edgekit models pull yolox-nano"
+        )
     weights: dict[str, NDArray[np.float32]] = {}
     for layer, (kernel, bias) in zip(layers, kernels, strict=True):
         kernel = unsliced(kernel) if layer.name == "stem" and kernel.shape[1] == 12 else kernel

@@ -33,9 +33,7 @@ class Dense(Protocol):
     def cell_scores(self, frame: Frame, class_id: int, /) -> CellScores | None: ...
 
 
-def explain(
-    detector: Finds, frame: Frame, detection: Boxes, *, budget_s: float = 2.0, method: str = "auto"
-) -> Explanation:
+def explain(detector: Finds, frame: Frame, detection: Boxes, *, budget_s: float = 2.0, method: str = "auto") -> Explanation:
     """What in `frame` spoke for `detection` (one row of what `detector` found in it), within about `budget_s`.
 
     `auto` takes the cells' scores where the head has them, else occlusion. Raises `UsageError` for anything but one detection or

@@ -1,7 +1,7 @@
 """For maintainers: a finished training run becomes the one that ships.
 
-    python -m edgekit.models.persons.release RUN            the folder of `edgekit train persons`
-    python -m edgekit.models.persons.release --card         the card again, after benchmarks/persons.py wrote scores.json
+python -m edgekit.models.persons.release RUN            the folder of `edgekit train persons`
+python -m edgekit.models.persons.release --card         the card again, after benchmarks/persons.py wrote scores.json
 """
 
 from __future__ import annotations
