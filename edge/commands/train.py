@@ -45,9 +45,9 @@ def _configure_persons(persons: argparse.ArgumentParser) -> None:
         "--without", type=Path, nargs="+", default=[], metavar="DIR", help="leave out pictures called like one in here"
     )
     persons.add_argument("--out", "-o", type=Path, default=out, metavar="DIR", help="where to write (%(default)s)")
-    persons.add_argument("--steps", type=int, default=1500, metavar="N", help="of training (%(default)s)")
+    persons.add_argument("--steps", type=int, default=300, metavar="N", help="of training (%(default)s)")
     persons.add_argument("--seconds", type=float, default=0.0, metavar="S", help="train that long instead of --steps")
-    persons.add_argument("--batch", type=int, default=96, metavar="N", help="scenes in a step (%(default)s)")
+    persons.add_argument("--batch", type=int, default=16, metavar="N", help="scenes in a step (%(default)s)")
     persons.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
     persons.add_argument("--device", default="cpu", metavar="D", help="as PyTorch names it: cpu, cuda (%(default)s)")
     persons.add_argument("--resume", action="store_true", help="go on with the run in --out")

@@ -32,6 +32,8 @@ MODEL, REPORT = "persons.onnx", "training.json"
 NEEDED = ("cv2", "av", "torch", "onnx", "onnxruntime")
 """What is used at the end must be there at the start."""
 SAVE_EVERY_S = 60.0
+JUDGES = 48
+"""So many of the pictures held back are looked at, before and after."""
 NOTED_STEPS = 60
 """Of these many steps the report keeps the losses."""
 
@@ -60,12 +62,17 @@ def train_persons(
     progress(Event(stage="gather pictures"))
     packed = persons_pictures.collect(data, persons_pictures.stems(without))
     pictures, odds = _tensors(packed)
+    held = _judges(packed)
+    before = held_back(Distillation(recipe, run.teacher, device), pictures, held) if len(held) else None
     history = _trained(run, pictures, odds, out, progress)
     progress(Event(stage="export and report"))
-    held = need("torch").from_numpy(np.flatnonzero(packed.held))
     about = {
         "pictures": len(packed),
-        "held_back": {"pictures": len(held), "losses": held_back(run, pictures, held) if len(held) else None},
+        "held_back": {
+            "pictures": len(held),
+            "before": before,
+            "after": held_back(run, pictures, held) if len(held) else None,
+        },
         "pictures_sha256": sha256_bytes(packed.data.tobytes()),
         "teacher": {"file": teacher.name, "sha256": sha256_file(teacher)},
         "recipe": recipe.as_json(),
@@ -103,6 +110,13 @@ def _begin(run: Distillation, out: Path, resume: bool) -> None:
 
 def _plain(recipe: Recipe) -> str:
     return json.dumps(recipe.as_json(), sort_keys=True)
+
+
+def _judges(packed: persons_pictures.Packed) -> Tensor:
+    """Rows of some of the pictures held back, evenly spread over the clips."""
+    rows = np.flatnonzero(packed.held)
+    found: Tensor = need("torch").from_numpy(rows[:: max(1, len(rows) // JUDGES)])
+    return found
 
 
 def _tensors(packed: persons_pictures.Packed) -> tuple[Pictures, Tensor]:
@@ -148,7 +162,7 @@ def write(average: Mapping[str, Tensor], recipe: Recipe, about: Mapping[str, Any
     image = np.random.default_rng(recipe.seed).uniform(0, 255, (1, 3, recipe.height, recipe.width)).astype(np.float32)
     with torch.no_grad():
         weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        maps = answer(detector(), weights, torch.from_numpy(image), torch.nn.functional.relu).maps
+        maps = answer(detector(), weights, torch.from_numpy(image)).maps
     report = {
         "model": {
             "sha256": sha256_bytes(data),

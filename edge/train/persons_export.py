@@ -71,7 +71,10 @@ def _nodes(layer: Layer) -> list[onnx.NodeProto]:
         return [make("MaxPool", inputs, [name], name=name, **window)]
     inner = f"{name}_conv" if layer.active else name
     conv = make("Conv", [*inputs, f"{name}.weight", f"{name}.bias"], [inner], name=inner, group=layer.groups, **window)
-    return [conv, make("Relu", [inner], [name], name=name)] if layer.active else [conv]
+    if not layer.active:
+        return [conv]
+    gate = f"{name}_gate"
+    return [conv, make("Sigmoid", [inner], [gate], name=gate), make("Mul", [inner, gate], [name], name=name)]
 
 
 def _tail(table: Detector) -> list[onnx.NodeProto]:

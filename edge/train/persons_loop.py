@@ -1,7 +1,7 @@
 """Distillation of the person detector: on every scene the teacher says, cell by cell, how surely a person is there and in which box.
 
-The student begins with the teacher's weights and the teacher's activation, SiLU, which turns into ReLU while it trains. Its answers
-are drawn to the teacher's scores and boxes, and its features to the teacher's, which teaches more of the world than people alone.
+The student begins as its teacher. It is shown each scene as a bad camera sees it, and the teacher as it is: its answers are drawn to the
+teacher's scores and boxes, and its features to the teacher's, which teaches more of the world than people alone.
 """
 
 from __future__ import annotations
@@ -31,18 +31,16 @@ STEEPEST = 5.0
 class Recipe:
     """Everything that decides the result, beside pictures and teacher. Without `seconds` the run ends after `steps`."""
 
-    steps: int = 1500
+    steps: int = 300
     seconds: float = 0.0
-    batch: int = 96
+    batch: int = 16
     height: int = 256
     width: int = 320
-    learning_rate: float = 7e-4
+    learning_rate: float = 1e-4
     warm_up: float = 0.05
     """Share of the run in which the learning rate grows."""
-    change: float = 0.4
-    """Share of the run in which SiLU turns into ReLU."""
     weight_decay: float = 1e-4
-    averaging: float = 0.998
+    averaging: float = 0.99
     likeness: float = 1.0
     """Weight of the features' likeness in the loss."""
     boxes: float = 2.0
@@ -134,8 +132,8 @@ class Distillation:
         self._pace()
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
             with torch.no_grad():
-                taught = answer(self.tables[0], self.teacher, clean, torch.nn.functional.silu)
-            given = answer(self.tables[1], self.weights, seen, self.activation())
+                taught = answer(self.tables[0], self.teacher, clean)
+            given = answer(self.tables[1], self.weights, seen)
         found = losses(given, taught)
         total = found.scores + self.recipe.boxes * found.boxes + self.recipe.likeness * found.likeness
         self.optimizer.zero_grad(set_to_none=True)
@@ -145,15 +143,6 @@ class Distillation:
             self.optimizer.step()
         self._average()
         return {name: float(value.detach()) for name, value in found._asdict().items()}
-
-    def activation(self) -> Callable[[Tensor], Tensor]:
-        """Between SiLU and ReLU, by how far the run is."""
-        functional = need("torch").nn.functional
-        towards = min(self.share() / self.recipe.change, 1.0)
-        if towards >= 1:
-            relu: Callable[[Tensor], Tensor] = functional.relu
-            return relu
-        return lambda tensor: functional.silu(tensor).lerp(functional.relu(tensor), towards)
 
     def _pace(self) -> None:
         done, recipe = self.share(), self.recipe
@@ -221,7 +210,7 @@ def _unlikeness(mine: Tensor, theirs: Tensor) -> Tensor:
 
 
 def held_back(run: Distillation, pictures: Pictures, rows: Tensor) -> dict[str, float]:
-    """The losses of the averaged weights on pictures that nothing was learnt from, as they are."""
+    """The losses of the averaged weights on pictures that nothing was learnt from, seen by bad cameras."""
     torch = need("torch")
     still = Limits(smallest=1.0, largest=1.0 + 1e-6, stretch=0.0, turn_degrees=0.0, mosaic_share=0.0)
     chance = torch.Generator(device=run.device).manual_seed(run.recipe.seed)
@@ -230,9 +219,10 @@ def held_back(run: Distillation, pictures: Pictures, rows: Tensor) -> dict[str, 
         chosen = Pictures(pictures.canvases[part].to(run.device), pictures.sizes[part].to(run.device))
         order = torch.arange(len(part), device=run.device)[:, None].expand(-1, 4)
         clean = scenes(chosen, order, (run.recipe.height, run.recipe.width), chance, still)
+        seen = seen_badly(clean, chance, run.recipe.limits)
         with torch.no_grad():
-            taught = answer(run.tables[0], run.teacher, clean, torch.nn.functional.silu)
-            given = answer(run.tables[1], run.average, clean, torch.nn.functional.relu)
+            taught = answer(run.tables[0], run.teacher, clean)
+            given = answer(run.tables[1], run.average, seen)
         for name, value in losses(given, taught)._asdict().items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(rows)
     return sums

@@ -1,13 +1,14 @@
 """The person detector as a table of layers: PyTorch trains it and the ONNX writer writes it from the same table.
 
 The layout is that of YOLOX-Nano (Ge et al., arXiv:2107.08430; Apache-2.0): a backbone of five stages, a pyramid of three levels, and on
-each level a branch for the class and one for box and objectness. What differs serves integer engines: ReLU instead of SiLU, one
-strided convolution instead of the four slices in front, and a single class.
+each level a branch for the class and one for box and objectness. Two things differ: one strided convolution does what four slices
+and a convolution did, and there is a single class. SiLU stays (a logistic and a product, which integer engines have): with ReLU in
+its place the network reached an AP50 of 0.12 after 607 steps, where it begins at its teacher's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from edgekit.core.optional import need
@@ -34,7 +35,7 @@ class Layer(NamedTuple):
     stride: int = 1
     groups: int = 1
     active: bool = True
-    """Whether the activation follows (convolutions only)."""
+    """Whether SiLU follows (convolutions only)."""
 
     @property
     def pad(self) -> int:
@@ -151,27 +152,26 @@ class Answer(NamedTuple):
 
 
 Weights = Mapping[str, "Tensor"]
-Activation = Callable[["Tensor"], "Tensor"]
 
 
-def answer(table: Detector, weights: Weights, images: Tensor, activation: Activation) -> Answer:
+def answer(table: Detector, weights: Weights, images: Tensor) -> Answer:
     """Run the table on pictures [N, 3, H, W] (blue, green, red, 0..255)."""
     torch = need("torch")
     known: dict[str, Tensor] = {INPUT: images}
     for layer in table.layers:
-        known[layer.name] = _step(layer, [known[name] for name in layer.inputs], weights, activation)
+        known[layer.name] = _step(layer, [known[name] for name in layer.inputs], weights)
     maps = tuple(torch.cat([known[name] for name in level], 1) for level in table.maps)
     return Answer(maps, tuple(known[name] for name in table.pyramid))
 
 
-def _step(layer: Layer, sources: Sequence[Tensor], weights: Weights, activation: Activation) -> Tensor:
+def _step(layer: Layer, sources: Sequence[Tensor], weights: Weights) -> Tensor:
     torch = need("torch")
     functional = torch.nn.functional
     first = sources[0]
     if layer.op == "conv":
         kernel, bias = weights[f"{layer.name}.weight"], weights[f"{layer.name}.bias"]
         made = functional.conv2d(first, kernel, bias, layer.stride, layer.pad, 1, layer.groups)
-        return activation(made) if layer.active else made
+        return functional.silu(made) if layer.active else made
     if layer.op == "pool":
         return functional.max_pool2d(first, layer.kernel, 1, layer.pad)
     if layer.op == "up":

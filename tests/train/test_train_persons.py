@@ -61,7 +61,7 @@ def test_the_table_is_yolox_nano_when_it_carries_its_weights(shared_data: Path) 
     image = np.random.default_rng(0).integers(0, 255, (1, 3, 416, 416)).astype(np.float32)
     wanted = runtime.InferenceSession(str(path)).run(None, {"images": image})[0][0]
     weights = {name: torch.from_numpy(array) for name, array in persons_teacher.read(path).items()}
-    maps = answer(detector(80), weights, torch.from_numpy(image), torch.nn.functional.silu).maps
+    maps = answer(detector(80), weights, torch.from_numpy(image)).maps
     rows = torch.cat([level.flatten(2) for level in maps], 2)[0].T
     given = torch.cat([rows[:, :4], rows[:, 4:].sigmoid()], 1).numpy()
     assert np.abs(given - wanted).max() < 1e-4
@@ -76,9 +76,9 @@ def test_a_file_that_is_not_the_teacher_is_refused(tmp_path: Path) -> None:
 
 def test_the_student_begins_with_what_the_teacher_says_of_people() -> None:
     teacher = {name: torch.from_numpy(array) for name, array in drawn_weights().items()}
-    image, silu = torch.rand(1, 3, 64, 96) * 255, torch.nn.functional.silu
-    taught = answer(detector(80), teacher, image, silu)
-    given = answer(detector(1), persons_teacher.for_persons(teacher), image, silu)
+    image = torch.rand(1, 3, 64, 96) * 255
+    taught = answer(detector(80), teacher, image)
+    given = answer(detector(1), persons_teacher.for_persons(teacher), image)
     for mine, theirs in zip(given.maps, taught.maps, strict=True):
         assert torch.allclose(mine, theirs[:, :6], atol=1e-4)
     assert persons_loop.losses(given, taught).boxes < 1e-3
