@@ -99,24 +99,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("teacher", type=Path)
     parser.add_argument("--detector", type=Path, action="append", default=[])
+    parser.add_argument(
+        "--only", choices=["float", "int8", "teacher"], help="judge this one again and keep what is known of the others"
+    )
     parser.add_argument("--clips", type=Path, default=SHARED / "videos")
     arguments = parser.parse_args()
     if arguments.detector:
         print(json.dumps({str(path): judged(path, arguments.clips) for path in arguments.detector}, indent=2))
         return
+    known = json.loads(SCORES.read_bytes())["detectors"] if SCORES.is_file() else {}
     (int8,) = artifacts()
     with tempfile.TemporaryDirectory() as scratch:
-        paths = {
-            "float": converted(model_path(), Path(scratch)),
-            "int8": int8,
-            "teacher": converted(arguments.teacher, Path(scratch)),
-        }
-        detectors = {name: judged(path, arguments.clips) for name, path in paths.items()}
+        for name in [arguments.only] if arguments.only else ["float", "int8", "teacher"]:
+            source = {"float": model_path(), "teacher": arguments.teacher}.get(name)
+            known[name] = judged(int8 if source is None else converted(source, Path(scratch)), arguments.clips)
     result = {
-        "detectors": detectors,
+        "detectors": known,
         "int8_bytes": sum(file.stat().st_size for file in int8.glob("model.*")),
         "threshold": THRESHOLD,
-        "frames": sum(len(frames) for frames in detectors["int8"]["counts_found_and_true"].values()),
+        "frames": sum(len(frames) for frames in next(iter(known.values()))["counts_found_and_true"].values()),
         "conditions": conditions("onnxruntime", "ai-edge-litert"),
     }
     text = json.dumps(result, indent=2) + "\n"

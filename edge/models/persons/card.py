@@ -18,15 +18,19 @@ Finds people. {parameters:,} parameters, {bytes:,} bytes of ONNX, {int8_bytes:,}
 
 ## Where it comes from
 
-The layout is that of YOLOX-Nano (Ge et al., arXiv:2107.08430; Megvii, Apache-2.0) with one class, ReLU for SiLU and a strided
-convolution for the slices in front. **It is a student that began with its teacher's weights**: YOLOX-Nano itself, trained by
-its makers on COCO, whose person row was kept. What training did: it turned every SiLU into a ReLU, fitted the network to
-{width} x {height} pictures, and drew it to its teacher's word, cell by cell, on scenes put together from the pictures below.
-Nothing was labelled by hand, and the teacher's mistakes were taught along.
+The layout is that of YOLOX-Nano (Ge et al., arXiv:2107.08430; Megvii, Apache-2.0) with one class and a strided convolution in place
+of the slices in front. **It is a student that began as its teacher**: with the weights of YOLOX-Nano, which its makers trained on COCO,
+and of whose 80 classes the person's was kept. What training added is small: it was shown scenes put together from the pictures below
+as bad cameras see them (dark, pale, blurred, noisy), and drawn to what its teacher says of the same scenes seen well. Nothing was
+labelled by hand, and the teacher's mistakes stayed. A network of the same layout with ReLU instead of SiLU, from the same beginning, reached
+an AP50 of 0.12 after 607 steps (batch 96, one GPU, 100 s) and was not shipped.
+
+On scenes held back, seen by bad cameras, the loss against the teacher went from {before_scores:.3f} to {after_scores:.3f} (scores), and from
+{before_boxes:.3f} to {after_boxes:.3f} (boxes).
 
 ## Data
 
-{pictures:,} pictures and frames, of which {held} (the last third of every clip) were held back. Stills: COCO photographs under CC BY 2.0,
+{pictures:,} pictures and frames; the last third of every clip was held back ({held} of those frames judged the training). Stills: COCO photographs under CC BY 2.0,
 photographs of Coral's test data (CC BY 2.0 and public domain), 96 x 96 crops of Visual Wake Words (CC BY 2.0). Clips: GMDCSA24
 (MIT), Intel's sample videos (CC BY 4.0), OpenCV's vtest (Apache-2.0). Pictures called like one of the evaluation set were left
 out, three of the crops among them. No picture ships with edgekit.
@@ -51,7 +55,7 @@ It tells nobody from anybody: it is no face or person recognition.
 ## How to make it again
 
 ```
-edgekit train persons --data PICTURES... --without coco_eval/images --teacher yolox_nano.onnx --device cuda --seconds {budget:g} --batch {batch} --seed {seed}
+edgekit train persons --data PICTURES... --without coco_eval/images --teacher yolox_nano.onnx --seconds {budget:g} --batch {batch} --seed {seed}
 ```
 
 {steps:,} steps in {seconds:.0f} s on "{device}", seed {seed}; PyTorch {torch}. `card.json` holds every setting and the losses on
@@ -78,6 +82,10 @@ def render(report: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         int8_bytes=scores["int8_bytes"],
         pictures=report["pictures"],
         held=report["held_back"]["pictures"],
+        before_scores=report["held_back"]["before"]["scores"],
+        after_scores=report["held_back"]["after"]["scores"],
+        before_boxes=report["held_back"]["before"]["boxes"],
+        after_boxes=report["held_back"]["after"]["boxes"],
         scores="\n".join(f"| {name} | {' | '.join(values)} |" for name, values in rows.items()),
         threshold=scores["threshold"],
         frames=scores["frames"],
