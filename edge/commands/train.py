@@ -91,7 +91,7 @@ def _persons(args: argparse.Namespace) -> int:
     )
     lines = [
         f"{MODEL}  {report['model']['parameters']:,} parameters, {report['model']['bytes']:,} bytes",
-        f"pictures      {report['pictures']:,}, of which {report['held_back']['pictures']:,} held back; {report['steps']:,} steps",
+        f"pictures      {report['pictures']:,}, of which {report['held_back']['pictures']:,} held back; {report['steps']:,} steps, kept: {report['kept']}",
         f"written to    {args.out}/",
     ]
     console.emit(args, {"out": str(args.out), **report}, "\n".join(lines))

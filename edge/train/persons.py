@@ -24,6 +24,7 @@ from edgekit.train.persons_augment import Pictures
 from edgekit.train.persons_export import largest_difference, onnx_model
 from edgekit.train.persons_loop import Distillation, Recipe, Step, held_back
 from edgekit.train.persons_network import answer, detector
+from edgekit.train.persons_teacher import for_persons
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,6 +52,7 @@ def train_persons(
 ) -> Mapping[str, Any]:
     """Learn people from the pictures and clips in `data` and write model and report into `out`; the report as a dict.
 
+    A run that ends farther from its teacher than it began, on pictures held back, is not kept: the beginning is written, and the report says so.
     Pictures called like one in the folders `without` are left out: those that will judge the result. Interrupted, `out/checkpoint.pt` is at
     most a minute old, and `resume` goes on from there. Raises `InputError` for data, a teacher or a checkpoint that do not fit.
     """
@@ -66,13 +68,16 @@ def train_persons(
     before = held_back(Distillation(recipe, run.teacher, device), pictures, held) if len(held) else None
     history = _trained(run, pictures, odds, out, progress)
     progress(Event(stage="export and report"))
+    after = held_back(run, pictures, held) if len(held) else None
+    better = before is None or after is None or sum(after.values()) < sum(before.values())
     about = {
         "pictures": len(packed),
         "held_back": {
             "pictures": len(held),
             "before": before,
-            "after": held_back(run, pictures, held) if len(held) else None,
+            "after": after,
         },
+        "kept": "trained" if better else "beginning",
         "pictures_sha256": sha256_bytes(packed.data.tobytes()),
         "teacher": {"file": teacher.name, "sha256": sha256_file(teacher)},
         "recipe": recipe.as_json(),
@@ -81,7 +86,7 @@ def train_persons(
         "device": device,
         "history": history,
     }
-    return write(run.average, recipe, about, out)
+    return write(run.average if better else for_persons(run.teacher), recipe, about, out)
 
 
 def _teacher(path: Path) -> dict[str, Tensor]:
