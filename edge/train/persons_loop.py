@@ -106,7 +106,9 @@ class Distillation:
     def share(self) -> float:
         """Of the run that is done, by the clock or by the count."""
         recipe = self.recipe
-        return min(self.spent_s / recipe.seconds if recipe.seconds else self.number / recipe.steps, 1.0)
+        if recipe.seconds:
+            return min(self.spent_s / recipe.seconds, 1.0)
+        return min(self.number / recipe.steps, 1.0) if recipe.steps else 1.0
 
     def train(self, pictures: Pictures, odds: Tensor, each: Callable[[Step], None]) -> None:
         """Take steps until the run is over; `odds` [N] are how often each picture is drawn. `each` is called after every step."""

@@ -43,11 +43,10 @@ It tells nobody from anybody: it is no face or person recognition.
 ## How to make it again
 
 ```
-edgekit train persons --data PICTURES... --without coco_eval/images --teacher yolox_nano.onnx --seconds {budget:g} --batch {batch} --seed {seed}
+edgekit train persons --data PICTURES... --without coco_eval/images --teacher yolox_nano.onnx {budget} --batch {batch} --seed {seed}
 ```
 
-{steps:,} steps in {seconds:.0f} s on "{device}", seed {seed}; PyTorch {torch}. `card.json` holds every setting and the losses on
-the way. A run that ends by the clock takes another number of steps elsewhere and gives other weights, about as good.
+{steps:,} steps in {seconds:.0f} s on "{device}"; PyTorch {torch}. `card.json` holds every setting.
 """
 
 
@@ -106,7 +105,7 @@ def render(report: Mapping[str, Any], scores: Mapping[str, Any]) -> str:
         threshold=scores["threshold"],
         frames=scores["frames"],
         conditions=", ".join(f"{name} {value}" for name, value in scores["conditions"].items()),
-        budget=recipe["seconds"],
+        budget=f"--seconds {recipe['seconds']:g}" if recipe["seconds"] else f"--steps {recipe['steps']}",
         batch=recipe["batch"],
         seed=recipe["seed"],
         steps=report["steps"],
