@@ -172,9 +172,9 @@ def losses(given: Answer, taught: Answer) -> Losses:
         believed = wanted * (wanted >= BELIEVED)
         boxes.append((_box_loss(mine[:, :4], theirs[:, :4], stride) * believed).sum())
         weight.append(believed.sum())
-    people = sum(weight).clamp(min=1.0)  # type: ignore[union-attr]
+    people = sum(weight).clamp(min=1.0)
     alike = [_unlikeness(mine, theirs) for mine, theirs in zip(given.features, taught.features, strict=True)]
-    return Losses(sum(scores) / people, sum(boxes) / people, sum(alike) / len(alike))  # type: ignore[arg-type]
+    return Losses(sum(scores) / people, sum(boxes) / people, sum(alike) / len(alike))
 
 
 def _score_loss(mine: Tensor, wanted: Tensor) -> Tensor:

@@ -62,11 +62,12 @@ class Asking:
         return mixed
 
 
-def scaled(heat: NDArray[np.floating]) -> Map:  # type: ignore[type-arg]
+def scaled(heat: Map) -> Map:
     """From 0 (and less) to 1 at the hottest; all 0 where nothing is."""
     positive = np.maximum(heat, 0)
     highest = float(positive.max(initial=0.0))
-    return (positive / highest if highest > 0 else positive).astype(np.float32)
+    found: Map = (positive / highest if highest > 0 else positive).astype(np.float32)
+    return found
 
 
 def shown_as(heat: Map, frame: Frame) -> Map:
@@ -77,4 +78,5 @@ def shown_as(heat: Map, frame: Frame) -> Map:
 def enlarged(heat: Map, height: int, width: int) -> Map:
     """The map at another size, without steps; values in 0..1."""
     bytes_ = np.repeat((heat * 255 + 0.5).astype(np.uint8)[:, :, None], 3, axis=2)
-    return resize_bilinear(bytes_, height, width)[:, :, 0].astype(np.float32) / np.float32(255)
+    found: Map = resize_bilinear(bytes_, height, width)[:, :, 0].astype(np.float32) / np.float32(255)
+    return found

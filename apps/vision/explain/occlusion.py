@@ -31,7 +31,7 @@ def occlusion_map(asking: Asking) -> Map:
         covered[window] = asking.grey
         votes[window] += whole - asking.certainty(covered)
         times[window] += 1
-    return votes / np.maximum(times, 1)
+    return (votes / np.maximum(times, 1)).astype(np.float32)
 
 
 def _tiles(box: NDArray[np.float64], height: int, width: int) -> list[tuple[int, int, int, int]]:
