@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekit.apps.digits.ink import Inked, find_ink
 from edgekit.apps.digits.normalise import normalised
 from edgekit.apps.digits.segment import Box, Glyph, glyphs, with_edges
-from edgekit.apps.digits.touching import may_be_several, partings
+from edgekit.apps.digits.touching import may_be_one, may_be_several, partings, union
 
 Floats = NDArray[np.float32]
 Classify = Callable[[Floats], Floats]
@@ -52,7 +52,7 @@ def read_digits(image: NDArray[np.uint8], classify: Classify) -> Reading:
     small, factor = reduced(image, WORKING_PX)
     inked = find_ink(small)
     clock = _Clock(classify)
-    read = [digit for glyph in glyphs(inked.mask) for digit in _read(glyph, inked, clock)]
+    read = [digit for glyph in _whole(glyphs(inked.mask), inked, clock) for digit in _read(glyph, inked, clock)]
     height, width = image.shape[:2]
     found = tuple(_digit(one, factor, width, height) for one in read)
     pictures = tuple(one.picture for one in read)
@@ -92,6 +92,18 @@ class _Read:
     probabilities: Floats
 
 
+def _whole(found: Sequence[Glyph], inked: Inked, classify: Classify) -> Sequence[Glyph]:
+    """The glyphs, neighbours put together where they are read with more certainty as one digit than as two."""
+    whole: list[Glyph] = []
+    for glyph in found:
+        joined = union(whole[-1], glyph) if whole and may_be_one(whole[-1], glyph) else None
+        if joined is not None:
+            apart = [_ask(part, inked, classify) for part in (whole[-1], glyph)]
+            joined = joined if _certainty([_ask(joined, inked, classify)]) > _certainty(apart) else None
+        whole = [*whole, glyph] if joined is None else [*whole[:-1], joined]
+    return whole
+
+
 def _read(glyph: Glyph, inked: Inked, classify: Classify) -> Sequence[_Read]:
     """The glyph as one digit, or as the several that touch in it when those are read with more certainty."""
     surest: Sequence[_Read] = [_ask(glyph, inked, classify)]
@@ -105,8 +117,8 @@ def _read(glyph: Glyph, inked: Inked, classify: Classify) -> Sequence[_Read]:
 
 
 def _certainty(read: Sequence[_Read]) -> float:
-    """The score of the least certain digit."""
-    return min(float(one.probabilities.max()) for one in read)
+    """How likely it is that every digit is read rightly."""
+    return math.prod(float(one.probabilities.max()) for one in read)
 
 
 def _ask(glyph: Glyph, inked: Inked, classify: Classify) -> _Read:

@@ -1,4 +1,4 @@
-"""Digits that touch: where a wide thing can be parted so that each part is about as wide as a digit."""
+"""Digits that touch, and digits in pieces: where a wide thing can be parted, and which neighbours may be one digit."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from edgekit.apps.digits.segment import Glyph, trimmed
+from edgekit.apps.digits.segment import Box, Glyph, trimmed
 
 WIDE = 1.05
 """A thing wider than this many times its height may be several digits."""
@@ -19,10 +19,46 @@ SEARCH = 0.2
 """A cut is looked for this far from an even parting, as a share of a part's width."""
 
 
+PIECE = 0.7
+"""A stroke of a digit in pieces is at most this high, as a share of the rest of it; digits side by side are about as high."""
+
+NEAR = 0.3
+"""And at most this far from it, as a share of its height."""
+
+TALLEST = 1.7
+"""Both together are at most this many times as high."""
+
+
 def may_be_several(glyph: Glyph) -> bool:
     """Whether a thing is too wide for one digit."""
     height, width = glyph.mask.shape
     return bool(width > WIDE * height)
+
+
+def may_be_one(first: Glyph, second: Glyph) -> bool:
+    """Whether two things are so near that they can be strokes of one digit, the smaller of which is no digit's size."""
+    lower, higher = sorted((first.mask.shape[0], second.mask.shape[0]))
+    box = _around(first, second)
+    width, height = box[2] - box[0], box[3] - box[1]
+    gaps = [max(first.box[axis], second.box[axis]) - min(first.box[axis + 2], second.box[axis + 2]) for axis in (0, 1)]
+    return lower <= PIECE * higher and max(gaps) <= NEAR * higher and width <= WIDE * height and height <= TALLEST * higher
+
+
+def union(first: Glyph, second: Glyph) -> Glyph:
+    """Both as one thing."""
+    box = _around(first, second)
+    mask = np.zeros((box[3] - box[1], box[2] - box[0]), np.bool_)
+    for glyph in (first, second):
+        left, top = glyph.box[0] - box[0], glyph.box[1] - box[1]
+        height, width = glyph.mask.shape
+        mask[top : top + height, left : left + width] |= glyph.mask
+    return Glyph(box, mask)
+
+
+def _around(first: Glyph, second: Glyph) -> Box:
+    starts = [min(first.box[axis], second.box[axis]) for axis in (0, 1)]
+    ends = [max(first.box[axis], second.box[axis]) for axis in (2, 3)]
+    return starts[0], starts[1], ends[0], ends[1]
 
 
 def partings(glyph: Glyph) -> Iterator[list[Glyph]]:

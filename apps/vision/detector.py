@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.stages import Stages
@@ -11,8 +14,9 @@ from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
 from edgekit.core.schema import Preprocess
 from edgekit.runtimes.face import FaceSession
+from edgekit.tasks.dense import class_cells
 from edgekit.tasks.detection import detect
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.preprocess import Placement, Prepared, prepare
 
 MOST = 100
 """Boxes of one class in one frame."""
@@ -40,19 +44,52 @@ class Detector:
         """What the frame shows. With `stages` the three steps are timed."""
         stages = stages or Stages()
         with stages.timed("prepare"):
-            width, height = fitted(frame.width, frame.height, self._preprocess)
-            prepared = prepare(frame.rgb(width, height), self._preprocess)
+            prepared = self._prepared(frame)
         with stages.timed("detect"):
             outputs = self._session.run({self._preprocess.input: prepared.array})
         with stages.timed("decode boxes"):
             found = detect(outputs, self._postprocess, self._preprocess, prepared.placement, most=MOST)
         kept = np.isin(found.class_ids, self._ids)
-        scale = np.array([frame.width / width, frame.height / height] * 2)
         return Boxes(
-            boxes=found.boxes[kept].astype(np.float64) * scale,
+            boxes=found.boxes[kept].astype(np.float64) * _scale(frame, prepared.placement),
             scores=found.scores[kept].astype(np.float64),
             class_ids=found.class_ids[kept],
         )
+
+    def cell_scores(self, frame: Frame, class_id: int) -> CellScores | None:
+        """What every cell of a dense head says of one class, from a single run; None where the head keeps only its best."""
+        prepared = self._prepared(frame)
+        outputs = self._session.run({self._preprocess.input: prepared.array})
+        grid = class_cells(outputs, self._postprocess, self._preprocess, class_id)
+        if grid is None:
+            return None
+        scale = _scale(frame, prepared.placement)
+        half = grid.cells[:, 2:] / 2
+        middles = (grid.cells[:, :2] + 0.5) * grid.cells[:, 2:]
+        squares = np.concatenate([middles - half, middles + half], axis=1).astype(np.float32)
+        return CellScores(
+            squares=prepared.placement.boxes_to_image(squares) * scale,
+            boxes=prepared.placement.boxes_to_image(grid.boxes) * scale,
+            scores=grid.scores.astype(np.float64),
+        )
+
+    def _prepared(self, frame: Frame) -> Prepared:
+        width, height = fitted(frame.width, frame.height, self._preprocess)
+        return prepare(frame.rgb(width, height), self._preprocess)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellScores:
+    """A dense head's word on one class in pixels of the frame: each cell's own place [N, 4], the box it proposes, its score."""
+
+    squares: NDArray[np.float64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+
+def _scale(frame: Frame, placement: Placement) -> NDArray[np.float64]:
+    """From pixels of the prepared picture to pixels of the frame."""
+    return np.array([frame.width / placement.image_width, frame.height / placement.image_height] * 2)
 
 
 def fitted(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:

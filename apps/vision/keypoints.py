@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.apps.vision.frames import Frame
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.face import FaceSession
+from edgekit.tasks.heads.movenet import joints
 
 Floats = NDArray[np.float64]
 NAMES = (
@@ -63,10 +64,10 @@ class SinglePose:
         crop = frame.square(square, self._input.shape[1])
         crop = np.ascontiguousarray(np.rot90(crop, turned))
         answer = self._session.run({self._input.name: crop[None].astype(self._input.dtype)})
-        rows = np.asarray(answer[self._session.outputs[0].name], np.float64).reshape(17, 3)
+        rows = joints(answer).astype(np.float64)
         left, top = (np.floor(edge / 2) * 2 for edge in square[:2])
         side = max(np.ceil(max(square[2] - square[0], square[3] - square[1]) / 2) * 2, 8)
-        return Pose(points=_turned_back(rows[:, 1::-1], turned) * side + (left, top), scores=rows[:, 2])
+        return Pose(points=_turned_back(rows[:, :2], turned) * side + (left, top), scores=rows[:, 2])
 
     def close(self) -> None:
         self._session.close()

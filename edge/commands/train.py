@@ -28,7 +28,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     digits.add_argument("--bf16", action="store_true", help="compute in bfloat16: faster on CPUs that have it, slow on others")
     digits.add_argument("--resume", action="store_true", help="go on with the run in --out")
     digits.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
+    _configure_persons(networks.add_parser("persons", help="people in pictures, from a teacher", description=PERSONS))
     _configure_tinylm(networks.add_parser("tinylm", help="a tiny language model, from a text", description=TINYLM))
+
+
+PERSONS = "Train the person detector on pictures and clips without labels: YOLOX-Nano says what they show."
+
+
+def _configure_persons(persons: argparse.ArgumentParser) -> None:
+    out = Path("edgekit-train-persons")
+    persons.add_argument("--data", type=Path, required=True, nargs="+", metavar="DIR", help="folders with pictures and clips")
+    persons.add_argument(
+        "--teacher", type=Path, required=True, metavar="FILE", help="yolox_nano.onnx (edgekit models pull yolox-nano)"
+    )
+    persons.add_argument(
+        "--without", type=Path, nargs="+", default=[], metavar="DIR", help="leave out pictures called like one in here"
+    )
+    persons.add_argument("--out", "-o", type=Path, default=out, metavar="DIR", help="where to write (%(default)s)")
+    persons.add_argument("--steps", type=int, default=300, metavar="N", help="of training (%(default)s)")
+    persons.add_argument("--seconds", type=float, default=0.0, metavar="S", help="train that long instead of --steps")
+    persons.add_argument("--batch", type=int, default=16, metavar="N", help="scenes in a step (%(default)s)")
+    persons.add_argument("--seed", type=int, default=1, metavar="S", help="of every random choice (%(default)s)")
+    persons.add_argument("--device", default="cpu", metavar="D", help="as PyTorch names it: cpu, cuda (%(default)s)")
+    persons.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    persons.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on stdout")
 
 
 TINYLM = "Train a tiny llama on a text. It learns a style, not facts: it is there so that everything runs without a download."
@@ -55,7 +78,32 @@ def _configure_tinylm(tinylm: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Train, then print what came of it."""
-    return _tinylm(args) if args.network == "tinylm" else _digits(args)
+    runs = {"digits": _digits, "persons": _persons, "tinylm": _tinylm}
+    return runs[args.network](args)
+
+
+def _persons(args: argparse.Namespace) -> int:
+    from edgekit.train.persons import MODEL, train_persons
+    from edgekit.train.persons_loop import Recipe
+
+    recipe = Recipe(steps=args.steps, seconds=args.seconds, batch=args.batch, seed=args.seed)
+    report = train_persons(
+        args.data,
+        args.teacher,
+        args.out,
+        recipe,
+        without=args.without,
+        resume=args.resume,
+        device=args.device,
+        progress=console.progress_on_stderr(),
+    )
+    lines = [
+        f"{MODEL}  {report['model']['parameters']:,} parameters, {report['model']['bytes']:,} bytes",
+        f"pictures      {report['pictures']:,}, of which {report['held_back']['pictures']:,} held back; {report['steps']:,} steps, kept: {report['kept']}",
+        f"written to    {args.out}/",
+    ]
+    console.emit(args, {"out": str(args.out), **report}, "\n".join(lines))
+    return 0
 
 
 def _tinylm(args: argparse.Namespace) -> int:

@@ -277,3 +277,18 @@ def test_an_artifact_of_the_network_reads_the_page_from_end_to_end(tmp_path: Pat
     assert answer.result["latency_ms"] > 0
     assert answer.text.startswith(NUMBER)
     assert read_image(tmp_path / "read.png").shape == read_image(number_picture()).shape
+
+
+def test_a_digit_in_pieces_is_one_digit_and_neighbours_stay_two() -> None:
+    """A stroke that does not touch the rest beside it: joined where the network then is surer, not because of its place."""
+    from edgekit.apps.digits.segment import Glyph
+    from edgekit.apps.digits.touching import may_be_one, union
+
+    body, bar = Glyph((10, 14, 24, 34), np.ones((20, 14), np.bool_)), Glyph((25, 10, 33, 14), np.ones((4, 8), np.bool_))
+    beside, far = Glyph((26, 14, 38, 34), np.ones((20, 12), np.bool_)), Glyph((60, 10, 68, 14), np.ones((4, 8), np.bool_))
+    assert may_be_one(body, bar)
+    assert not may_be_one(body, beside)
+    assert not may_be_one(body, far)
+    joined = union(body, bar)
+    assert joined.box == (10, 10, 33, 34)
+    assert joined.mask.sum() == body.mask.sum() + bar.mask.sum()

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Recognised, array_shaped, image_input
+from edgekit.tasks.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input
 
 POINTS = 17
 SEEN = 0.2
@@ -29,12 +29,17 @@ def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Re
     return preprocess, Postprocess(task="detection", head="movenet", labels=("person",), score_threshold=SEEN)
 
 
+def joints(outputs: Arrays) -> Floats:
+    """[17, 3] of x, y (shares of the input) and how sure."""
+    points = array_shaped(outputs, "movenet", (1, 1, POINTS, 3), (1, POINTS, 3)).astype(np.float32)
+    return points.reshape(POINTS, 3)[:, [1, 0, 2]]
+
+
 def decode(outputs: Arrays, preprocess: Preprocess, postprocess: Postprocess) -> Candidates:
     """One person with keypoints [1, 17, 3] where their mean certainty reaches the threshold, else none; boxed by the points seen."""
-    points = array_shaped(outputs, "movenet", (1, 1, POINTS, 3))[0].astype(np.float32)
-    keypoints = points[:, :, [1, 0, 2]] * np.array([preprocess.width, preprocess.height, 1], np.float32)
-    score = points[:, :, 2].mean(axis=1)
-    seen = keypoints[0, points[0, :, 2] >= SEEN, :2]
+    keypoints = joints(outputs)[None] * np.array([preprocess.width, preprocess.height, 1], np.float32)
+    score = keypoints[:, :, 2].mean(axis=1)
+    seen = keypoints[0, keypoints[0, :, 2] >= SEEN, :2]
     kept = np.flatnonzero(score >= postprocess.score_threshold) if len(seen) else np.zeros(0, np.intp)
     box = np.concatenate([seen.min(axis=0), seen.max(axis=0)]) if len(seen) else np.zeros(4, np.float32)
     return Candidates(

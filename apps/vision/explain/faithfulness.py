@@ -1,0 +1,39 @@
+"""What a map is worth: take away the hottest places first and certainty should fall fast, show them first and it should rise fast.
+
+Deletion and insertion (Petsiuk et al., "RISE", arXiv:1806.07421) as areas under the curve of certainty.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.explain.asking import Asking, Map, enlarged
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.tracking.tracks import Boxes
+
+STEPS = 16
+
+
+class Faithfulness(NamedTuple):
+    """Mean certainty while the hottest is removed (lower is better) and while it is shown (higher is better)."""
+
+    deletion: float
+    insertion: float
+
+
+def faithfulness(detector: Finds, frame: Frame, detection: Boxes, heat: Map, steps: int = STEPS) -> Faithfulness:
+    """Both areas for a map [H, W] of the frame, from `2 * steps` calls of the detector."""
+    asking = Asking(detector, frame, detection, until_s=np.inf)
+    height, width = asking.picture.shape[:2]
+    order = np.argsort(-enlarged(heat, height, width), axis=None, kind="stable")
+    deletion, insertion = [], []
+    for step in range(steps):
+        hottest = np.zeros(height * width, np.float32)
+        hottest[order[: len(order) * (step + 1) // (steps + 1)]] = 1
+        mask = hottest.reshape(height, width)
+        deletion.append(asking.certainty(asking.kept(1 - mask)))
+        insertion.append(asking.certainty(asking.kept(mask)))
+    return Faithfulness(float(np.mean(deletion)), float(np.mean(insertion)))

@@ -1,0 +1,129 @@
+"""The shipped person detector beside its teacher: AP50 of people on COCO pictures, and counts on clips against what was counted by eye.
+
+    python benchmarks/persons.py TEACHER.onnx [--detector ARTIFACT]...
+
+Converts both float networks for this machine, judges them and the shipped int8 artifact the same way, and writes
+`edge/models/persons/scores.json` for the model card. `--detector` judges others instead and writes nothing there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from common import SHARED, conditions, edgekit
+from visits import watched
+
+from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.sources.open import open_source
+from edgekit.core.files import write_atomically
+from edgekit.models.persons import SCORES, artifacts, model_path
+
+THRESHOLD = 0.4
+TIMED = 60
+
+
+def judged(artifact: Path, clips: Path) -> dict[str, Any]:
+    """Everything about one detector."""
+    said = edgekit("evaluate", str(artifact), "--data", str(SHARED / "coco_eval" / "instances.json"), "--json")
+    people = json.loads(said.stdout)
+    truth = json.loads((clips / "ground_truth.json").read_text(encoding="utf-8"))
+    with opened(artifact, threads=1) as session:
+        detector = Detector(session, wanted=frozenset({"person"}))
+        counts = {
+            name: counted(clips / name, detector, about["persons_visible"])
+            for name, about in truth.items()
+            if "persons_visible" in about
+        }
+        visits = watched(clips / "one-by-one-person-detection.mp4", detector, True)
+    errors = [abs(found - true) for frames in counts.values() for found, true in frames.values()]
+    return {
+        "ap50": person_ap50(people),
+        "count_error": round(float(np.mean(errors)), 3),
+        "counts_found_and_true": counts,
+        "visits": len(visits.events),
+        "ms": speed(artifact, clips / "vtest_480x360.mp4"),
+    }
+
+
+def person_ap50(said: Mapping[str, Any]) -> float:
+    """Of the one class, out of what `edgekit evaluate` printed."""
+    return float(said["evaluated"][0]["by_label"]["person"])
+
+
+def counted(clip: Path, detector: Detector, by_eye: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """People found and people there, for the frames that were counted by eye."""
+    wanted, found = {int(frame): count for frame, count in by_eye.items()}, {}
+    capture = open_source(parse_address(str(clip)))
+    try:
+        while (frame := capture.read()) is not None and frame.number <= max(wanted):
+            if frame.number in wanted:
+                found[str(frame.number)] = (int((detector(frame).scores >= THRESHOLD).sum()), wanted[frame.number])
+    finally:
+        capture.close()
+    return found
+
+
+def speed(artifact: Path, clip: Path) -> float:
+    """Median milliseconds of a frame, prepared, run and decoded into boxes, on one thread."""
+    capture = open_source(parse_address(str(clip)))
+    took = []
+    with opened(artifact, threads=1) as session:
+        detector = Detector(session)
+        for _ in range(TIMED):
+            frame = capture.read()
+            assert frame is not None
+            begun = perf_counter()
+            detector(frame)
+            took.append(perf_counter() - begun)
+    capture.close()
+    return round(1000 * float(np.median(took)), 2)
+
+
+def converted(model: Path, folder: Path) -> Path:
+    """The float artifact of a model for this machine."""
+    said = edgekit("convert", str(model), "-t", "cpu", "--precision", "fp32", "-o", str(folder), "--json")
+    return Path(json.loads(said.stdout)["artifacts"][0]["path"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("--detector", type=Path, action="append", default=[])
+    parser.add_argument(
+        "--only", choices=["float", "int8", "teacher"], help="judge this one again and keep what is known of the others"
+    )
+    parser.add_argument("--clips", type=Path, default=SHARED / "videos")
+    arguments = parser.parse_args()
+    if arguments.detector:
+        print(json.dumps({str(path): judged(path, arguments.clips) for path in arguments.detector}, indent=2))
+        return
+    known = json.loads(SCORES.read_bytes())["detectors"] if SCORES.is_file() else {}
+    (int8,) = artifacts()
+    with tempfile.TemporaryDirectory() as scratch:
+        for name in [arguments.only] if arguments.only else ["float", "int8", "teacher"]:
+            source = {"float": model_path(), "teacher": arguments.teacher}.get(name)
+            known[name] = judged(int8 if source is None else converted(source, Path(scratch)), arguments.clips)
+    result = {
+        "detectors": known,
+        "int8_bytes": sum(file.stat().st_size for file in int8.glob("model.*")),
+        "threshold": THRESHOLD,
+        "frames": sum(len(frames) for frames in next(iter(known.values()))["counts_found_and_true"].values()),
+        "conditions": conditions("onnxruntime", "ai-edge-litert"),
+    }
+    text = json.dumps(result, indent=2) + "\n"
+    write_atomically(SCORES, text.encode())
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

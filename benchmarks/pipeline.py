@@ -1,0 +1,302 @@
+"""The whole way from a recording to events, beside the bare model and beside two loops that others write: same clip, same model, one run.
+
+    python benchmarks/pipeline.py [CLIP] [--detector ARTIFACT] [--threads 1] [--rounds 3]
+
+Every loop runs the same session: `bare` feeds it one prepared picture again and again, `edgekit` is what `edgekit run camera --no-serve`
+does (decode, detect, track, rules; no motion gate, every frame), `supervision` reads with OpenCV, tracks with `trackers` and asks a
+line zone, `loop` is the plain `cv2.VideoCapture` loop: read, letterbox, run, decode, draw. The peers get edgekit's own decoding of the model's
+head, which costs them nothing extra. The rounds are interleaved and the medians reported.
+
+Then four cameras at 5 frames a second with the motion gate, in real time; and the tracker alone with 20 objects.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from threading import Lock, Thread
+from time import perf_counter, sleep
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+from common import SHARED, conditions, write
+
+from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.latest import Latest
+from edgekit.apps.vision.live import OneAtATime
+from edgekit.apps.vision.recorded import go_through
+from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.sources.open import open_source
+from edgekit.apps.vision.tracking.bytetrack import ByteTrack
+from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.models.persons import artifacts
+from edgekit.runtimes.face import FaceSession
+from edgekit.tasks.detection import Detections, detect
+from edgekit.tasks.preprocess import Placement
+
+SITE = """\
+cameras:
+  room:
+    source: {source}
+    detect: {{fps: {fps}, motion_gate: {gate}}}
+    lines:
+      exit: {{start: [0.72, 0.0], end: [0.72, 1.0], band: 0.02}}
+    rules:
+      - {{name: visit, line: exit}}
+"""
+CAMERAS, CAMERA_FPS = 4, 5
+OBJECTS, TRACKED = 20, 400
+
+
+def camera_of(clip: Path, fps: int, gate: bool) -> Any:
+    return parse_site(SITE.format(source=clip, fps=fps, gate="true" if gate else "false"), "pipeline").cameras[0]
+
+
+def bare(session: FaceSession, clip: Path, frames: int) -> int:
+    """The model alone."""
+    (spec,) = session.inputs
+    feed = {spec.name: np.zeros(spec.shape, np.float32)}
+    for _ in range(frames):
+        session.run(feed)
+    return frames
+
+
+def whole(session: FaceSession, clip: Path, frames: int) -> int:
+    """edgekit's own way, every frame."""
+    camera, detector = camera_of(clip, 60, False), Detector(session, wanted=frozenset({"person"}))
+    capture = open_source(camera.source)
+    try:
+        return go_through(capture, Analyst(camera, detector), detector.labels).looks
+    finally:
+        capture.close()
+
+
+class Peer:
+    """What loops around OpenCV do before and behind the model: letterbox the frame in BGR, run, decode."""
+
+    def __init__(self, session: FaceSession) -> None:
+        manifest = session.artifact.manifest
+        assert manifest.preprocess is not None and manifest.postprocess is not None
+        self._session, self._pre = session, manifest.preprocess
+        self._post = msgspec.structs.replace(manifest.postprocess, score_threshold=0.1)
+
+    def __call__(self, image: np.ndarray) -> Detections:
+        pre = self._pre
+        height, width = image.shape[:2]
+        ratio = min(pre.width / width, pre.height / height)
+        columns, rows = int(width * ratio), int(height * ratio)
+        canvas = np.full((pre.height, pre.width, 3), pre.pad_value, np.uint8)
+        canvas[:rows, :columns] = cv2.resize(image, (columns, rows))
+        pixels = canvas if pre.color == "bgr" else canvas[:, :, ::-1]
+        array = pixels.astype(np.float32) * np.float32(pre.scale)
+        array = np.ascontiguousarray(array.transpose(2, 0, 1)[None] if pre.layout == "nchw" else array[None])
+        outputs = self._session.run({pre.input: array})
+        place = Placement(image_width=width, image_height=height, scale_x=columns / width, scale_y=rows / height)
+        return detect(outputs, self._post, pre, place, most=100)
+
+
+def supervised(session: FaceSession, clip: Path, frames: int) -> int:
+    """OpenCV, supervision, trackers."""
+    import supervision
+    from trackers import ByteTrackTracker
+
+    peer, tracker, done = Peer(session), ByteTrackTracker(), 0
+    for image in supervision.get_video_frames_generator(str(clip)):
+        found = peer(image)
+        tracked = tracker.update(
+            supervision.Detections(xyxy=found.boxes, confidence=found.scores, class_id=found.class_ids.astype(int))
+        )
+        if not done:
+            height, width = image.shape[:2]
+            ends = [supervision.Point(0.72 * width, y) for y in (0, height)]
+            line = supervision.LineZone(*ends, triggering_anchors=[supervision.Position.BOTTOM_CENTER])
+        line.trigger(tracked)
+        done += 1
+    return done
+
+
+def looped(session: FaceSession, clip: Path, frames: int) -> int:
+    """`cv2.VideoCapture`, the model, boxes drawn into the frame, as the usual examples do."""
+    peer, done, capture = Peer(session), 0, cv2.VideoCapture(str(clip))
+    while True:
+        read, image = capture.read()
+        if not read:
+            capture.release()
+            return done
+        found = peer(image)
+        for (left, top, right, bottom), score in zip(found.boxes.astype(int), found.scores, strict=True):
+            if score >= 0.4:
+                cv2.rectangle(image, (int(left), int(top)), (int(right), int(bottom)), (0, 255, 0), 2)
+                cv2.putText(image, f"person {score:.2f}", (int(left), int(top)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 255, 0))
+        done += 1
+
+
+LOOPS: dict[str, Callable[[FaceSession, Path, int], int]] = {
+    "bare": bare,
+    "edgekit": whole,
+    "supervision": supervised,
+    "loop": looped,
+}
+
+
+def compared(session: FaceSession, clip: Path, rounds: int) -> dict[str, Any]:
+    """Frames a second of every loop, and edgekit's as a share of the others'."""
+    frames = looped(session, clip, 0)
+    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    for _ in range(rounds):
+        for name, loop in LOOPS.items():
+            begun = perf_counter()
+            rates[name].append(loop(session, clip, frames) / (perf_counter() - begun))
+    fps = {name: round(median(found), 2) for name, found in rates.items()}
+    shares = {f"of_{name}": round(fps["edgekit"] / rate, 3) for name, rate in fps.items() if name != "edgekit"}
+    return {
+        "frames": frames,
+        "fps": fps,
+        "edgekit": shares,
+        "rounds": {name: [round(r, 2) for r in found] for name, found in rates.items()},
+    }
+
+
+class Paced:
+    """One camera in real time: a thread that puts the clip's frames at their times, one that looks at the newest."""
+
+    def __init__(self, clip: Path, detector: OneAtATime, seconds: float) -> None:
+        self._camera, self._detector, self._seconds = camera_of(clip, CAMERA_FPS, True), detector, seconds
+        self._latest: Latest[Frame] = Latest()
+        self.looks, self.skipped, self.events = 0, 0, 0
+        self.threads = [Thread(target=self._put), Thread(target=self._look)]
+
+    @property
+    def dropped(self) -> int:
+        return self._latest.dropped
+
+    def _put(self) -> None:
+        with frames_of(self._camera) as frames:
+            begun = perf_counter()
+            for frame in frames:
+                if frame.time_s > self._seconds:
+                    break
+                sleep(max(begun + frame.time_s - perf_counter(), 0))
+                self._latest.put(frame)
+        self._latest.close()
+
+    def _look(self) -> None:
+        analyst = Analyst(self._camera, self._detector)
+        while not self._latest.closed:
+            frame = self._latest.take(0.5)
+            if frame is not None:
+                look = analyst.look(frame)
+                self.looks, self.skipped = self.looks + 1, self.skipped + look.skipped
+                self.events += sum(event.end_s is not None for event in look.events)
+        self.events += len(analyst.finish())
+
+
+@contextmanager
+def frames_of(camera: Any) -> Iterator[Iterator[Frame]]:
+    """The clip's frames at the camera's rate."""
+    capture, due_s = open_source(camera.source), 0.0
+
+    def thinned() -> Iterator[Frame]:
+        nonlocal due_s
+        while (frame := capture.read()) is not None:
+            if frame.time_s >= due_s - 1e-6:
+                due_s += 1 / camera.detect.fps
+                yield frame
+
+    try:
+        yield thinned()
+    finally:
+        capture.close()
+
+
+def unhurried(clip: Path, session: FaceSession, seconds: float) -> int:
+    """Events of the same frames without a clock: what must not be lost."""
+    camera, events = camera_of(clip, CAMERA_FPS, True), 0
+    analyst = Analyst(camera, Detector(session, wanted=frozenset({"person"})))
+    with frames_of(camera) as frames:
+        for frame in frames:
+            if frame.time_s > seconds:
+                break
+            events += sum(event.end_s is not None for event in analyst.look(frame).events)
+    return events + len(analyst.finish())
+
+
+def four_cameras(session: FaceSession, clip: Path, seconds: float) -> dict[str, Any]:
+    """Four cameras on one detector: frames that came too late and events that were lost."""
+    expected = unhurried(clip, session, seconds)
+    detector = OneAtATime(Detector(session, wanted=frozenset({"person"})), Lock())
+    cameras = [Paced(clip, detector, seconds) for _ in range(CAMERAS)]
+    for thread in (thread for camera in cameras for thread in camera.threads):
+        thread.start()
+    for thread in (thread for camera in cameras for thread in camera.threads):
+        thread.join()
+    return {
+        "cameras": CAMERAS,
+        "fps": CAMERA_FPS,
+        "seconds": seconds,
+        "looks": [camera.looks for camera in cameras],
+        "without_detection": [camera.skipped for camera in cameras],
+        "frames_dropped": [camera.dropped for camera in cameras],
+        "events": [camera.events for camera in cameras],
+        "events_expected_each": expected,
+        "events_dropped": sum(max(expected - camera.events, 0) for camera in cameras),
+    }
+
+
+def tracker_ms() -> float:
+    """Median milliseconds of one update with 20 objects that wander."""
+    chance, tracker = np.random.default_rng(0), ByteTrack()
+    corners = chance.uniform(0, 900, (OBJECTS, 2))
+    speeds, sizes, took = chance.normal(0, 3, (OBJECTS, 2)), chance.uniform(30, 90, (OBJECTS, 2)), []
+    for number in range(TRACKED):
+        moved = corners + speeds * number / 10 + chance.normal(0, 1, (OBJECTS, 2))
+        found = Boxes(
+            boxes=np.concatenate([moved, moved + sizes], axis=1),
+            scores=chance.uniform(0.3, 0.95, OBJECTS),
+            class_ids=np.zeros(OBJECTS, np.int64),
+        )
+        begun = perf_counter()
+        tracker.update(found, number / 10)
+        took.append(perf_counter() - begun)
+    return round(1000 * median(took), 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clip", type=Path, nargs="?", default=SHARED / "videos" / "one-by-one-person-detection.mp4")
+    parser.add_argument("--detector", type=Path)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--live-seconds", type=float, default=45.0)
+    arguments = parser.parse_args()
+    detector = arguments.detector or artifacts()[0]
+    cv2.setNumThreads(arguments.threads)
+    with opened(detector, threads=arguments.threads) as session:
+        result = {
+            "clip": arguments.clip.name,
+            "detector": detector.name,
+            "runtime": session.runtime,
+            "threads": arguments.threads,
+            "loops": compared(session, arguments.clip, arguments.rounds),
+            "live": four_cameras(session, arguments.clip, arguments.live_seconds),
+        }
+    write(
+        "pipeline",
+        {
+            **result,
+            "tracker_20_objects_ms": tracker_ms(),
+            "conditions": conditions("av", "opencv-python-headless", "supervision", "trackers"),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

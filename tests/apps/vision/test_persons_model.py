@@ -1,0 +1,48 @@
+"""The person detector in the box: small, described truly, and good for what its card says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.frames import from_rgb
+from edgekit.core.files import sha256_file
+from edgekit.models.persons import CARD, FOLDER, SCORES, artifacts, card, model_path
+
+LARGEST_BYTES = 1_500_000
+
+
+def test_the_artifact_is_smaller_than_a_megabyte_and_a_half() -> None:
+    (artifact,) = artifacts()
+    assert sum(file.stat().st_size for file in artifact.glob("model.*")) < LARGEST_BYTES
+    assert json.loads(CARD.read_bytes())["model"]["parameters"] <= 1_000_000
+
+
+def test_the_card_is_that_of_this_model_and_of_what_was_measured() -> None:
+    report, scores = json.loads(CARD.read_bytes()), json.loads(SCORES.read_bytes())
+    assert report["model"]["sha256"] == sha256_file(model_path())
+    assert (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8") == card.render(report, scores)
+
+
+def test_nobody_is_seen_in_an_empty_room() -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    room = np.full((240, 320, 3), 190, np.uint8)
+    room[160:] = (120, 100, 80)
+    with opened(artifacts()[0], threads=1) as session:
+        assert not (Detector(session)(from_rgb(room, number=0, time_s=0.0)).scores >= 0.4).any()
+
+
+def test_a_man_in_a_portrait_is_found(shared_data: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    from edgekit.tasks.images import read_image
+
+    with opened(artifacts()[0], threads=1) as session:
+        detector = Detector(session)
+        found = detector(from_rgb(read_image(shared_data / "images_coral" / "grace_hopper.bmp"), number=0, time_s=0.0))
+    assert detector.labels == ("person",)
+    assert found.scores.max() > 0.5
