@@ -1,6 +1,6 @@
 """Distillation of the person detector: on every scene the teacher says, cell by cell, how surely a person is there and in which box.
 
-The student begins as its teacher. It is shown each scene as a bad camera sees it, the teacher sees it as it is and drawn larger: the student's
+The student begins as its teacher. It is shown most scenes as a bad camera sees them, the teacher sees them as they are and drawn larger: the student's
 answers are drawn to what the teacher says (`persons_targets`), and its features to the teacher's, which teaches more of the world than people alone.
 
 **A step is measured by the filter that it moves.** YOLOX-Nano's batch norms are folded into its kernels, and what were filters of one size are
@@ -72,7 +72,7 @@ class Recipe:
 
 
 class Scenes(NamedTuple):
-    """The same scenes [N, 3, H, W] three times: large, at the student's size, and as a bad camera sees them at that size."""
+    """The same scenes [N, 3, H, W] three times: large, at the student's size, and at that size as some camera, good or bad, sees them."""
 
     sharp: Tensor
     clean: Tensor
@@ -254,7 +254,7 @@ def _unlikeness(mine: Tensor, theirs: Tensor) -> Tensor:
 
 
 def held_back(run: Distillation, pictures: Pictures, rows: Tensor) -> dict[str, float]:
-    """The losses of the averaged weights on pictures that nothing was learnt from, seen by bad cameras."""
+    """The losses of the averaged weights on pictures that nothing was learnt from, seen by cameras good and bad."""
     torch = need("torch")
     still = Limits(smallest=1.0, largest=1.0 + 1e-6, stretch=0.0, turn_degrees=0.0, mosaic_share=0.0)
     chance = torch.Generator(device=run.device).manual_seed(run.recipe.seed)

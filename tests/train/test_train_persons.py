@@ -249,3 +249,16 @@ def test_a_teacher_that_sees_no_more_in_the_larger_picture_teaches_what_it_says_
     taught, rows = persons_targets.targets(own, own), persons_targets.flat(own)
     assert torch.allclose(taught.scores, persons_targets.person_scores(rows), atol=1e-4)
     assert torch.allclose(taught.boxes, rows[..., :4], atol=1e-3)
+
+
+def test_good_cameras_are_not_forgotten_some_scenes_are_shown_as_they_are() -> None:
+    clean = torch.rand(64, 3, 8, 8) * 255
+
+    def shown_as_they_are(share: float) -> int:
+        limits = persons_augment.Limits(clean_share=share)
+        seen = persons_augment.seen_badly(clean, torch.Generator().manual_seed(0), limits)
+        return sum(bool(torch.equal(mine, theirs)) for mine, theirs in zip(seen, clean, strict=True))
+
+    assert shown_as_they_are(1.0) == 64
+    assert shown_as_they_are(0.0) == 0
+    assert 0 < shown_as_they_are(0.35) < 64
