@@ -243,7 +243,7 @@ def test_a_corner_is_dragged_with_a_finger_and_discarded(chrome: Browser, server
         for kind, points in (("touchStart", [(x, y)]), ("touchMove", [(x + 60, y + 10)]), ("touchEnd", [])):
             touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
         page.wait_for_function("!document.querySelector('[data-corner=\"0\"]').style.left.startsWith('50')")
-        page.get_by_role("button", name="Discard").tap()
+        page.get_by_role("button", name="Discard").click()  # Chromium makes no click of a tap right after a flung finger
         page.wait_for_function("document.querySelector('.vi-shape.vi-line').getAttribute('points').startsWith('0.5,0.2')")
     assert site_file.read_text() == SITE
 
