@@ -48,12 +48,13 @@ NEEDS_ONNX = (
     ),
     *("edgekit.adoption", "edgekit.calibration", "edgekit.distill", "edgekit.evaluation"),
     *("edgekit.engine_mapping", "edgekit.prediction", "edgekit.roofline"),
+    *("edgekit.emulate.boards", "edgekit.emulate.family_rules", "edgekit.emulate.full"),
 )
 """What reads graphs, and what stands on it; nothing of this is needed to run an artifact."""
 LANGUAGE = "edgekit.converters.gguf"
 """Language models are no graphs."""
 
-WEB_PAGES = re.compile(r"edgekit\.apps\.\w+\.(pages|api)\b")
+WEB_PAGES = re.compile(r"edgekit\.(apps\.\w+|fleet)\.(pages|api)\b")
 """What is written in FastAPI and NiceGUI: an app imports its pages once `need` has found these."""
 BLOCKED = f"import sys\nfor name in {VENDORS!r}: sys.modules[name] = None\n"
 

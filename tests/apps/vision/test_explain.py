@@ -87,7 +87,7 @@ def test_one_detection_is_explained_at_a_time(frame: Frame) -> None:
         explain(RedFinder(), frame, RedFinder()(frame), method="grad")
 
 
-@pytest.mark.parametrize("method", ["cells", *METHODS])
+@pytest.mark.parametrize("method", ["cells", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS)])
 def test_a_real_detectors_maps_are_more_faithful_than_chance(shared_data: Path, tmp_path: Path, method: str) -> None:
     """FastestDet, converted here, on a photograph: whatever found the cat is explained by the same session."""
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")

@@ -61,7 +61,6 @@ def test_fewer_looks_than_frames_when_so_asked() -> None:
     ("arguments", "status", "said"),
     [
         (["run", "camera", "--no-serve"], 2, "--source"),
-        (["run", "camera", "--source", "synthetic:64x48", "--no-serve"], 2, "--artifact"),
         (["run", "camera", "--source", "exec:reboot", "--no-serve"], 1, "exec:"),
         (["run", "surveillance", "--source", "rtsp://user:hunter2@127.0.0.1:9/x", "--no-serve"], 2, "never ends"),
         (["run", "surveillance", "--config", "/nonexistent.yaml", "--no-serve"], 1, "nonexistent"),
@@ -71,6 +70,15 @@ def test_what_cannot_run_says_why(arguments: list[str], status: int, said: str, 
     assert main(arguments) == status
     err = capsys.readouterr().err
     assert said in err and "hunter2" not in err
+
+
+def test_without_a_detector_named_the_one_in_the_box_looks(
+    tmp_path: Path, make_clip: Callable[[Path, list[np.ndarray]], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="ai-edge-litert is not installed")
+    clip = make_clip(tmp_path / "short.mp4", [np.full((90, 160, 3), 90, np.uint8)] * 5)
+    assert main(["run", "camera", "--source", str(clip), "--no-serve", "--threads", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["frames"] == 5
 
 
 def test_the_command_prints_the_contract(shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
