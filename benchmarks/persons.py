@@ -1,9 +1,10 @@
 """The shipped person detector beside its teacher: AP50 of people on COCO pictures, and counts on clips against what was counted by eye.
 
-    python benchmarks/persons.py TEACHER.onnx [--detector ARTIFACT]...
+    python benchmarks/persons.py TEACHER.onnx [--only float|int8|beginning|teacher]... [--pictures] [--detector ARTIFACT]...
 
-Converts both float networks for this machine, judges them and the shipped int8 artifact the same way, and writes
-`edge/models/persons/scores.json` for the model card. `--detector` judges others instead and writes nothing there.
+Converts the float networks for this machine (the shipped one, its teacher, and what training began with: the teacher's weights in the
+shipped network's size), judges them and the shipped int8 artifact the same way, and writes `edge/models/persons/scores.json` for the
+model card. `--pictures` leaves out the clips. `--detector` judges others instead and writes nothing there.
 """
 
 from __future__ import annotations
@@ -26,16 +27,26 @@ from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.core.files import write_atomically
-from edgekit.models.persons import SCORES, artifacts, model_path
+from edgekit.core.optional import need
+from edgekit.models.persons import CARD, SCORES, artifacts, model_path
+from edgekit.train import persons_teacher
+from edgekit.train.persons import MODEL, write
+from edgekit.train.persons_loop import Recipe
 
 THRESHOLD = 0.4
 TIMED = 60
+JUDGED = ("float", "int8", "beginning", "teacher")
 
 
-def judged(artifact: Path, clips: Path) -> dict[str, Any]:
-    """Everything about one detector."""
+def judged(artifact: Path, clips: Path | None) -> dict[str, Any]:
+    """Everything about one detector; without clips, what pictures say."""
     said = edgekit("evaluate", str(artifact), "--data", str(SHARED / "coco_eval" / "instances.json"), "--json")
-    people = json.loads(said.stdout)
+    people = {"ap50": person_ap50(json.loads(said.stdout))}
+    return people if clips is None else people | on_clips(artifact, clips)
+
+
+def on_clips(artifact: Path, clips: Path) -> dict[str, Any]:
+    """Counts, visits and speed."""
     truth = json.loads((clips / "ground_truth.json").read_text(encoding="utf-8"))
     with opened(artifact, threads=1) as session:
         detector = Detector(session, wanted=frozenset({"person"}))
@@ -47,7 +58,6 @@ def judged(artifact: Path, clips: Path) -> dict[str, Any]:
         visits = watched(clips / "one-by-one-person-detection.mp4", detector, True)
     errors = [abs(found - true) for frames in counts.values() for found, true in frames.values()]
     return {
-        "ap50": person_ap50(people),
         "count_error": round(float(np.mean(errors)), 3),
         "counts_found_and_true": counts,
         "visits": len(visits.events),
@@ -95,29 +105,49 @@ def converted(model: Path, folder: Path) -> Path:
     return Path(json.loads(said.stdout)["artifacts"][0]["path"])
 
 
+def beginning(teacher: Path, folder: Path) -> Path:
+    """The network as it is before the first step of training."""
+    recipe = Recipe(**{name: json.loads(CARD.read_bytes())["recipe"][name] for name in ("height", "width")})
+    torch = need("torch")
+    weights = {name: torch.from_numpy(array) for name, array in persons_teacher.read(teacher).items()}
+    write(persons_teacher.for_persons(weights), recipe, {}, folder)
+    return folder / MODEL
+
+
+def artifact_of(name: str, teacher: Path, folder: Path) -> Path:
+    """What is judged under that name."""
+    if name == "int8":
+        (shipped,) = artifacts()
+        return shipped
+    if name == "beginning":
+        return converted(beginning(teacher, folder), folder / name)
+    return converted(model_path() if name == "float" else teacher, folder / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("teacher", type=Path)
     parser.add_argument("--detector", type=Path, action="append", default=[])
     parser.add_argument(
-        "--only", choices=["float", "int8", "teacher"], help="judge this one again and keep what is known of the others"
+        "--only", choices=JUDGED, action="append", default=[], help="judge these again and keep what is known of the others"
     )
+    parser.add_argument("--pictures", action="store_true", help="AP50 alone: leave out the clips")
     parser.add_argument("--clips", type=Path, default=SHARED / "videos")
     arguments = parser.parse_args()
+    clips = None if arguments.pictures else arguments.clips
     if arguments.detector:
-        print(json.dumps({str(path): judged(path, arguments.clips) for path in arguments.detector}, indent=2))
+        print(json.dumps({str(path): judged(path, clips) for path in arguments.detector}, indent=2))
         return
     known = json.loads(SCORES.read_bytes())["detectors"] if SCORES.is_file() else {}
-    (int8,) = artifacts()
     with tempfile.TemporaryDirectory() as scratch:
-        for name in [arguments.only] if arguments.only else ["float", "int8", "teacher"]:
-            source = {"float": model_path(), "teacher": arguments.teacher}.get(name)
-            known[name] = judged(int8 if source is None else converted(source, Path(scratch)), arguments.clips)
+        for name in arguments.only or JUDGED:
+            known[name] = judged(artifact_of(name, arguments.teacher, Path(scratch)), clips)
+    counts = next((found["counts_found_and_true"] for found in known.values() if "counts_found_and_true" in found), {})
     result = {
         "detectors": known,
-        "int8_bytes": sum(file.stat().st_size for file in int8.glob("model.*")),
+        "int8_bytes": sum(file.stat().st_size for file in artifacts()[0].glob("model.*")),
         "threshold": THRESHOLD,
-        "frames": sum(len(frames) for frames in next(iter(known.values()))["counts_found_and_true"].values()),
+        "frames": sum(len(frames) for frames in counts.values()),
         "conditions": conditions("onnxruntime", "ai-edge-litert"),
     }
     text = json.dumps(result, indent=2) + "\n"

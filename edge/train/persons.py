@@ -69,7 +69,7 @@ def train_persons(
     history = _trained(run, pictures, odds, out, progress)
     progress(Event(stage="export and report"))
     after = held_back(run, pictures, held) if len(held) else None
-    better = before is None or after is None or sum(after.values()) < sum(before.values())
+    better = before is None or after is None or recipe.weighed(after) < recipe.weighed(before)
     about = {
         "pictures": len(packed),
         "held_back": {

@@ -1,7 +1,7 @@
 """New scenes from few pictures, on whatever device they lie: zoomed, turned, mirrored, put together by fours, seen by bad cameras.
 
-Geometry comes first and is shown to teacher and student alike; bad light and bad lenses are for the student alone, so that
-the teacher's word stays good.
+Geometry comes first and is shown to teacher and student alike; bad light and bad lenses are for the student alone, and not
+on every scene, so that the teacher's word stays good and good cameras are not forgotten.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Limits(NamedTuple):
     turn_degrees: float = 7.0
     mosaic_share: float = 0.5
     """Of the scenes, those put together from four pictures."""
+    clean_share: float = 0.35
+    """Of the scenes, those that the student sees as they are: taught on bad cameras alone, it forgets good ones."""
     grey_share: float = 0.15
     blur_share: float = 0.25
     noise: float = 14.0
@@ -109,7 +111,7 @@ def _quarters(parts: list[Tensor], chance: Generator) -> Tensor:
 
 
 def seen_badly(clean: Tensor, chance: Generator, limits: Limits) -> Tensor:
-    """The same scenes through other cameras: light, contrast, colour, blur and noise. [N, 3, H, W] of 0..255."""
+    """The same scenes through other cameras, most of them bad: light, contrast, colour, blur and noise. [N, 3, H, W] of 0..255."""
     torch = need("torch")
     count, device = len(clean), clean.device
 
@@ -126,5 +128,6 @@ def seen_badly(clean: Tensor, chance: Generator, limits: Limits) -> Tensor:
     blurred = torch.nn.functional.avg_pool2d(images, 3, 1, 1, count_include_pad=False)
     images = torch.where(spread(0, 1) < limits.blur_share, blurred, images)
     noise = torch.randn(images.shape, generator=chance, device=device) * spread(0, 1) ** 2 * limits.noise
-    noisy: Tensor = (images + noise).clamp(0, 255)
-    return noisy
+    as_it_is = spread(0, 1) < limits.clean_share
+    shown: Tensor = torch.where(as_it_is, clean, (images + noise).clamp(0, 255))
+    return shown

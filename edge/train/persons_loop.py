@@ -1,28 +1,33 @@
 """Distillation of the person detector: on every scene the teacher says, cell by cell, how surely a person is there and in which box.
 
-The student begins as its teacher. It is shown each scene as a bad camera sees it, and the teacher as it is: its answers are drawn to the
-teacher's scores and boxes, and its features to the teacher's, which teaches more of the world than people alone.
+The student begins as its teacher. It is shown most scenes as a bad camera sees them, the teacher sees them as they are and drawn larger: the student's
+answers are drawn to what the teacher says (`persons_targets`), and its features to the teacher's, which teaches more of the world than people alone.
+
+**A step is measured by the filter that it moves.** YOLOX-Nano's batch norms are folded into its kernels, and what were filters of one size are
+now of very different ones: the first layer's have coefficients of about 0.001, for pixels of 0..255, and others of 30. One step of Adam
+at 1e-5 in every weight doubled the loss, and it was the first layer alone that did it. So Adam moves shares: each filter is
+trained in units of its own root mean square (compare You et al., "LARS", arXiv:1708.03888), biases in those of their layer.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekit.core.optional import need
 from edgekit.train.persons_augment import Limits, Pictures, scenes, seen_badly
 from edgekit.train.persons_network import STRIDES, Answer, answer, detector
-from edgekit.train.persons_teacher import CLASSES, PERSON, for_persons
+from edgekit.train.persons_targets import BELIEVED, FIRST_CLASS, OBJECTNESS, Targets, flat, targets
+from edgekit.train.persons_teacher import CLASSES, for_persons
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-OBJECTNESS, FIRST_CLASS = 4, 5
-BELIEVED = 0.1
-"""Score of the teacher from which its box is taught."""
+SMALLEST_UNIT = 1e-5
+"""A filter of nothing but zeros moves too."""
 STEEPEST = 5.0
 """Length to which a gradient is cut; a step whose gradient is not finite is left out."""
 
@@ -36,20 +41,42 @@ class Recipe:
     batch: int = 16
     height: int = 256
     width: int = 320
-    learning_rate: float = 1e-5
-    """Small: 8 steps at ten times as much took the student farther from its teacher than it began."""
-    warm_up: float = 0.05
+    sharpness: float = 1.5
+    """How many times larger than the student the teacher sees a scene (up to the next multiple of the largest stride)."""
+    learning_rate: float = 3e-4
+    """Of a weight, as a share of its filter's root mean square."""
+    warm_up: float = 0.1
     """Share of the run in which the learning rate grows."""
-    weight_decay: float = 1e-4
     averaging: float = 0.99
-    likeness: float = 1.0
+    likeness: float = 0.5
     """Weight of the features' likeness in the loss."""
     boxes: float = 2.0
     seed: int = 1
     limits: Limits = field(default_factory=Limits)
 
+    def size(self) -> tuple[int, int]:
+        """Of the student's picture: height and width."""
+        return self.height, self.width
+
+    def sharp_size(self) -> tuple[int, int]:
+        """Of the larger picture that the teacher sees."""
+        height, width = (math.ceil(side * self.sharpness / STRIDES[-1]) * STRIDES[-1] for side in self.size())
+        return height, width
+
+    def weighed(self, losses: Mapping[str, Any]) -> Any:
+        """The one number that a run makes smaller, from the parts of its loss (numbers or tensors)."""
+        return losses["scores"] + self.boxes * losses["boxes"] + self.likeness * losses["likeness"]
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"limits": self.limits._asdict()}
+
+
+class Scenes(NamedTuple):
+    """The same scenes [N, 3, H, W] three times: large, at the student's size, and at that size as some camera, good or bad, sees them."""
+
+    sharp: Tensor
+    clean: Tensor
+    seen: Tensor
 
 
 class Losses(NamedTuple):
@@ -69,25 +96,27 @@ class Step(NamedTuple):
 
 
 class Distillation:
-    """A run in progress. `weights` are those being trained, `average` their running mean, which is what is kept."""
+    """A run in progress. `shares` are what is trained: weights in units of `units`; `average` is the weights' running mean, which is kept."""
 
     def __init__(self, recipe: Recipe, teacher: dict[str, Tensor], device: str = "cpu") -> None:
         torch = need("torch")
         self.recipe, self.device, self.number, self.spent_s = recipe, torch.device(device), 0, 0.0
         self.teacher = {name: tensor.to(self.device) for name, tensor in teacher.items()}
-        self.weights = {name: tensor.requires_grad_() for name, tensor in for_persons(self.teacher).items()}
-        self.average = {name: tensor.detach().clone() for name, tensor in self.weights.items()}
-        kernels = [tensor for tensor in self.weights.values() if tensor.dim() == 4]
-        biases = [tensor for tensor in self.weights.values() if tensor.dim() == 1]
-        groups = [{"params": kernels, "weight_decay": recipe.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate)
+        self.average = for_persons(self.teacher)
+        self.units = {name: unit(tensor) for name, tensor in self.average.items()}
+        self.shares = {name: (tensor / self.units[name]).requires_grad_() for name, tensor in self.average.items()}
+        self.optimizer = torch.optim.Adam(list(self.shares.values()), lr=recipe.learning_rate)
         self.tables = detector(CLASSES), detector(1)
         self.chance: Generator = torch.Generator(device=self.device).manual_seed(recipe.seed)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights as they are now."""
+        return {name: share * self.units[name] for name, share in self.shares.items()}
 
     def state(self) -> dict[str, Any]:
         """The run as tensors and numbers, fit for weights-only loading."""
         return {
-            "weights": {name: tensor.detach() for name, tensor in self.weights.items()},
+            "shares": {name: tensor.detach() for name, tensor in self.shares.items()},
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "chance": self.chance.get_state(),
@@ -97,7 +126,7 @@ class Distillation:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
-        need("torch")._foreach_copy_([tensor.data for tensor in self.weights.values()], list(state["weights"].values()))
+        need("torch")._foreach_copy_([tensor.data for tensor in self.shares.values()], list(state["shares"].values()))
         self.average = dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.chance.set_state(state["chance"])
@@ -116,32 +145,34 @@ class Distillation:
         odds = odds.to(self.device)
         while self.share() < 1:
             begun = time.perf_counter()
-            losses = self.step(*self._drawn(pictures, odds))
+            losses = self.step(self._drawn(pictures, odds))
             self.spent_s += time.perf_counter() - begun
             each(Step(self.number, self.share(), losses))
 
-    def _drawn(self, pictures: Pictures, odds: Tensor) -> tuple[Tensor, Tensor]:
-        """A batch of scenes as they are, and as bad cameras see them."""
+    def _drawn(self, pictures: Pictures, odds: Tensor) -> Scenes:
+        """A batch of scenes."""
         recipe = self.recipe
         rows = odds.multinomial(recipe.batch * 4, replacement=True, generator=self.chance).view(-1, 4)
-        clean = scenes(pictures, rows, (recipe.height, recipe.width), self.chance, recipe.limits)
-        form = need("torch").channels_last
-        seen = seen_badly(clean, self.chance, recipe.limits)
-        return clean.contiguous(memory_format=form), seen.contiguous(memory_format=form)
+        return shown(scenes(pictures, rows, recipe.sharp_size(), self.chance, recipe.limits), recipe, self.chance)
 
-    def step(self, clean: Tensor, seen: Tensor) -> dict[str, float]:
+    def compared(self, batch: Scenes, weights: dict[str, Tensor]) -> Losses:
+        """How far a student of these weights is from its teacher."""
+        torch = need("torch")
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            with torch.no_grad():
+                taught = answer(self.tables[0], self.teacher, batch.clean)
+                sharp = answer(self.tables[0], self.teacher, batch.sharp)
+            given = answer(self.tables[1], weights, batch.seen)
+        return losses(given, taught, targets(taught.maps, sharp.maps))
+
+    def step(self, batch: Scenes) -> dict[str, float]:
         """One update of the weights; the losses before it."""
         torch = need("torch")
         self._pace()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-            with torch.no_grad():
-                taught = answer(self.tables[0], self.teacher, clean)
-            given = answer(self.tables[1], self.weights, seen)
-        found = losses(given, taught)
-        total = found.scores + self.recipe.boxes * found.boxes + self.recipe.likeness * found.likeness
+        found = self.compared(batch, self.weights())
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        length = torch.nn.utils.clip_grad_norm_(list(self.weights.values()), STEEPEST)
+        self.recipe.weighed(found._asdict()).backward()
+        length = torch.nn.utils.clip_grad_norm_(list(self.shares.values()), STEEPEST)
         if bool(torch.isfinite(length)):
             self.optimizer.step()
         self._average()
@@ -159,45 +190,55 @@ class Distillation:
         self.number += 1
         keep = min(self.recipe.averaging, self.number / (10 + self.number))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.weights.values()), 1 - keep)
+            torch._foreach_lerp_(list(self.average.values()), list(self.weights().values()), 1 - keep)
 
 
-def losses(given: Answer, taught: Answer) -> Losses:
-    """How far the student's answers and features are from the teacher's."""
-    scores, boxes, weight = [], [], []
-    for mine, theirs, stride in zip(given.maps, taught.maps, STRIDES, strict=True):
-        mine, theirs = mine.float(), theirs.float()
-        wanted = theirs[:, OBJECTNESS].sigmoid() * theirs[:, FIRST_CLASS + PERSON].sigmoid()
-        scores.append(_score_loss(mine, wanted))
-        believed = wanted * (wanted >= BELIEVED)
-        boxes.append((_box_loss(mine[:, :4], theirs[:, :4], stride) * believed).sum())
-        weight.append(believed.sum())
-    people = sum(weight).clamp(min=1.0)
+def unit(tensor: Tensor) -> Tensor:
+    """What a step in these weights is measured by: the root mean square of each filter, or of all biases of a layer."""
+    axes = (1, 2, 3) if tensor.dim() == 4 else (0,)
+    found: Tensor = tensor.square().mean(axes, keepdim=True).sqrt().clamp(min=SMALLEST_UNIT)
+    return found
+
+
+def shown(sharp: Tensor, recipe: Recipe, chance: Generator) -> Scenes:
+    """Large scenes as the student's teacher and the student see them."""
+    torch = need("torch")
+    clean = torch.nn.functional.interpolate(sharp, recipe.size(), mode="bilinear", antialias=True)
+    parts = sharp, clean, seen_badly(clean, chance, recipe.limits)
+    return Scenes(*(part.contiguous(memory_format=torch.channels_last) for part in parts))
+
+
+def losses(given: Answer, taught: Answer, wanted: Targets) -> Losses:
+    """How far the student's answers are from what it is taught, and its features from the teacher's."""
+    mine = flat(given.maps)
+    believed = wanted.scores * (wanted.scores >= BELIEVED)
+    people = believed.sum().clamp(min=1.0)
+    boxes = (_box_loss(mine[..., :4], wanted.boxes) * believed).sum()
     alike = [_unlikeness(mine, theirs) for mine, theirs in zip(given.features, taught.features, strict=True)]
-    return Losses(sum(scores) / people, sum(boxes) / people, sum(alike) / len(alike))
+    return Losses(_score_loss(mine, wanted.scores) / people, boxes / people, sum(alike) / len(alike))
 
 
 def _score_loss(mine: Tensor, wanted: Tensor) -> Tensor:
     """Cross-entropy of each cell, weighted by how far off it is (Li et al., "Generalized Focal Loss", arXiv:2006.04388)."""
     torch = need("torch")
-    log = torch.nn.functional.logsigmoid(mine[:, OBJECTNESS]) + torch.nn.functional.logsigmoid(mine[:, FIRST_CLASS])
+    log = torch.nn.functional.logsigmoid(mine[..., OBJECTNESS]) + torch.nn.functional.logsigmoid(mine[..., FIRST_CLASS])
     score = log.exp().clamp(max=1 - 1e-5)
     entropy = -(wanted * log.clamp(min=-20) + (1 - wanted) * torch.log1p(-score))
     found: Tensor = ((score.detach() - wanted).abs() ** 1.5 * entropy).sum()
     return found
 
 
-def _box_loss(mine: Tensor, theirs: Tensor, stride: int) -> Tensor:
-    """[N, h, w]: one minus the overlap of both boxes of a cell, and a share of how far apart their four numbers are."""
+def _box_loss(mine: Tensor, theirs: Tensor) -> Tensor:
+    """[N, cells]: one minus the overlap of both boxes of a cell, and a share of how far apart their four numbers are."""
     torch = need("torch")
-    apart = (mine - theirs).abs().mean(1)
+    apart = (mine - theirs).abs().mean(2)
     lows, highs, areas = [], [], []
     for box in (mine, theirs):
-        half = box[:, 2:].clamp(max=8).exp() / 2
-        lows.append(box[:, :2] - half)
-        highs.append(box[:, :2] + half)
-        areas.append((2 * half).prod(1))
-    shared = (torch.minimum(*highs) - torch.maximum(*lows)).clamp(min=0).prod(1)
+        half = box[..., 2:].clamp(max=8).exp() / 2
+        lows.append(box[..., :2] - half)
+        highs.append(box[..., :2] + half)
+        areas.append((2 * half).prod(2))
+    shared = (torch.minimum(*highs) - torch.maximum(*lows)).clamp(min=0).prod(2)
     overlap = shared / (areas[0] + areas[1] - shared).clamp(min=1e-6)
     found: Tensor = 1 - overlap + 0.5 * apart
     return found
@@ -213,7 +254,7 @@ def _unlikeness(mine: Tensor, theirs: Tensor) -> Tensor:
 
 
 def held_back(run: Distillation, pictures: Pictures, rows: Tensor) -> dict[str, float]:
-    """The losses of the averaged weights on pictures that nothing was learnt from, seen by bad cameras."""
+    """The losses of the averaged weights on pictures that nothing was learnt from, seen by cameras good and bad."""
     torch = need("torch")
     still = Limits(smallest=1.0, largest=1.0 + 1e-6, stretch=0.0, turn_degrees=0.0, mosaic_share=0.0)
     chance = torch.Generator(device=run.device).manual_seed(run.recipe.seed)
@@ -221,11 +262,9 @@ def held_back(run: Distillation, pictures: Pictures, rows: Tensor) -> dict[str, 
     for part in rows.split(run.recipe.batch):
         chosen = Pictures(pictures.canvases[part].to(run.device), pictures.sizes[part].to(run.device))
         order = torch.arange(len(part), device=run.device)[:, None].expand(-1, 4)
-        clean = scenes(chosen, order, (run.recipe.height, run.recipe.width), chance, still)
-        seen = seen_badly(clean, chance, run.recipe.limits)
+        batch = shown(scenes(chosen, order, run.recipe.sharp_size(), chance, still), run.recipe, chance)
         with torch.no_grad():
-            taught = answer(run.tables[0], run.teacher, clean)
-            given = answer(run.tables[1], run.average, seen)
-        for name, value in losses(given, taught)._asdict().items():
+            found = run.compared(batch, run.average)
+        for name, value in found._asdict().items():
             sums[name] = sums.get(name, 0.0) + float(value) * len(part) / len(rows)
     return sums

@@ -1,4 +1,7 @@
-"""The person detector that edgekit ships: `persons.onnx`, trained by `edgekit train persons`, with its card and its artifact."""
+"""The person detector that edgekit ships: `persons.onnx`, which began as YOLOX-Nano, with its card and its artifact.
+
+What `edgekit train persons` added to the weights of YOLOX-Nano (Megvii, Apache-2.0), and what the network scores, is in `MODEL_CARD.md`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ CARD, SCORES = FOLDER / "card.json", FOLDER / "scores.json"
 
 
 def model_path() -> Path:
-    """The trained network: `images` float32 [1, 3, 256, 320] BGR of 0..255 to `output` float32 [1, 1680, 6], YOLOX's head."""
+    """The network: `images` float32 [1, 3, 256, 320] BGR of 0..255 to `output` float32 [1, 1680, 6], YOLOX's head."""
     return FOLDER / "persons.onnx"
 
 

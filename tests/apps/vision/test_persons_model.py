@@ -29,6 +29,24 @@ def test_the_card_is_that_of_this_model_and_of_what_was_measured() -> None:
     assert (FOLDER / "MODEL_CARD.md").read_text(encoding="utf-8") == card.render(report, scores)
 
 
+def test_what_ships_came_nearer_to_its_teacher_or_is_the_beginning() -> None:
+    report = json.loads(CARD.read_bytes())
+    if report["kept"] == "trained":
+        held, weights = report["held_back"], {"scores": 1.0} | {name: report["recipe"][name] for name in ("boxes", "likeness")}
+        before, after = (sum(weights[name] * held[when][name] for name in weights) for when in ("before", "after"))
+        assert held["pictures"] > 0 and report["steps"] > 0
+        assert after < before
+
+
+def test_a_card_of_a_run_that_was_not_kept_says_that_nothing_was_learnt() -> None:
+    report, scores = json.loads(CARD.read_bytes()), json.loads(SCORES.read_bytes())
+    losses = {"scores": 0.5, "boxes": 0.25, "likeness": 0.125}
+    worse = {"steps": 70, "kept": "beginning", "held_back": {"pictures": 12, "before": losses, "after": losses}}
+    told = card.render(report | worse, scores)
+    assert "not trained any further" in told and "not kept" in told and "scores 0.5000 before" in told
+    assert "What training added" not in told
+
+
 def test_nobody_is_seen_in_an_empty_room() -> None:
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
     room = np.full((240, 320, 3), 190, np.uint8)
