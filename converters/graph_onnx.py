@@ -86,8 +86,16 @@ def default_opset(model: onnx.ModelProto) -> int:
 
 
 def dtype_name(element_type: int) -> str:
-    """The numpy name of an ONNX element type."""
-    return str(np.dtype(helper.tensor_dtype_to_np_dtype(element_type)).name) if element_type else ""
+    """The numpy name of an ONNX element type; nothing for one that is not told. Raises `InputError` for one that ONNX has not."""
+    return str(numpy_type(element_type).name) if element_type else ""
+
+
+def numpy_type(element_type: int) -> np.dtype[Any]:
+    """The numpy type of an ONNX element type. Raises `InputError` for one that ONNX has not."""
+    try:
+        return np.dtype(helper.tensor_dtype_to_np_dtype(element_type))
+    except KeyError as exc:
+        raise InputError(f"a tensor has the element type {element_type}, which ONNX has not", "export the model again") from exc
 
 
 def element_type(dtype: str) -> int:

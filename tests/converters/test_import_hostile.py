@@ -93,6 +93,14 @@ def test_sizes_out_of_range_are_a_sentence(data: st.DataObject) -> None:
     read(model.SerializeToString())
 
 
+def test_an_element_type_that_onnx_has_not_is_named(tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(FILES["small"])
+    model.graph.input[0].type.tensor_type.elem_type = 33
+    (tmp_path / "strange.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(EdgekitError, match="33"):
+        load(tmp_path / "strange.onnx")
+
+
 def test_an_input_that_is_no_tensor_is_named(tmp_path: Path) -> None:
     model = onnx.load_model_from_string(FILES["small"])
     model.graph.input[0].type.Clear()
