@@ -24,27 +24,33 @@ def models() -> str:
 
 
 def numbers() -> str:
-    """What edgekit itself costs, measured by `make bench` and `benchmarks/peers.py`."""
+    """What edgekit itself costs, measured by `make bench` and `benchmarks/peers.py`, each row with its own day and machine."""
     spine, size, start, peers, mobile = (result(name) for name in ("spine", "install_size", "startup", "peers", "mobilenet"))
     one = spine["yolox_nano_int8"]
     rows = (
         (
             "YOLOX-nano ONNX → int8 TFLite, calibration included",
             f"{one['seconds']:.1f} s, {megabytes(one['peak_rss_bytes'])} peak",
+            spine,
         ),
-        ("the int8 file over the bytes of its constants", f"{one['bytes'] / one['constant_bytes']:.3f}"),
-        ("int8 latency over our own float (LiteRT)", f"{one['int8_ms'] / one['float_ms']:.2f}"),
-        ("our float file's latency over that of onnx2tf's (LiteRT)", f"{peers['ratio']:.2f}"),
+        ("the int8 file over the bytes of its constants", f"{one['bytes'] / one['constant_bytes']:.3f}", spine),
+        ("int8 latency over our own float (LiteRT)", f"{one['int8_ms'] / one['float_ms']:.2f}", spine),
+        ("our float file's latency over that of onnx2tf's (LiteRT)", f"{peers['ratio']:.2f}", peers),
         (
             "MobileNetV2 → int8 TFLite on 64 samples; onnx2tf, then ai-edge-quantizer",
             f"{mobile['edgekit']['seconds']:.1f} s, {megabytes(mobile['edgekit']['peak_rss_bytes'])}; "
             f"{mobile['peers']['seconds']:.1f} s, {megabytes(mobile['peers']['peak_rss_bytes'])}",
+            mobile,
         ),
-        ("our int8 MobileNetV2's latency over that of Coral's own (LiteRT, x86-64)", f"{mobile['ratio']:.2f}"),
-        ("a fresh install of `edgekit[convert]`", megabytes(size["bytes"])),
-        ("`edgekit --help`", f"{start['help_ms']:.1f} ms (an empty Python: {start['python_ms']:.1f} ms)"),
+        ("our int8 MobileNetV2's latency over that of Coral's own (LiteRT, x86-64)", f"{mobile['ratio']:.2f}", mobile),
+        ("a fresh install of `edgekit[convert]`", megabytes(size["bytes"]), size),
+        ("`edgekit --help`", f"{start['help_ms']:.1f} ms (an empty Python: {start['python_ms']:.1f} ms)", start),
     )
-    return f"{table(('what', 'measured'), rows)}\n\n{conditions(spine['conditions'])}"
+    return table(("what", "measured", "where and when"), [(what, found, _where(of["conditions"])) for what, found, of in rows])
+
+
+def _where(found: Mapping[str, Any]) -> str:
+    return f"{found['machine']}; {found['date']}"
 
 
 def digits() -> str:

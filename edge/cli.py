@@ -25,7 +25,7 @@ TAGLINE = "Convert a trained model once, prove it, and run it on any edge device
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 ok, 1 expected error, 2 usage, 3 the hardware said no, 4 a gate failed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser(_asked(arguments)).parse_args(arguments)
+    args = _parser_for(arguments).parse_args(arguments)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(level=_log_level(args.verbose), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
@@ -46,22 +46,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _asked(arguments: Sequence[str]) -> tuple[str, ...]:
-    """The command that comes first, alone: no other has to be imported for it. All of them for anything else, such as --help."""
+def _parser_for(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser with the command that comes first, alone: no other has to be imported for it. With all of them for anything else,
+    such as --help, which shows no command's options: they are left out where no command is named."""
     names = command_names()
-    return tuple(name for name in names if arguments[:1] == [name]) or names
+    first = tuple(name for name in names if arguments[:1] == [name])
+    return build_parser(first or names, options=not frozenset(names).isdisjoint(arguments))
 
 
-def build_parser(names: Sequence[str] = ()) -> argparse.ArgumentParser:
-    """The parser with those subcommands, else with every one that has a file in `edgekit.commands`."""
+def build_parser(names: Sequence[str] = (), *, options: bool = True) -> argparse.ArgumentParser:
+    """The parser with those subcommands and their options, else with every one that has a file in `edgekit.commands`."""
     parser = argparse.ArgumentParser(prog="edgekit", description=TAGLINE)
     parser.add_argument("--version", action="version", version=f"edgekit {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in names or command_names():
         module = import_module(f"edgekit.commands.{name}")
         sub = subparsers.add_parser(name, help=module.HELP, description=module.HELP)
-        add_general(sub)
-        module.configure(sub)
+        if options:
+            add_general(sub)
+            module.configure(sub)
         sub.set_defaults(run=module.run)
     return parser
 
