@@ -93,7 +93,8 @@ def dtype_name(element_type: int) -> str:
 def numpy_type(element_type: int) -> np.dtype[Any]:
     """The numpy type of an ONNX element type. Raises `InputError` for one that ONNX has not."""
     try:
-        return np.dtype(helper.tensor_dtype_to_np_dtype(element_type))
+        found: np.dtype[Any] = np.dtype(helper.tensor_dtype_to_np_dtype(element_type))
+        return found
     except KeyError as exc:
         raise InputError(f"a tensor has the element type {element_type}, which ONNX has not", "export the model again") from exc
 
