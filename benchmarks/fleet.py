@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from common import conditions, write
@@ -74,8 +75,20 @@ class Simulated:
         return Answer(ok=True, message="nothing is pending")
 
     def status(self) -> Status:
-        text = {"app": self.app, "artifact": "", "artifact_name": "", "signed_by": "", "python": "3", "edgekit": "0"}
-        return Status(release=self.running, active=True, releases=(), free_bytes=1, memory_bytes=1, device="", **text)
+        return Status(
+            release=self.running,
+            app=self.app,
+            artifact="",
+            artifact_name="",
+            signed_by="",
+            active=True,
+            releases=(),
+            free_bytes=1,
+            memory_bytes=1,
+            device="",
+            python="3",
+            edgekit="0",
+        )
 
     def offer(self, proposal: Proposal) -> Offer:
         parts = [part for part in proposal.parts if part.sha256 not in self.blobs]
@@ -129,7 +142,7 @@ class Counted(Spool):
 
     said_counts: Counter[str]
 
-    def say(self, kind: str, what: Mapping[str, object]) -> None:  # type: ignore[override]
+    def say(self, kind: str, what: Mapping[str, object]) -> None:
         self.__dict__.setdefault("said_counts", Counter())[kind] += 1
         super().say(kind, what)  # type: ignore[arg-type]
 
@@ -304,10 +317,20 @@ async def simulated(folder: Path, boards: int, workers: int, idle_s: float) -> d
     finally:
         for process, _ in processes:
             process.kill()
-        machine.process and machine.process.kill()
+        if machine.process:
+            machine.process.kill()
 
 
-async def _measured(folder, authority, machine, processes, boards, bad, enrolled_s, idle_s):  # type: ignore[no-untyped-def]
+async def _measured(
+    folder: Path,
+    authority: Authority,
+    machine: Machine,
+    processes: Any,
+    boards: int,
+    bad: Mapping[int, str],
+    enrolled_s: float,
+    idle_s: float,
+) -> dict[str, object]:
     small, large, broken = sized(folder, "first", 1000), sized(folder, "second", PAYLOAD_BYTES), sized(folder, "broken", 1000)
     async with connected(authority.access("ada", "operator")[0]) as bus:
         mirror = Mirror(bus)
@@ -351,7 +374,7 @@ async def _measured(folder, authority, machine, processes, boards, bad, enrolled
     }
 
 
-def _judged(ended, events, readings, first, second, bad):  # type: ignore[no-untyped-def]
+def _judged(ended: Any, events: Any, readings: Any, first: Any, second: Any, bad: Mapping[int, str]) -> dict[str, object]:
     """What must hold; anything that does not ends the run."""
     ill = {f"cam-{number:05d}" for number in bad}
     wrong = [agent["device"] for agent in ended if agent["running"] != (first if agent["device"] in ill else second).release]

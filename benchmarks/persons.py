@@ -142,7 +142,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for name in arguments.only or JUDGED:
             known[name] = judged(artifact_of(name, arguments.teacher, Path(scratch)), clips)
-    counts = next((found["counts_found_and_true"] for found in known.values() if "counts_found_and_true" in found), {})
+    counts: dict[str, Any] = next(
+        (found["counts_found_and_true"] for found in known.values() if "counts_found_and_true" in found), {}
+    )
     result = {
         "detectors": known,
         "int8_bytes": sum(file.stat().st_size for file in artifacts()[0].glob("model.*")),

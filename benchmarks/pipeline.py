@@ -34,9 +34,11 @@ from edgekit.apps.vision.latest import Latest
 from edgekit.apps.vision.live import OneAtATime
 from edgekit.apps.vision.recorded import go_through
 from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.site import RUN_LIMIT_S
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.models.persons import artifacts
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
@@ -232,7 +234,7 @@ def unhurried(clip: Path, session: FaceSession, seconds: float) -> int:
 def four_cameras(session: FaceSession, clip: Path, seconds: float) -> dict[str, Any]:
     """Four cameras on one detector: frames that came too late and events that were lost."""
     expected = unhurried(clip, session, seconds)
-    detector = OneAtATime(Detector(session, wanted=frozenset({"person"})), Lock())
+    detector = OneAtATime(Detector(session, wanted=frozenset({"person"})), Lock(), Watchdog("detector", RUN_LIMIT_S))
     cameras = [Paced(clip, detector, seconds) for _ in range(CAMERAS)]
     for thread in (thread for camera in cameras for thread in camera.threads):
         thread.start()
