@@ -37,7 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage", type=size, metavar="SIZE", help="of its card or disk (default: the profile's smallest, or 8 GB)"
     )
-    parser.add_argument("--mirror", default="", metavar="URL", help="of Debian, with arm64")
+    parser.add_argument("--mirror", default="", metavar="URL", help="of Debian, with arm64 (default: mmdebstrap's own)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,9 +45,8 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.console import emit, progress_on_stderr
     from edgekit.core.errors import GateFailed
     from edgekit.emulate.boards import CANNOT_TELL, check
-    from edgekit.emulate.rootfs import MIRROR
 
-    boards, wanted, mirror = _boards(args), _wanted(args), args.mirror or MIRROR
+    boards, wanted, mirror = _boards(args), _wanted(args), args.mirror
     reports: tuple[Report, ...]
     if args.boot:
         reports = (_booted(args, boards, wanted, mirror),)

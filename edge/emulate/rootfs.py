@@ -14,7 +14,8 @@ from edgekit.emulate import cache
 from edgekit.flash.systems import System, systems
 
 TIMEOUT_S = 1800.0
-MIRROR = "http://deb.debian.org/debian"
+MIRROR = ""
+"""mmdebstrap's own choice for the suite."""
 SUITES = ("bookworm", "trixie")
 """Debian's, which are also Raspberry Pi OS's."""
 SMALL = ("python3", "libstdc++6", "libgcc-s1")
@@ -83,7 +84,7 @@ def build_command(recipe: Recipe, out: Path) -> list[str]:
     command = ["mmdebstrap", "--quiet", "--architectures=arm64", "--variant=extract", f"--include={','.join(recipe.packages)}"]
     command += ['--aptopt=Apt::Install-Recommends "false"', '--aptopt=Acquire::Languages "none"']
     command += [f"--dpkgopt=path-exclude=/usr/share/{part}/*" for part in ("man", "doc", "locale", "info")]
-    return [*command, recipe.suite, str(out), recipe.mirror]
+    return [*command, recipe.suite, str(out), *([recipe.mirror] if recipe.mirror else [])]
 
 
 def unpack_command(tar: Path, folder: Path) -> list[str]:

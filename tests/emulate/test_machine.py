@@ -113,7 +113,9 @@ def test_the_first_file_system_is_one_that_cpio_reads(tmp_path: Path) -> None:
 def test_a_root_file_system_is_unpacked_and_never_run() -> None:
     argv = rootfs.build_command(rootfs.Recipe(suite="bookworm"), Path("/out.tar"))
     assert "--variant=extract" in argv and "--architectures=arm64" in argv
-    assert argv[-3:] == ["bookworm", "/out.tar", rootfs.MIRROR]
+    assert argv[-2:] == ["bookworm", "/out.tar"]
+    near = rootfs.build_command(rootfs.Recipe(suite="bookworm", mirror="http://mirror.lan/debian"), Path("/out.tar"))
+    assert near[-3:] == ["bookworm", "/out.tar", "http://mirror.lan/debian"]
     assert "libstdc++6" in next(word for word in argv if word.startswith("--include="))
 
 
