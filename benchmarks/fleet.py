@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
 import random
@@ -22,7 +21,6 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,160 +28,72 @@ from typing import Any
 
 import msgspec
 from common import conditions, write
+from fleet_boards import HEARTBEAT_S
 
 from edgekit import artifact as artifacts
 from edgekit.commands._fleet_owner import prepared
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import name_of
-from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Release, Status
+from edgekit.deploy.nouns import Release
 from edgekit.deploy.push import proposal_of
 from edgekit.fleet import subjects
-from edgekit.fleet.agent import Agent
-from edgekit.fleet.authority import Access, Authority, founded
+from edgekit.fleet.authority import Authority, founded
 from edgekit.fleet.bus import Bus, connected
 from edgekit.fleet.drive import Driver, Wish, begin
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Member, Plan, Rollout
 from edgekit.fleet.rollout import gate
 from edgekit.fleet.server import Listening
-from edgekit.fleet.spool import Spool
-from edgekit.fleet.tasks import end
 from edgekit.models import digits
 
 GROUP = "cameras"
-HEARTBEAT_S = 30.0
+BOARDS = Path(__file__).with_name("fleet_boards.py")
 PAYLOAD_BYTES = 10_000_000
 SOAK_S = HEARTBEAT_S + 5
 WAVES = (0.02, 0.2, 0.6, 1.0)
 
 
-@dataclass
-class Simulated:
-    """A board that hashes what arrives and forgets it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """What is simulated: so many boards, of which `bad` are, in so many processes; idle and soak times in seconds."""
 
-    bad: str
-    running: str = ""
-    app: str = ""
-    previous: str = ""
-    history: list[str] = field(default_factory=list)
-    blobs: set[str] = field(default_factory=set)
-    half: dict[str, dict[int, hashlib._Hash]] = field(default_factory=dict)
-    """Of a file under way, its hash after every piece."""
-    received: int = 0
+    boards: int
+    workers: int
+    idle_s: float
+    soak_s: float
 
-    def settle(self) -> Answer:
-        return Answer(ok=True, message="nothing is pending")
-
-    def status(self) -> Status:
-        return Status(
-            release=self.running,
-            app=self.app,
-            artifact="",
-            artifact_name="",
-            signed_by="",
-            active=True,
-            releases=(),
-            free_bytes=1,
-            memory_bytes=1,
-            device="",
-            python="3",
-            edgekit="0",
-        )
-
-    def offer(self, proposal: Proposal) -> Offer:
-        parts = [part for part in proposal.parts if part.sha256 not in self.blobs]
-        lacking = tuple(Lacking(sha256=part.sha256, have=max(self.half.get(part.sha256, (0,)))) for part in parts)
-        return Offer(status=self.status(), lacking=lacking, runs=False)
-
-    def begin(self, part: Part, offset: int) -> None:
-        states = self.half.get(part.sha256, {})
-        self.half[part.sha256] = {at: states[at] for at in states if at <= offset} or {0: hashlib.sha256()}
-        assert offset == max(self.half[part.sha256]), "a download goes on at the end of a piece"
-
-    def append(self, part: Part, data: bytes) -> None:
-        states = self.half[part.sha256]
-        digest = states[max(states)].copy()
-        digest.update(data)
-        states[max(states) + len(data)] = digest
-        self.received += len(data)
-
-    def complete(self, part: Part) -> None:
-        states = self.half.pop(part.sha256)
-        assert states[max(states)].hexdigest() == part.sha256, "damaged"
-        self.blobs.add(part.sha256)
-
-    def deploy(self, proposal: Proposal) -> Answer:
-        name, app = name_of(proposal.release), proposal.release.app
-        if app == "broken" or (app == "second" and self.bad == "sick"):
-            return Answer(ok=False, message="/health answers 503", release=self.running, rolled_back=True)
-        if name != self.running:
-            self._switch(name, app)
-        return Answer(ok=True, message="runs", release=name, previous=self.previous)
-
-    def leave(self, release: str) -> Answer:
-        if self.running == release:
-            self._switch(self.previous, "first")
-        return Answer(ok=True, message="went back", release=self.running)
-
-    def readings(self) -> Mapping[str, float]:
-        slow = self.bad == "slow" and self.app == "second"
-        return {"fps": 6.0 if slow else 25.0, "temperature_c": 51.5, "load": 0.4, "free_memory_bytes": 9e8, "restarts": 0.0}
-
-    def latency_ms(self, duration_s: float) -> float | None:
-        return 12.0
-
-    def _switch(self, name: str, app: str) -> None:
-        self.previous, self.running, self.app = self.running, name, app
-        self.history.append(name)
+    @property
+    def bad(self) -> dict[int, str]:
+        """The numbers of the bad boards, and how they are."""
+        chosen = random.Random(7).sample(range(self.boards), max(2, self.boards // 100))
+        return {number: "sick" if place % 2 else "slow" for place, number in enumerate(chosen)}
 
 
-class Counted(Spool):
-    """A spool that counts what was put in."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """The processes that the boards run in, and where each writes how they ended."""
 
-    said_counts: Counter[str]
+    processes: tuple[tuple[subprocess.Popen[bytes], Path], ...]
 
-    def say(self, kind: str, what: Mapping[str, object]) -> None:
-        self.__dict__.setdefault("said_counts", Counter())[kind] += 1
-        super().say(kind, what)  # type: ignore[arg-type]
+    @classmethod
+    def started(cls, folder: Path, orders: list[dict[str, object]], count: int) -> Workers:
+        found = []
+        for number in range(count):
+            paths = folder / f"orders-{number}.json", folder / f"answers-{number}.json"
+            paths[0].write_text(json.dumps(orders[number::count]))
+            found.append((subprocess.Popen([sys.executable, str(BOARDS), *map(str, paths)]), paths[1]))
+        return cls(processes=tuple(found))
 
+    async def ended(self) -> list[dict[str, Any]]:
+        """What each wrote, once it was asked to end."""
+        for process, _ in self.processes:
+            process.send_signal(signal.SIGTERM)
+        for process, _ in self.processes:
+            await asyncio.to_thread(process.wait, 120)
+        return [json.loads(path.read_text()) for _, path in self.processes]
 
-async def work(orders: Path, answers: Path) -> None:
-    """A process with its share of the agents; on SIGTERM it lets them finish talking, and writes down how they ended."""
-    made = json.loads(orders.read_text())
-    agents = []
-    for each in made:
-        access = msgspec.convert(each["access"], Access)
-        agents.append(
-            Agent(access, Simulated(each["bad"]), Counted(":memory:"), tuple, heartbeat_s=HEARTBEAT_S, look_again_s=300)
-        )
-    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(2))
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    tasks = []
-    for agent in agents:
-        tasks.append(asyncio.create_task(agent.run()))
-        await asyncio.sleep(0.01)
-    await stop.wait()
-    for agent in agents:
-        agent.heartbeat_s = 2.0  # so that all speak once more
-    deadline = time.monotonic() + 60
-    while any(agent.spool.waiting("event") for agent in agents) and time.monotonic() < deadline:
-        await asyncio.sleep(0.5)
-    await end(tasks)
-    found = [
-        {
-            "device": agent.access.name,
-            "running": agent.place.running,  # type: ignore[attr-defined]
-            "history": agent.place.history,  # type: ignore[attr-defined]
-            "half": len(agent.place.half),  # type: ignore[attr-defined]
-            "received": agent.place.received,  # type: ignore[attr-defined]
-            "said": dict(agent.spool.__dict__.get("said_counts", {})),
-            "waiting": agent.spool.waiting(),
-            "dropped": agent.spool.dropped(),
-        }
-        for agent in agents
-    ]
-    answers.write_text(json.dumps({"agents": found, "cpu_s": sum(os.times()[:2])}))
+    def kill(self) -> None:
+        for process, _ in self.processes:
+            process.kill()
 
 
 @dataclass
@@ -256,10 +166,10 @@ async def enrolled(authority: Authority, boards: int, bad: Mapping[int, str]) ->
 
 
 async def rolled_out(
-    bus: Bus, artifact: Artifact, app: str, boards: int, restart: Machine | None = None
+    bus: Bus, artifact: Artifact, app: str, story: Story, restart: Machine | None = None
 ) -> tuple[Rollout, float]:
     """One rollout, driven to its end; with `restart` the server is killed while the third wave downloads."""
-    plan = Plan(waves=WAVES, soak_s=SOAK_S, deadline_s=900, absent_s=120, max_failed=0.05, gates=(gate("fps>=20"),))
+    plan = Plan(waves=WAVES, soak_s=story.soak_s, deadline_s=900, absent_s=120, max_failed=0.05, gates=(gate("fps>=20"),))
     proposal = proposal_of(artifact, Release(app=app, artifact=artifact.sha256))
     began = time.monotonic()
     await begin(bus, Wish(group=GROUP, proposal=proposal, name=app, plan=plan), artifact, None)
@@ -269,7 +179,7 @@ async def rolled_out(
         nonlocal killed
         ok = len(now.ok)  # type: ignore[attr-defined]
         sys.stderr.write(f"\r{app}: wave {rollout.wave + 1}, {ok} ok, {len(rollout.failed)} failed  ")
-        if not killed and rollout.wave == 2 and ok > 0.3 * boards:
+        if not killed and rollout.wave == 2 and ok > 0.3 * story.boards:
             killed = True
             asyncio.get_running_loop().create_task(_restarted(restart))
 
@@ -294,7 +204,7 @@ async def counted(bus: Bus, stream: str, pattern: str) -> dict[str, set[int]]:
     return found
 
 
-async def simulated(folder: Path, boards: int, workers: int, idle_s: float) -> dict[str, object]:
+async def simulated(folder: Path, story: Story) -> dict[str, object]:
     """The whole story."""
     free = [_free_port() for _ in range(3)]
     listening = Listening(store=folder / "store", host="127.0.0.1", port=free[0], mqtt_port=free[1], monitor_port=free[2])
@@ -302,76 +212,67 @@ async def simulated(folder: Path, boards: int, workers: int, idle_s: float) -> d
     machine = Machine(authority, free[0], free[2])
     machine.start()
     await prepared(authority)
-    chosen = random.Random(7).sample(range(boards), max(2, boards // 100))
-    bad = {number: "sick" if place % 2 else "slow" for place, number in enumerate(chosen)}
     began = time.monotonic()
-    orders = await enrolled(authority, boards, bad)
+    orders = await enrolled(authority, story.boards, story.bad)
     enrolled_s = time.monotonic() - began
-    processes = []
-    for number in range(workers):
-        paths = folder / f"orders-{number}.json", folder / f"answers-{number}.json"
-        paths[0].write_text(json.dumps(orders[number::workers]))
-        processes.append((subprocess.Popen([sys.executable, __file__, "--work", *map(str, paths)]), paths[1]))
+    workers = Workers.started(folder, orders, story.workers)
     try:
-        return await _measured(folder, authority, machine, processes, boards, bad, enrolled_s, idle_s)
+        told = await _told(folder, authority, machine, workers, story)
     finally:
-        for process, _ in processes:
-            process.kill()
+        workers.kill()
         if machine.process:
             machine.process.kill()
-
-
-async def _measured(
-    folder: Path,
-    authority: Authority,
-    machine: Machine,
-    processes: Any,
-    boards: int,
-    bad: Mapping[int, str],
-    enrolled_s: float,
-    idle_s: float,
-) -> dict[str, object]:
-    small, large, broken = sized(folder, "first", 1000), sized(folder, "second", PAYLOAD_BYTES), sized(folder, "broken", 1000)
-    async with connected(authority.access("ada", "operator")[0]) as bus:
-        mirror = Mirror(bus)
-        while len(mirror.reports) < boards:
-            await mirror.look()
-            await asyncio.sleep(1)
-        first, _ = await rolled_out(bus, small, "first", boards)
-        before, start = machine.used(), time.monotonic()
-        await asyncio.sleep(idle_s)
-        idle = machine.used() - before
-        idle_took_s = time.monotonic() - start
-        before = machine.used()
-        second, took_s = await rolled_out(bus, large, "second", boards, machine)
-        cost = machine.used() - before
-        third, halted_s = await rolled_out(bus, broken, "broken", boards)
-        for process, _ in processes:
-            process.send_signal(signal.SIGTERM)
-        for process, _ in processes:
-            await asyncio.to_thread(process.wait, 120)
-        events = await counted(bus, subjects.EVENTS, "edgekit.events.*")
-        readings = await counted(bus, subjects.TELEMETRY, "edgekit.telemetry.*")
-    answers = [json.loads(path.read_text()) for _, path in processes]
-    ended = [agent for answer in answers for agent in answer["agents"]]
-    return {
-        "conditions": conditions(),
-        "boards": boards,
-        "payload_bytes": sum(file.bytes for file in large.manifest.files),
+    disk = sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
+    server = {"peak_rss_bytes": machine.peak_rss, **told.pop("server"), "disk_bytes": disk}
+    about = {
+        "boards": story.boards,
+        "payload_bytes": told.pop("payload_bytes"),
         "waves": list(WAVES),
         "heartbeat_s": HEARTBEAT_S,
-        "enrolled_s": round(enrolled_s, 1),
-        "rollout": {"phase": second.phase, "seconds": round(took_s, 1), "failed": len(second.failed), "bad": len(bad)},
+    }
+    return {"conditions": conditions(), **about, "enrolled_s": round(enrolled_s, 1), **told, "server": server}
+
+
+async def _told(folder: Path, authority: Authority, machine: Machine, workers: Workers, story: Story) -> dict[str, Any]:
+    """A first release, silence, a large release in which the server dies, a release that fails everywhere; then the accounts."""
+    small, large, broken = sized(folder, "first", 1000), sized(folder, "second", PAYLOAD_BYTES), sized(folder, "broken", 1000)
+    async with connected(authority.access("ada", "operator")[0]) as bus:
+        await _all_reported(bus, story.boards)
+        first, _ = await rolled_out(bus, small, "first", story)
+        idle = await _idle(machine, story)
+        before = machine.used()
+        second, took_s = await rolled_out(bus, large, "second", story, machine)
+        cost = machine.used() - before
+        third, halted_s = await rolled_out(bus, broken, "broken", story)
+        answers = await workers.ended()
+        events = await counted(bus, subjects.EVENTS, "edgekit.events.*")
+        readings = await counted(bus, subjects.TELEMETRY, "edgekit.telemetry.*")
+    ended = [agent for answer in answers for agent in answer["agents"]]
+    rollout = {"phase": second.phase, "seconds": round(took_s, 1), "failed": len(second.failed), "bad": len(story.bad)}
+    per_board = {name: round(value / story.boards, 1) for name, value in cost.items()}
+    return {
+        "payload_bytes": sum(file.bytes for file in large.manifest.files),
+        "rollout": rollout,
         "bad_release": {"phase": third.phase, "seconds": round(halted_s, 1), "reason": third.reason[:60]},
-        **_judged(ended, events, readings, first, second, bad),
-        "server": {
-            "peak_rss_bytes": machine.peak_rss,
-            "idle_per_board_and_hour": {name: round(value / boards * 3600 / idle_took_s, 1) for name, value in idle.items()},
-            "rollout_per_board": {name: round(value / boards, 1) for name, value in cost.items()},
-            "disk_bytes": sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file()),
-        },
+        **_judged(ended, events, readings, first, second, story.bad),
+        "server": {"idle_per_board_and_hour": idle, "rollout_per_board": per_board},
         "agents_cpu_s": round(sum(answer["cpu_s"] for answer in answers), 1),
     }
+
+
+async def _all_reported(bus: Bus, boards: int) -> None:
+    mirror = Mirror(bus)
+    while len(mirror.reports) < boards:
+        await mirror.look()
+        await asyncio.sleep(1)
+
+
+async def _idle(machine: Machine, story: Story) -> dict[str, float]:
+    """What a board costs the server in an hour in which nothing happens."""
+    before, start = machine.used(), time.monotonic()
+    await asyncio.sleep(story.idle_s)
+    spent, took_s = machine.used() - before, time.monotonic() - start
+    return {name: round(value / story.boards * 3600 / took_s, 1) for name, value in spent.items()}
 
 
 def _judged(ended: Any, events: Any, readings: Any, first: Any, second: Any, bad: Mapping[int, str]) -> dict[str, object]:
@@ -405,15 +306,11 @@ def main() -> None:
     parser.add_argument("--boards", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--idle", type=float, default=90.0, metavar="S")
-    parser.add_argument("--work", nargs=2, type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--soak", type=float, default=SOAK_S, metavar="S")
     args = parser.parse_args()
-    globals()["SOAK_S"] = args.soak
-    if args.work:
-        asyncio.run(work(*args.work))
-        return
+    story = Story(boards=args.boards, workers=args.workers, idle_s=args.idle, soak_s=args.soak)
     with tempfile.TemporaryDirectory(prefix="edgekit-fleet-") as folder:
-        found = asyncio.run(simulated(Path(folder), args.boards, args.workers, args.idle))
+        found = asyncio.run(simulated(Path(folder), story))
     if args.boards >= 100:
         write("fleet", found)
     else:
