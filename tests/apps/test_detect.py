@@ -5,25 +5,19 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
+from detectors import IMAGE_SPEC, ROWS_SPEC, artifact_of, constant_detector
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.apps.base import RunOptions
 from edgekit.apps.detect import run
 from edgekit.apps.drawing import color_of, draw
-from edgekit.artifact import described, write
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, EdgekitError, InputError, NotFound, Unsupported, UsageError
-from edgekit.core.schema import Manifest, Port, Postprocess, Preprocess, Source, Target, TensorSpec
+from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.detection import Detections
 from edgekit.tasks.images import read_image, write_png
-from edgekit.tasks.recognise import recognise
-
-IMAGE_SPEC = TensorSpec(name="images", shape=(1, 3, 64, 96), dtype="float32")
-ROWS_SPEC = TensorSpec(name="rows", shape=(1, 126, 7), dtype="float32")
 
 
 def rows() -> NDArray[np.float32]:
@@ -33,50 +27,9 @@ def rows() -> NDArray[np.float32]:
     return array
 
 
-def constant_detector() -> bytes:
-    """An ONNX file that always answers `rows`, plus nothing made of its picture."""
-    nodes = [
-        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["answer", "nothing"], ["rows"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "constant",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, IMAGE_SPEC.shape)],
-        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, ROWS_SPEC.shape)],
-        [numpy_helper.from_array(rows(), "answer"), numpy_helper.from_array(np.zeros((1, 1, 1), np.float32), "zero")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    return bytes(model.SerializeToString())
-
-
-def artifact_of(
-    path: Path, model: bytes, spec_in: TensorSpec, spec_out: TensorSpec, **changes: Preprocess | Postprocess | None
-) -> Path:
-    """An artifact around an ONNX file with one input and one output; `changes` replace fields of its manifest."""
-    known = recognise((spec_in,), (spec_out,))
-    assert known is not None
-    files = {"model.onnx": model}
-    manifest = Manifest(
-        schema_version=1,
-        name=path.name,
-        target=Target(device="test", runtime="onnxruntime", format="onnx", precision="fp32"),
-        runtimes=("onnxruntime",),
-        files=described(files, {"model.onnx": "model"}),
-        inputs=(Port(source=spec_in, engine=spec_in),),
-        outputs=(Port(source=spec_out, engine=spec_out),),
-        source=Source(name="model.onnx", sha256="0" * 64, bytes=1, framework="onnx"),
-        steps=(),
-        preprocess=known[0],
-        postprocess=known[1],
-    )
-    return write(path, msgspec.structs.replace(manifest, **changes), files).path
-
-
 def detector(folder: Path, **changes: Preprocess | Postprocess | None) -> Path:
     """The constant detector as an artifact."""
-    return artifact_of(folder / "constant.test.fp32", constant_detector(), IMAGE_SPEC, ROWS_SPEC, **changes)
+    return artifact_of(folder / "constant.test.fp32", constant_detector(rows()), IMAGE_SPEC, ROWS_SPEC, **changes)
 
 
 @pytest.fixture

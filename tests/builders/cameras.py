@@ -7,49 +7,23 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from detectors import IMAGE_SPEC, ROWS_SPEC, artifact_of, constant_detector
 
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.sources.synthetic import FIGURE, RATE, SyntheticCapture
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
-from edgekit.artifact import described, write
-from edgekit.core.schema import Manifest, Port, Source, Target, TensorSpec
 from edgekit.tasks.recognise import recognise
-
-IMAGE = TensorSpec(name="images", shape=(1, 3, 64, 96), dtype="float32")
-ROWS = TensorSpec(name="rows", shape=(1, 126, 7), dtype="float32")
 
 
 def standing_artifact(path: Path) -> Path:
     """A real artifact of a YOLOX head of two classes that sees one person, always at the same place, whatever it is shown."""
-    rows = np.zeros(ROWS.shape, np.float32)
+    rows = np.zeros(ROWS_SPEC.shape, np.float32)
     rows[0, 17] = [48 / 8 - 5, 32 / 8 - 1, np.log(2), np.log(3), 0.9, 0.9, 0.1]
-    nodes = [
-        helper.make_node("ReduceMean", ["images"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        helper.make_node("Add", ["answer", "nothing"], ["rows"]),
-    ]
-    ends = [helper.make_tensor_value_info(spec.name, TensorProto.FLOAT, spec.shape) for spec in (IMAGE, ROWS)]
-    constants = [numpy_helper.from_array(rows, "answer"), numpy_helper.from_array(np.zeros((1, 1, 1), np.float32), "zero")]
-    graph = helper.make_graph(nodes, "standing", ends[:1], ends[1:], constants)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
-    files, known = {"model.onnx": bytes(model.SerializeToString())}, recognise((IMAGE,), (ROWS,))
+    known = recognise((IMAGE_SPEC,), (ROWS_SPEC,))
     assert known is not None
-    manifest = Manifest(
-        schema_version=1,
-        name=path.name,
-        target=Target(device="test", runtime="onnxruntime", format="onnx", precision="fp32"),
-        runtimes=("onnxruntime",),
-        files=described(files, {"model.onnx": "model"}),
-        inputs=(Port(source=IMAGE, engine=IMAGE),),
-        outputs=(Port(source=ROWS, engine=ROWS),),
-        source=Source(name="model.onnx", sha256="0" * 64, bytes=1, framework="onnx"),
-        steps=(),
-        preprocess=known[0],
-        postprocess=msgspec.structs.replace(known[1], labels=("person", "thing")),
-    )
-    return write(path, manifest, files).path
+    named = msgspec.structs.replace(known[1], labels=("person", "thing"))
+    return artifact_of(path, constant_detector(rows), IMAGE_SPEC, ROWS_SPEC, postprocess=named)
 
 
 class FigureFinder:

@@ -227,6 +227,12 @@ async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[
     return found
 
 
+async def agents_on(server: Server, places: Mapping[str, object]) -> list[Agent]:
+    """The agents of boards by name, which are members from now on."""
+    accesses = await enrolled(server, *places)
+    return [agent_of(server, name, place, access=accesses[name]) for name, place in places.items()]
+
+
 def wish(artifact: Artifact, app: str = "digits", group: str = "cameras", **plan: object) -> Wish:
     """A rollout in two waves, watched for a moment."""
     quick = Plan(waves=(0.25, 1.0), soak_s=0.2, deadline_s=20, absent_s=8, max_failed=0.0)

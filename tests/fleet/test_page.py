@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agent_of, enrolled, running, until, wish
+from nats_fleet import Pretended, Server, agents_on, running, until, wish
 from web import browser, chromium, log_in, served, visitor
 
 from edgekit.fleet.authority import write_access
@@ -26,9 +26,8 @@ def test_the_page_shows_the_fleet_and_an_admin_halts_a_rollout(
 
     async def story() -> None:
         names = [f"cam-{number}" for number in range(6)]
-        accesses = await enrolled(server, *names)
         places = {name: Pretended(slow=("slow",)) for name in names}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in names]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             await begin(bus, wish(artifact, waves=(0.3, 1.0), soak_s=600), artifact, None)
             await asyncio.to_thread(look)

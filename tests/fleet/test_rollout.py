@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agent_of, enrolled, rolled_out, running, until, wish
+from nats_fleet import Pretended, Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
 
 from edgekit.core.errors import InputError, UsageError
 from edgekit.fleet import subjects
@@ -25,9 +25,8 @@ def test_a_release_reaches_every_board_in_waves_and_becomes_the_groups_wish(serv
     artifact = make_artifact("one")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended() for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             waves: list[int] = []
             wanted = wish(artifact)
@@ -57,9 +56,8 @@ def test_a_bad_release_is_halted_at_the_canary_and_goes_no_further(server: Serve
     good, bad = make_artifact("good"), make_artifact("bad")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended(sick=("broken",)) for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             first = await rolled_out(bus, wish(good), good)
             second = await rolled_out(bus, wish(bad, "broken"), bad)
@@ -78,9 +76,8 @@ def test_a_release_that_is_slower_than_the_one_before_is_found_by_its_gate_and_t
     good, slow = make_artifact("good"), make_artifact("slow")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended(slow=("slow",)) for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             first = await rolled_out(bus, wish(good), good)
             wanted = msgspec.structs.replace(wish(slow, "slow").plan, gates=(gate("latency_ms<=1.2x"),))
@@ -103,9 +100,8 @@ def test_boards_that_fail_within_the_limit_stay_on_the_old_release_and_the_rest_
     good, new = make_artifact("good"), make_artifact("new")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended(sick=("new",) if name == "cam-3" else ()) for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             first = await rolled_out(bus, wish(good), good)
             second = await rolled_out(bus, wish(new, "new", max_failed=0.5), new)
@@ -138,9 +134,8 @@ def test_an_operator_may_die_in_the_middle_and_another_goes_on(server: Server, m
     artifact = make_artifact("one")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended() for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents):
             async with connected(server.access("ada")) as bus:
                 await begin(bus, wish(artifact, soak_s=1.0), artifact, None)
@@ -160,9 +155,8 @@ def test_two_operators_who_drive_at_once_do_every_step_once(server: Server, make
     artifact = make_artifact("one")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended() for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as ada, connected(server.access("ben")) as ben:
             await begin(ada, wish(artifact), artifact, None)
             both = [Driver(bus, "cameras", Mirror(bus)).run() for bus in (ada, ben)]
@@ -194,9 +188,8 @@ def test_a_paused_rollout_reaches_nobody_more_and_an_aborted_one_goes_back(serve
     good, new = make_artifact("good"), make_artifact("new")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended() for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as ada, connected(server.access("ben")) as ben:
             first = await rolled_out(ada, wish(good), good)
             await begin(ada, wish(new, "new", soak_s=2.0), new, None)
@@ -220,9 +213,8 @@ def test_the_server_may_be_killed_and_come_back_in_the_middle(server: Server, ma
     artifact = make_artifact("one")
 
     async def story() -> None:
-        accesses = await enrolled(server, *NAMES)
         places = {name: Pretended() for name in NAMES}
-        agents = [agent_of(server, name, places[name], access=accesses[name]) for name in NAMES]
+        agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
             await begin(bus, wish(artifact, soak_s=1.0), artifact, None)
             task = asyncio.create_task(Driver(bus, "cameras", Mirror(bus)).run())
