@@ -105,8 +105,8 @@ def _fleet_story(found: Mapping[str, Any]) -> str:
         f"{found['boards']:,} boards in waves of {', '.join(f'{100 * wave:g} %' for wave in found['waves'])}: {rollout['seconds']:.0f} s, "
         f"with the server killed and started again in the third; {found['bad_found']} of {rollout['bad']} bad boards were found and went back, "
         f"{found['good_called_bad']} good ones were called bad; {found['on_the_wrong_release']} boards ended on a wrong release, "
-        f"{found['between_releases']} between two; {found['boards_that_lost_events']} boards lost an event, "
-        f"{found['readings_lost']} of {found['readings']:,} readings were lost. A release that fails everywhere was halted after "
+        f"{found['between_releases']} between two. Boards and server counted differently the events of {found['boards_that_lost_events']} boards and "
+        f"{abs(found['readings_lost'])} of {found['readings']:,} readings. A release that fails everywhere was halted after "
         f"{found['bad_release']['seconds']:.1f} s."
     )
 

@@ -16,6 +16,7 @@ from starlette.requests import Request as HttpRequest
 from edgekit import __version__
 from edgekit.apps.web.options import Serving
 from edgekit.apps.web.pages import account, frame, interface, login, metrics
+from edgekit.apps.web.pages.departed import Departed
 from edgekit.apps.web.plain import message_page
 from edgekit.apps.web.security.accounts import Accounts
 from edgekit.apps.web.security.authentication import Authentication
@@ -89,7 +90,7 @@ def _mount_pages(app: FastAPI, shell: Shell, accounts: Accounts) -> None:
 def _guarded(app: ASGIApp, shell: Shell, serving: Serving, accounts: Accounts) -> ASGIApp:
     """The application behind everything that is decided before it sees a request; the last one here is asked first."""
     limits = {api.prefix: api.body_bytes for api in shell.apis} | {"/_nicegui": UPLOAD_BYTES, "/_nicegui_ws": UPLOAD_BYTES}
-    guarded: ASGIApp = Bodies(app, limits)
+    guarded: ASGIApp = Bodies(Departed(app), limits)
     guarded = Authentication(guarded, accounts, is_tls=serving.is_tls)
     guarded = Origins(guarded, own_names((serving.host, *serving.names)))
     return Headers(guarded)
