@@ -192,6 +192,7 @@ def test_the_look_is_chosen_and_kept(opened: Watched, page: Page) -> None:
     page.get_by_role("button", name="Dark").click()
     page.wait_for_function(f"light => {background} !== light", arg=light)
     dark = page.evaluate(background)
+    page.wait_for_function("document.cookie.includes('theme=dark')")
     page.reload()
     page.wait_for_function(f"dark => {background} === dark", arg=dark)
     page.get_by_role("button", name="Menu").click()
