@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -184,15 +185,19 @@ def agent_of(
     keys: Callable[[], tuple[PublicKey, ...]] = tuple,
     access: Access | None = None,
 ) -> Agent:
-    """An agent with a quick pulse."""
-    return Agent(
+    """An agent with a quick pulse; a spool that is not given is closed when the agent goes."""
+    own = spool or Spool(":memory:")
+    agent = Agent(
         access or server.access(name, "board", group=group),
         place,  # type: ignore[arg-type]
-        spool or Spool(":memory:"),
+        own,
         keys,
         heartbeat_s=0.5,
         look_again_s=30,
     )
+    if spool is None:
+        weakref.finalize(agent, own.close)
+    return agent
 
 
 async def until(true: Callable[[], object | Awaitable[object]], what: str, limit_s: float = 30.0) -> None:

@@ -218,6 +218,7 @@ def test_a_replayed_a_forged_and_a_second_order_of_one_number_are_refused_and_sa
             lines = [json.loads(line) for entry in events for line in entry.value.splitlines()]
             assert [line["what"] for line in lines].count("refused") == 3
             assert {line["board_time_s"] for line in lines} == {0.0}
+        spool.close()
 
     asyncio.run(story())
 

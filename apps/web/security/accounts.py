@@ -63,7 +63,11 @@ class Accounts:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
             self._base = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._base.close()
+                raise
 
     def close(self) -> None:
         """Let go of the file."""

@@ -210,7 +210,8 @@ def test_two_writers_wait_for_each_other(tmp_path: Path) -> None:
     assert len(first.latest()) == 2
     first.close()
     second.close()
-    assert sqlite3.connect(tmp_path / "events.db").execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with closing(sqlite3.connect(tmp_path / "events.db")) as third:
+        assert third.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
 def test_the_oldest_clips_go_first_by_age_by_bytes_and_by_free_space() -> None:

@@ -169,6 +169,7 @@ def test_a_token_does_what_its_user_may_until_it_is_ended(server: Served, viewer
     assert program.get("/api/notes").status_code == 200
     assert program.post("/api/notes").status_code == 403
     accounts.remove_token("vera", accounts.tokens("vera")[0].id)
+    accounts.close()
     assert program.get("/api/notes").status_code == 401
 
 
