@@ -34,8 +34,9 @@ PARROT = "parrot"
 def assistant(request: Request, stack: ExitStack) -> Assistant:
     """The assistant, closed with `stack`. No model is loaded yet, and no document read."""
     library = _library(request, stack) if request.documents is not None else None
+    writer = Writer(_engine(request), _fallback(request))
     log = Log(request.data / "queries.sqlite" if request.log else None, keep_days=request.log_days)
-    made = Assistant(Writer(_engine(request), _fallback(request)), library, log, deadline_s=request.deadline_s)
+    made = Assistant(writer, library, log, deadline_s=request.deadline_s)
     stack.callback(made.close)
     return made
 

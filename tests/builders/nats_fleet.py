@@ -7,7 +7,6 @@ import shutil
 import socket
 import subprocess
 import time
-import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -55,6 +54,7 @@ class Server:
     authority: Authority
     listening: Listening
     process: subprocess.Popen[bytes] | None = None
+    spools: list[Spool] = field(default_factory=list)
 
     @property
     def config(self) -> Path:
@@ -70,6 +70,16 @@ class Server:
             (self.process.kill if kill else self.process.terminate)()
             self.process.wait(20)
             self.process = None
+
+    def spool(self) -> Spool:
+        """The memory of a board that loses it with the test."""
+        self.spools.append(Spool(":memory:"))
+        return self.spools[-1]
+
+    def end(self) -> None:
+        self.stop(kill=True)
+        for spool in self.spools:
+            spool.close()
 
     def access(self, name: str, role: str = "operator", **more: object) -> Access:
         return self.authority.access(name, role, **more)[0]  # type: ignore[arg-type]
@@ -185,19 +195,15 @@ def agent_of(
     keys: Callable[[], tuple[PublicKey, ...]] = tuple,
     access: Access | None = None,
 ) -> Agent:
-    """An agent with a quick pulse; a spool that is not given is closed when the agent goes."""
-    own = spool or Spool(":memory:")
-    agent = Agent(
+    """An agent with a quick pulse."""
+    return Agent(
         access or server.access(name, "board", group=group),
         place,  # type: ignore[arg-type]
-        own,
+        spool or server.spool(),
         keys,
         heartbeat_s=0.5,
         look_again_s=30,
     )
-    if spool is None:
-        weakref.finalize(agent, own.close)
-    return agent
 
 
 async def until(true: Callable[[], object | Awaitable[object]], what: str, limit_s: float = 30.0) -> None:

@@ -24,4 +24,4 @@ def server(tmp_path: Path) -> Iterator[Server]:
         asyncio.run(prepared(made.authority))
         yield made
     finally:
-        made.stop(kill=True)
+        made.end()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -116,7 +117,8 @@ def test_a_damaged_database_loses_no_conversation(tmp_path: Path, damage: str) -
     assert len(mended.search("ann", "after copy")) == 2
     assert list(tmp_path.glob("c.sqlite.damaged-*"))
     mended.close()
-    assert Conversations(path).mended == ""
+    with closing(Conversations(path)) as again:
+        assert again.mended == ""
 
 
 def test_a_deleted_conversation_does_not_come_back_from_the_journal(kept: Conversations, tmp_path: Path) -> None:
