@@ -82,6 +82,7 @@ def rescaled(graph: Graph) -> Graph:
     changed = {
         maker.inputs[1]: graph.constants[maker.inputs[1]] * column,
         maker.inputs[2]: graph.constants[maker.inputs[2]] * sizes,
-        deep.inputs[1]: graph.constants[deep.inputs[1]] / np.repeat(column, graph.shape(deep.inputs[1])[0] // len(sizes), axis=0),
+        deep.inputs[1]: graph.constants[deep.inputs[1]]
+        / np.repeat(column, graph.shape(deep.inputs[1])[0] // len(sizes), axis=0),
     }
     return graph.with_nodes(graph.nodes, constants=changed)
