@@ -3,7 +3,7 @@
     python benchmarks/pruning_speed.py SOURCE.onnx PRUNED.onnx [PRUNED.onnx ...] [--precision fp32] [--seconds 10] [-o FILE.json]
 
 Each turn runs every model once, in an order that turns round, so that whatever else the machine does falls on all of them alike. The
-interval is that of the median of the turns' ratios (bootstrap, 1,000 draws). One thread.
+interval is that of the median of the turns' ratios (bootstrap, 1,000 draws). Threads are what `edgekit.load` takes.
 """
 
 from __future__ import annotations
