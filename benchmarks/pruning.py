@@ -65,7 +65,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="50%",
         pictures=next(mnist.glob("train-images*")),
         labelled=next(mnist.glob("t10k-dev-*images*")),
-        options=("--limit", "8000", "--epochs", "8", "--learning-rate", "2e-2"),
+        options=("--limit", "8000", "--epochs", "3", "--learning-rate", "2e-2"),
     )
     yield Case(
         name="yolox_nano",
