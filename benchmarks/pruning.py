@@ -65,7 +65,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="50%",
         pictures=next(mnist.glob("train-images*")),
         labelled=next(mnist.glob("t10k-dev-*images*")),
-        options=("--limit", "2000", "--epochs", "20"),
+        options=("--limit", "8000", "--epochs", "3", "--learning-rate", "2e-2"),
     )
     yield Case(
         name="yolox_nano",
@@ -73,7 +73,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--epochs", "150", "--batch", "64", "--augment"),
+        options=("--epochs", "150", "--batch", "64", "--learning-rate", "3e-3", "--emphasis", "0.5", "--augment"),
     )
 
 

@@ -17,7 +17,7 @@ from edgekit.converters.prune.channels import Ints
 from edgekit.converters.prune.coupling import Coupling, couple, kept_positions
 from edgekit.converters.prune.cut import remove
 from edgekit.converters.prune.eliminate import readers_of
-from edgekit.converters.prune.families import families, work
+from edgekit.converters.prune.families import Work, families, work
 from edgekit.converters.prune.importance import Executor, Feed, Moments, given_scores, moments, read_tensors, scores
 from edgekit.converters.prune.layers import LAYERS, made_axis
 from edgekit.converters.prune.means import with_means_in_biases
@@ -113,7 +113,7 @@ def prune(
     worth = _worth(graph, coupling, {} if importance == "weights" else measured, gradients)
     ladders = _ladders(graph, coupling, worth, measured, data, multiple, importance == "activations", progress)
     found = tuple(one.family for one in ladders)
-    kept = allocate(work(graph, coupling, found), ladders, share)
+    kept = _kept(work(graph, coupling, found), ladders, share)
     removed = np.concatenate([np.zeros(0, np.int64), *(one.removed(int(k)) for one, k in zip(ladders, kept, strict=True))])
     smaller = remove(with_means_in_biases(graph, coupling, removed, measured), coupling, removed)
     left = _left(graph, coupling, removed)
@@ -169,6 +169,14 @@ def _ladders(
     if eliminates:
         plain = tuple(with_elimination(one, worth, readers_of(one.family, graph, coupling, measured)) for one in plain)
     return measured_ladders(graph, coupling, plain, _first(data.samples, PROBES), data.execute, measured, progress)
+
+
+def _kept(cost: Work, ladders: tuple[Ladder, ...], share: float) -> NDArray[np.int64]:
+    """How many sets of each family stay: no family gives up most of itself, unless the share cannot be reached otherwise."""
+    try:
+        return allocate(cost, [one.shallow() for one in ladders], share)
+    except InputError:
+        return allocate(cost, ladders, share)
 
 
 def _left(graph: Graph, coupling: Coupling, removed: Ints) -> Mapping[str, NDArray[np.int64]]:

@@ -26,6 +26,9 @@ Floats = NDArray[np.float64]
 PROBED = 0.75
 """Share of a family that is kept when it is tried: enough goes to be seen, too little to drown the outputs."""
 
+DEEPEST = 0.5
+"""Share of a family that is kept at the least, as long as the share of work to remove can be reached so."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ladder:
@@ -44,6 +47,11 @@ class Ladder:
     def removed(self, kept: int) -> Ints:
         """The sets that go when `kept` stay."""
         return self.order[: len(self.order) - kept]
+
+    def shallow(self) -> Ladder:
+        """The ladder down to `DEEPEST`: what is lost there is foretold from a smaller step, and further down is more than that."""
+        choices = tuple(kept for kept in self.choices if kept >= DEEPEST * len(self.order))
+        return replace(self, choices=choices, noise=self.noise[: len(choices)])
 
 
 def ladder(family: Family, worth: Floats, multiple: int) -> Ladder:

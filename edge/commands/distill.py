@@ -39,7 +39,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=int, default=2000, help="pictures to learn from (%(default)s)")
     parser.add_argument("--epochs", metavar="N", type=int, default=20, help="passes over them (%(default)s)")
     parser.add_argument("--batch", metavar="N", type=int, default=32, help="pictures at a time (%(default)s)")
-    parser.add_argument("--learning-rate", metavar="R", type=float, default=1e-3, help="at its peak (%(default)s)")
+    parser.add_argument(
+        "--learning-rate",
+        metavar="R",
+        type=float,
+        default=1e-2,
+        help="at its peak, as a share of a filter's size (%(default)s)",
+    )
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="of every random choice (%(default)s)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (%(default)s)")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The training loop: Adam on what the pruned graph makes differently from its source. No label is read.
+"""The training loop: on what the pruned graph makes differently from its source, in steps measured by each filter. No label is read.
 
 All randomness of an epoch comes from (seed, epoch) and the learning rate from the step alone, so on a CPU a run that was stopped and
 resumed gives the same bits as one that was not.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from edgekit.distill.interpreter import TorchGraph, torch_graph
 from edgekit.distill.match import Match, Usual, loss, spread, usual
 from edgekit.distill.pictures import Samples
 from edgekit.distill.settings import Settings
+from edgekit.distill.units import units
+from edgekit.train.filterwise import FilterwiseAdam
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,10 +58,10 @@ class Trainer:
         self.student = torch_graph(pruned, trained=True, device=self.device)
         self.supply = Supply(samples, self.device)
         self.average = {name: value.detach().clone() for name, value in self.student.parameters.items()}
-        self.optimizer = torch.optim.Adam(list(self.student.parameters.values()), lr=settings.learning_rate)
         self.held, self.rest = _split(samples.count, settings)
         self.batch = settings.batch if batches_fit((self.teacher, self.student), self.supply) else 1
         self.known = self._usual()
+        self.adam = FilterwiseAdam(self.student.parameters, units(self.student, self._first()), settings.learning_rate)
         self.history: tuple[Epoch, ...] = ()
         self.best = {name: value.clone() for name, value in self.average.items()}
         self.best_epoch, self.best_loss = 0, self.held_out()
@@ -67,23 +69,19 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """The run as plain tensors, numbers and strings, fit for weights-only loading."""
         return {
-            "student": {name: value.detach() for name, value in self.student.parameters.items()},
+            **self.adam.state(),
             "average": self.average,
             "best": self.best,
             "best_epoch": self.best_epoch,
             "best_loss": self.best_loss,
-            "optimizer": self.optimizer.state_dict(),
         }
 
     def restore(self, state: Mapping[str, Any], history: tuple[Epoch, ...]) -> None:
         """Go back to where `state` was taken. Raises what PyTorch does for weights of other names or shapes."""
-        torch = need("torch")
-        with torch.no_grad():
-            for name, value in self.student.parameters.items():
-                value.copy_(state["student"][name])
-                self.average[name].copy_(state["average"][name])
-                self.best[name].copy_(state["best"][name])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.adam.restore(state)
+        for name, value in self.average.items():
+            value.copy_(state["average"][name])
+            self.best[name].copy_(state["best"][name])
         self.best_epoch, self.best_loss, self.history = int(state["best_epoch"]), float(state["best_loss"]), history
 
     def epoch(self, progress: Progress = silent) -> Epoch:
@@ -108,13 +106,12 @@ class Trainer:
 
     def kept(self) -> Graph:
         """The pruned graph with the best weights so far."""
-        return TorchGraph(graph=self.student.graph, parameters=self.best, fixed=self.student.fixed).exported()
+        return self._with(self.best).exported()
 
     def held_out(self) -> float:
         """The loss of the averaged weights on the pictures held out."""
-        torch = need("torch")
-        student = TorchGraph(graph=self.student.graph, parameters=self.average, fixed=self.student.fixed)
-        with torch.no_grad():
+        student = self._with(self.average)
+        with need("torch").no_grad():
             parts = [self._loss(student, self.supply.batch(places)) * len(places) for places in _parts(self.held, self.batch)]
         return sum(map(float, parts)) / len(self.held)
 
@@ -124,27 +121,26 @@ class Trainer:
         losses, rate = [], 0.0
         for index, places in enumerate(parts):
             step = (number - 1) * len(parts) + index
-            rate = self.settings.learning_rate * schedule(step / (len(parts) * self.settings.epochs), self.settings.warm_up)
+            rate = schedule(step / (len(parts) * self.settings.epochs), self.settings.warm_up)
             feed = self.supply.batch(places)
             if self.settings.augment:
                 feed = changed(feed, self.teacher.graph.inputs, random)
             losses.append(self._step(feed, rate, step) * len(places))
             progress(Event(stage=f"epoch {number} of {self.settings.epochs}", done=index + 1, total=len(parts)))
-        return sum(map(float, losses)) / len(self.rest), rate
+        return sum(map(float, losses)) / len(self.rest), rate * self.settings.learning_rate
 
     def _step(self, feed: Mapping[str, Tensor], rate: float, step: int) -> Tensor:
-        torch = need("torch")
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        found = self._loss(self.student, feed)
-        self.optimizer.zero_grad(set_to_none=True)
-        found.backward()
-        self.optimizer.step()
+        found = self._loss(self._with(self.adam.weights()), feed)
+        self.adam.step(found, rate)
         keep = min(self.settings.average, (1 + step) / (10 + step))
-        with torch.no_grad():
-            for name, value in self.student.parameters.items():
+        with need("torch").no_grad():
+            for name, value in self.adam.weights().items():
                 self.average[name].lerp_(value, 1 - keep)
         return found.detach()
+
+    def _with(self, weights: Mapping[str, Tensor]) -> TorchGraph:
+        """The student with these weights."""
+        return TorchGraph(graph=self.student.graph, parameters=weights, fixed=self.student.fixed)
 
     def _loss(self, student: TorchGraph, feed: Mapping[str, Tensor]) -> Tensor:
         torch = need("torch")
@@ -157,11 +153,15 @@ class Trainer:
         """How each compared channel is spread in the source, over the first few batches."""
         seen: dict[str, list[Usual]] = {one.name: [] for one in self.matches}
         with need("torch").no_grad():
-            for places in _parts(self.rest[: max(4 * self.batch, 16)], self.batch):
-                values = self.teacher.run(self.supply.batch(places), list(seen))
+            for feed in self._first():
+                values = self.teacher.run(feed, list(seen))
                 for one in self.matches:
                     seen[one.name].append(spread(one, values[one.name]))
         return {name: usual(batches) for name, batches in seen.items()}
+
+    def _first(self) -> Iterator[dict[str, Tensor]]:
+        """The first few batches: enough to know what is usual."""
+        return (self.supply.batch(places) for places in _parts(self.rest[: max(4 * self.batch, 16)], self.batch))
 
 
 def batches_fit(graphs: Sequence[TorchGraph], supply: Supply) -> bool:

@@ -20,8 +20,8 @@ class Settings(Value, frozen=True, kw_only=True, omit_defaults=False):
     epochs: int = 20
     batch: int = 32
     seed: int = 1
-    learning_rate: float = 1e-3
-    """Peak of the cosine schedule of Adam."""
+    learning_rate: float = 1e-2
+    """Of a weight, as a share of its filter's root mean square, at the peak of the cosine schedule of Adam."""
     warm_up: float = 0.05
     """Share of the run in which the learning rate rises."""
     features: float = 0.2
@@ -51,5 +51,5 @@ def checked(settings: Settings) -> Settings:
     if settings.seed < 0:
         raise UsageError(f"seed is {settings.seed}, it must not be negative")
     if not 0 < settings.learning_rate < 1:
-        raise UsageError(f"the learning rate is {settings.learning_rate:g}, it must lie between 0 and 1", "1e-3 is usual")
+        raise UsageError(f"the learning rate is {settings.learning_rate:g}, it must lie between 0 and 1", "1e-2 is usual")
     return settings

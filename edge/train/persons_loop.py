@@ -3,10 +3,7 @@
 The student begins as its teacher. It is shown most scenes as a bad camera sees them, the teacher sees them as they are and drawn larger: the student's
 answers are drawn to what the teacher says (`persons_targets`), and its features to the teacher's, which teaches more of the world than people alone.
 
-**A step is measured by the filter that it moves.** YOLOX-Nano's batch norms are folded into its kernels, and what were filters of one size are
-now of very different ones: the first layer's have coefficients of about 0.001, for pixels of 0..255, and others of 30. One step of Adam
-at 1e-5 in every weight doubled the loss, and it was the first layer alone that did it. So Adam moves shares: each filter is
-trained in units of its own root mean square (compare You et al., "LARS", arXiv:1708.03888), biases in those of their layer.
+Steps are measured by the filter that they move (`filterwise`): the first layer's are thousands of times smaller than others.
 """
 
 from __future__ import annotations
@@ -18,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edgekit.core.optional import need
+from edgekit.train.filterwise import FilterwiseAdam, unit
 from edgekit.train.persons_augment import Limits, Pictures, scenes, seen_badly
 from edgekit.train.persons_network import STRIDES, Answer, answer, detector
 from edgekit.train.persons_targets import BELIEVED, FIRST_CLASS, OBJECTNESS, Targets, flat, targets
@@ -25,11 +23,6 @@ from edgekit.train.persons_teacher import CLASSES, for_persons
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
-
-SMALLEST_UNIT = 1e-5
-"""A filter of nothing but zeros moves too."""
-STEEPEST = 5.0
-"""Length to which a gradient is cut; a step whose gradient is not finite is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,29 +89,23 @@ class Step(NamedTuple):
 
 
 class Distillation:
-    """A run in progress. `shares` are what is trained: weights in units of `units`; `average` is the weights' running mean, which is kept."""
+    """A run in progress. `average` is the weights' running mean, which is kept."""
 
     def __init__(self, recipe: Recipe, teacher: dict[str, Tensor], device: str = "cpu") -> None:
         torch = need("torch")
         self.recipe, self.device, self.number, self.spent_s = recipe, torch.device(device), 0, 0.0
         self.teacher = {name: tensor.to(self.device) for name, tensor in teacher.items()}
         self.average = for_persons(self.teacher)
-        self.units = {name: unit(tensor) for name, tensor in self.average.items()}
-        self.shares = {name: (tensor / self.units[name]).requires_grad_() for name, tensor in self.average.items()}
-        self.optimizer = torch.optim.Adam(list(self.shares.values()), lr=recipe.learning_rate)
+        units = {name: unit(tensor, 0 if tensor.dim() == 4 else None) for name, tensor in self.average.items()}
+        self.adam = FilterwiseAdam(self.average, units, recipe.learning_rate)
         self.tables = detector(CLASSES), detector(1)
         self.chance: Generator = torch.Generator(device=self.device).manual_seed(recipe.seed)
-
-    def weights(self) -> dict[str, Tensor]:
-        """The weights as they are now."""
-        return {name: share * self.units[name] for name, share in self.shares.items()}
 
     def state(self) -> dict[str, Any]:
         """The run as tensors and numbers, fit for weights-only loading."""
         return {
-            "shares": {name: tensor.detach() for name, tensor in self.shares.items()},
+            **self.adam.state(),
             "average": self.average,
-            "optimizer": self.optimizer.state_dict(),
             "chance": self.chance.get_state(),
             "number": self.number,
             "spent_s": self.spent_s,
@@ -126,9 +113,8 @@ class Distillation:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go back to where `state` was taken."""
-        need("torch")._foreach_copy_([tensor.data for tensor in self.shares.values()], list(state["shares"].values()))
+        self.adam.restore(state)
         self.average = dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
         self.chance.set_state(state["chance"])
         self.number, self.spent_s = state["number"], state["spent_s"]
 
@@ -167,22 +153,15 @@ class Distillation:
 
     def step(self, batch: Scenes) -> dict[str, float]:
         """One update of the weights; the losses before it."""
-        torch = need("torch")
-        self._pace()
-        found = self.compared(batch, self.weights())
-        self.optimizer.zero_grad(set_to_none=True)
-        self.recipe.weighed(found._asdict()).backward()
-        length = torch.nn.utils.clip_grad_norm_(list(self.shares.values()), STEEPEST)
-        if bool(torch.isfinite(length)):
-            self.optimizer.step()
+        found = self.compared(batch, self.adam.weights())
+        self.adam.step(self.recipe.weighed(found._asdict()), self._pace())
         self._average()
         return {name: float(value.detach()) for name, value in found._asdict().items()}
 
-    def _pace(self) -> None:
-        done, recipe = self.share(), self.recipe
-        rate = done / recipe.warm_up if done < recipe.warm_up else (1 + math.cos(math.pi * done)) / 2
-        for group in self.optimizer.param_groups:
-            group["lr"] = recipe.learning_rate * max(rate, 0.01)
+    def _pace(self) -> float:
+        """The learning rate now, as a share of its peak: a straight line up, half a cosine down."""
+        done, warm_up = self.share(), self.recipe.warm_up
+        return max(done / warm_up if done < warm_up else (1 + math.cos(math.pi * done)) / 2, 0.01)
 
     def _average(self) -> None:
         """Move the mean a little towards the current weights, at first a lot."""
@@ -190,14 +169,7 @@ class Distillation:
         self.number += 1
         keep = min(self.recipe.averaging, self.number / (10 + self.number))
         with torch.no_grad():
-            torch._foreach_lerp_(list(self.average.values()), list(self.weights().values()), 1 - keep)
-
-
-def unit(tensor: Tensor) -> Tensor:
-    """What a step in these weights is measured by: the root mean square of each filter, or of all biases of a layer."""
-    axes = (1, 2, 3) if tensor.dim() == 4 else (0,)
-    found: Tensor = tensor.square().mean(axes, keepdim=True).sqrt().clamp(min=SMALLEST_UNIT)
-    return found
+            torch._foreach_lerp_(list(self.average.values()), list(self.adam.weights().values()), 1 - keep)
 
 
 def shown(sharp: Tensor, recipe: Recipe, chance: Generator) -> Scenes:

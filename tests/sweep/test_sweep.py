@@ -204,6 +204,18 @@ def test_a_dask_cluster_gives_the_same(folder: Path, request_: Request) -> None:
         assert {one.key: one.files for one in outcomes(tasks(folder, request_), crew)} == alone
 
 
+@pytest.mark.slow
+def test_a_ray_cluster_gives_the_same(folder: Path, request_: Request) -> None:
+    pytest.importorskip("joblib")
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    alone = {one.key: one.files for one in outcomes(tasks(folder, request_), Crew())}
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        assert {one.key: one.files for one in outcomes(tasks(folder, request_), Crew(backend="ray", jobs=2))} == alone
+    finally:
+        ray.shutdown()
+
+
 def test_a_bug_in_one_cell_is_a_reason_and_not_the_end(folder: Path, request_: Request) -> None:
     good, *_ = tasks(folder, request_)
     request = replace(request_, preprocess={"no_such_field": 1})

@@ -23,7 +23,7 @@ from edgekit.converters.prune.eliminate import elimination, readers_of
 from edgekit.converters.prune.families import families, work
 from edgekit.converters.prune.importance import moments, read_tensors
 from edgekit.converters.prune.rebuild import patches
-from edgekit.converters.prune.sensitivity import ladder
+from edgekit.converters.prune.sensitivity import DEEPEST, ladder
 from edgekit.core.errors import InputError, UsageError
 
 Build = Callable[..., Graph]
@@ -210,6 +210,17 @@ def test_allocation_takes_the_cheapest_steps_first() -> None:
     kept = allocate(cost, ladders, 0.2)
     assert kept[0] == len(found[0].units)
     assert kept[1:].sum() < sum(len(one.units) for one in found[1:])
+
+
+def test_no_family_gives_up_most_of_itself_unless_the_share_needs_it() -> None:
+    graph = network(("relu", "concat", "relu"), 5)
+
+    def kept_at_least(share: float) -> float:
+        shrunk = prune(graph, share=share, samples=feeds(graph, 8), execute=run_one_thread, multiple=2).report.shrunk
+        return min(one.after / one.before for one in shrunk)
+
+    assert kept_at_least(0.3) >= DEEPEST
+    assert kept_at_least(0.9) < DEEPEST
 
 
 @settings(max_examples=10)
