@@ -45,6 +45,7 @@ EXTRAS = {
     "llama": "language models through llama-cpp-python, which is built where it is installed",
     "opencv": "OpenCV's own engine, the last resort",
     "vision": "camera apps (PyAV, SciPy)",
+    "voice": "speaking to the assistant (PocketSphinx, whisper.cpp); answers are read aloud by espeak-ng or Piper, which are programs",
     "notify": "telling others of events through MQTT and Apprise (paho-mqtt, apprise)",
     "cloud": "copies of clips in an S3-compatible store (boto3)",
     "supervision": "exchanging detections with supervision",

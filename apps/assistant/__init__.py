@@ -90,6 +90,7 @@ def _talk(request: Request, stack: ExitStack) -> Answer:
 
 def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
     from edgekit.apps.assistant.build import assistant, conversations
+    from edgekit.apps.assistant.voice import Voice
     from edgekit.apps.web.options import serving
     from edgekit.apps.web.serve import PACKAGES, serve
     from edgekit.core.optional import need
@@ -99,7 +100,7 @@ def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
     from edgekit.apps.assistant.pages.shell import shell
 
     made = assistant(request, stack)
-    return serve(shell(made, conversations(request, stack)), serving(options))
+    return serve(shell(made, conversations(request, stack), Voice(request.voice)), serving(options))
 
 
 def _read(library: Library | None) -> list[dict[str, str]]:

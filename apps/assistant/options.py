@@ -20,6 +20,15 @@ EXAMPLE = 'edgekit run assistant --documents DIR --ask "QUESTION"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceOptions:
+    """A model of whisper.cpp, a voice of Piper, and the language of both; without the files what needs none."""
+
+    speech_model: Path | None = None
+    piper_voice: Path | None = None
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """What was asked, checked. `data` holds what the app keeps: index, conversations, log."""
 
@@ -36,6 +45,7 @@ class Request:
     context: int
     deadline_s: float | None
     fallback: FallbackOptions
+    voice: VoiceOptions
     log: bool
     log_days: float | None
     keep_days: float
@@ -71,6 +81,7 @@ def configure(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds after which an answer is cut off")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where index, conversations and log are kept")
     _configure_fallback(parser)
+    _configure_voice(parser)
     parser.add_argument("--no-log", action="store_true", help="keep no log of queries (it never holds what was asked)")
     parser.add_argument(
         "--log-days", type=float, metavar="N", help="days the log is kept (default: as chosen on its page, at first 90)"
@@ -95,6 +106,19 @@ def _configure_fallback(parser: argparse._ActionsContainer) -> None:
         metavar="LIST",
         help="when it is asked: refused to load or answer, deadline, memory, stream malformed, engine lost (default: %(default)s)",
     )
+
+
+def _configure_voice(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument(
+        "--speech-model",
+        type=Path,
+        metavar="FILE",
+        help="a model of whisper.cpp (ggml-*.bin) that hears questions (default: PocketSphinx and its small English model)",
+    )
+    parser.add_argument(
+        "--piper-voice", type=Path, metavar="FILE", help="a voice of Piper that reads answers aloud (default: espeak-ng)"
+    )
+    parser.add_argument("--language", default="en", metavar="CODE", help="what is spoken (default: %(default)s)")
 
 
 def requested(options: RunOptions) -> Request:
@@ -123,6 +147,7 @@ def requested(options: RunOptions) -> Request:
         context=own.get("context") or 0,
         deadline_s=own.get("deadline"),
         fallback=_fallback(own),
+        voice=_voice(own),
         log=not own.get("no_log"),
         log_days=own.get("log_days"),
         keep_days=own.get("keep_days", 0.0),
@@ -148,6 +173,12 @@ def _said(text: str | None, option: str) -> str | None:
     if text is not None and not text.strip():
         raise UsageError(f"{option} needs a question", EXAMPLE)
     return text
+
+
+def _voice(own: Mapping[str, Any]) -> VoiceOptions:
+    return VoiceOptions(
+        speech_model=own.get("speech_model"), piper_voice=own.get("piper_voice"), language=own.get("language") or "en"
+    )
 
 
 def _fallback(own: Mapping[str, Any]) -> FallbackOptions:

@@ -43,6 +43,8 @@ EXTRAS = {
     "llama_cpp": "llama",
     "xllamacpp": "llm",
     "docx": "assistant",
+    "pocketsphinx": "voice",
+    "pywhispercpp": "voice",
     "pypdf": "assistant",
     "av": "vision",
     "scipy": "vision",

@@ -45,7 +45,7 @@ def read_wav(data: bytes) -> Speech:
 
 
 def _of_fitting_length(speech: Speech, promised: int) -> Speech:
-    if len(speech.samples) % WIDTH or promised * WIDTH > max(len(speech.samples), int(LONGEST_S * RATE) * WIDTH):
+    if len(speech.samples) != WIDTH * min(promised, int(LONGEST_S * RATE) + 1):
         raise InputError("the recording is cut off: it has fewer samples than its header says", "record it again")
     if speech.seconds > LONGEST_S:
         raise InputError(f"the recording is longer than {LONGEST_S:.0f} s", "ask in shorter sentences")

@@ -137,12 +137,12 @@ class Watched:
 
 
 @contextmanager
-def browser(executable: str) -> Iterator[Browser]:
+def browser(executable: str, *flags: str) -> Iterator[Browser]:
     """A fresh Chromium; one at a time in a thread."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=executable, args=FLAGS.split())
+        opened = driver.chromium.launch(executable_path=executable, args=[*FLAGS.split(), *flags])
         yield opened
         opened.close()
 

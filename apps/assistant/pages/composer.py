@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
 LONGEST = 20_000
+SOUND = (Path(__file__).with_name("sound") / "voice.js").resolve().parent
+"""What the browser loads for the microphone and the loudspeaker, once one of them is used."""
 
 
 class Composer(ui.element, component="composer.js"):
@@ -15,6 +18,7 @@ class Composer(ui.element, component="composer.js"):
 
     def __init__(self, *, on_send: Callable[[str], Awaitable[None]], on_stop: Callable[[], None], placeholder: str) -> None:
         super().__init__()
+        self.add_resource(SOUND)
         self.props["busy"] = self.props["disabled"] = False
         self.props["placeholder"] = placeholder
 

@@ -9,6 +9,7 @@ from importlib.resources import files
 from nicegui import ui
 
 from edgekit.apps.assistant.api import openai, own
+from edgekit.apps.assistant.api import voice as voice_api
 from edgekit.apps.assistant.api.bridge import Door
 from edgekit.apps.assistant.api.figures import Figures
 from edgekit.apps.assistant.assistant import Assistant
@@ -18,12 +19,14 @@ from edgekit.apps.assistant.documents.limits import FILE_BYTES
 from edgekit.apps.assistant.pages.analytics import AnalyticsPage
 from edgekit.apps.assistant.pages.chat import ChatPage
 from edgekit.apps.assistant.pages.documents import DocumentsPage
+from edgekit.apps.assistant.voice import Voice
 from edgekit.apps.web.shell import Api, Page, Shell, Visit
+from edgekit.runtimes.speech.audio import LARGEST_BYTES
 
 STYLE = "assistant.css"
 
 
-def shell(assistant: Assistant, kept: Conversations) -> Shell:
+def shell(assistant: Assistant, kept: Conversations, voice: Voice) -> Shell:
     """What is served. Documents are read in the background once the server runs."""
     ui.add_css((files("edgekit.apps.assistant.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     door = Door()
@@ -35,6 +38,7 @@ def shell(assistant: Assistant, kept: Conversations) -> Shell:
             Api(prefix="/v1", router=openai.router(assistant, door), writes="viewer"),
             Api(prefix="/api/documents", router=own.documents(assistant.library), body_bytes=FILE_BYTES),
             Api(prefix="/api/conversations", router=own.conversations(kept), writes="viewer"),
+            Api(prefix="/api/voice", router=voice_api.router(voice), writes="viewer", body_bytes=LARGEST_BYTES),
             Api(prefix="/api/analytics", router=own.analytics(assistant.log)),
         ),
         lifespan=_lifespan(assistant),

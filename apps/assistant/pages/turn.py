@@ -15,6 +15,7 @@ from edgekit.apps.assistant.assistant import Answered, AnswerEvent, Found
 from edgekit.apps.assistant.chat import details_of
 from edgekit.apps.assistant.generation import Switched
 from edgekit.apps.assistant.pages import answer
+from edgekit.apps.assistant.pages.listen import Listen
 from edgekit.apps.web.pages.parts import icon, problem
 from edgekit.runtimes.text import Piece, Waiting
 
@@ -79,6 +80,7 @@ class Answer:
             ui.label(answer.speed(details)).classes("as-speed")
             if text:
                 self._tool("Copy", "content_copy", lambda: ui.clipboard.write(self._text))
+                Listen(text)
             if latest:
                 self._tool("Retry", "refresh", self._on_retry)
 
