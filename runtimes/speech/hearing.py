@@ -38,6 +38,8 @@ class Recogniser:
 
     def hear(self, speech: Speech, *, latest_s: float = LATEST_S) -> str:
         """What was said; empty for nothing. Raises `EngineRefused`, `EngineLost` when its process ends or is too late."""
+        if speech.is_silent:
+            return ""
         call = msgspec.json.encode(Call(engine=self.engine, model=self.model, language=self.language))
         with tempfile.TemporaryFile() as said:
             process = started(CHILD, said)

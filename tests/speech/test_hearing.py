@@ -17,7 +17,7 @@ from edgekit.runtimes.speech.audio import Speech, read_wav
 from edgekit.runtimes.speech.hearing import Recogniser, recogniser
 from edgekit.runtimes.text import EngineLost, EngineRefused
 
-QUIET = Speech(samples=bytes(32_000))
+NOISE = Speech(samples=bytes(range(256)) * 125)
 NUMBERS = "one two three four five"
 
 
@@ -27,8 +27,7 @@ def test_plain_words_are_heard_with_no_model_fetched(tmp_path: Path) -> None:
 
 
 def test_silence_is_no_text() -> None:
-    pytest.importorskip("pocketsphinx")
-    assert recogniser().hear(QUIET) in ("", "the", "huh")  # what its smallest words sound like
+    assert Recogniser(engine="not even asked").hear(Speech(samples=bytes(32_000))) == ""
 
 
 def test_without_a_recogniser_it_says_what_to_fetch_and_from_where(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,18 +59,18 @@ def test_a_damaged_model_is_refused_by_whisper_itself_and_nothing_else_ends(tmp_
     pytest.importorskip("pywhispercpp")
     (tmp_path / "ggml.bin").write_bytes(b"lmgg" + os.urandom(200_000))
     with pytest.raises((EngineLost, EngineRefused), match=r"whisper.cpp"):
-        recogniser(tmp_path / "ggml.bin").hear(QUIET)
+        recogniser(tmp_path / "ggml.bin").hear(NOISE)
 
 
 def test_an_engine_that_is_not_installed_is_told_by_its_process() -> None:
     with pytest.raises(EngineLost, match="ended with status 1"):
-        Recogniser(engine="no such engine").hear(QUIET)
+        Recogniser(engine="no such engine").hear(NOISE)
 
 
 def test_a_recogniser_that_takes_too_long_is_ended() -> None:
     pytest.importorskip("pocketsphinx")
     with pytest.raises(EngineLost, match=r"within 0.01 s"):
-        recogniser().hear(QUIET, latest_s=0.01)
+        recogniser().hear(NOISE, latest_s=0.01)
 
 
 def test_a_recogniser_that_is_killed_is_told_of(processes: Callable[[], list[int]]) -> None:

@@ -53,13 +53,16 @@ class Postings:
 
     def scores(self, question: str) -> Scores:
         """BM25 of the question's features. With no chunk near, all are 0."""
-        total = np.zeros(self._count, np.float32)
-        for feature in _hashed(set(features(question))):
-            at = int(np.searchsorted(self._features, feature))
-            if at < len(self._features) and self._features[at] == feature:
-                start, end = int(self._starts[at]), int(self._ends[at])
-                total[self._chunks[start:end]] += self._weights[start:end] * rarity(end - start, self._count)
-        return total
+        asked = np.unique(_hashed(set(features(question))))
+        at = np.searchsorted(self._features, asked)
+        known = at[self._features[np.minimum(at, len(self._features) - 1)] == asked] if len(self._features) else at[:0]
+        if not len(known):
+            return np.zeros(self._count, np.float32)
+        spans = [(int(self._starts[one]), int(self._ends[one])) for one in known]
+        chunks = np.concatenate([self._chunks[start:end] for start, end in spans])
+        weights = np.concatenate([self._weights[start:end] * rarity(end - start, self._count) for start, end in spans])
+        found: Scores = np.bincount(chunks, weights, minlength=self._count).astype(np.float32)
+        return found
 
 
 def features(text: str) -> Iterator[str]:

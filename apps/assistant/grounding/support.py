@@ -37,7 +37,7 @@ class Question:
                 self._by_piece.setdefault(piece, []).append(word)
                 self._sizes[word] += 1
         self._alike: dict[str, dict[str, float]] = {}
-        self._unlike: set[str] = set()
+        self._compared: set[str] = set()
 
     def best(self, text: str) -> Sentence:
         """The sentence of `text` that covers most; of equals the first. An empty text has an empty sentence."""
@@ -45,32 +45,36 @@ class Question:
 
     def all(self, text: str) -> Iterator[Sentence]:
         """Every sentence of `text`."""
-        return (Sentence(start=start, end=end, score=self._share(found)) for start, end, found in _taken_apart(text))
+        apart = _taken_apart(text)
+        self._compare(frozenset[str]().union(*(found for _, _, found in apart)))
+        return (Sentence(start=start, end=end, score=self._share(found)) for start, end, found in apart)
 
     def covered(self, text: str) -> float:
         """The share of the words, by weight, that are in `text`, or something like them."""
-        return self._share(frozenset(words(text)))
+        found = frozenset(words(text))
+        self._compare(found)
+        return self._share(found)
 
     def _share(self, found: frozenset[str]) -> float:
         nearest: dict[str, float] = {}
-        for word in found - self._unlike:
-            for asked, share in self._likeness(word).items():
+        for word in found & self._alike.keys():
+            for asked, share in self._alike[word].items():
                 nearest[asked] = max(nearest.get(asked, 0.0), share)
         return sum(weight * nearest[word] for word, weight in self.weights.items() if word in nearest) / self._total
 
-    def _likeness(self, word: str) -> Mapping[str, float]:
-        """For each asked word that is something like `word`, the share of its pieces that both have."""
-        if word not in self._alike:
-            self._alike[word] = self._compared(word)
-            if not self._alike[word]:
-                self._unlike.add(word)
-        return self._alike[word]
+    def _compare(self, found: frozenset[str]) -> None:
+        """Compare each word with those asked for, once. Most have no piece in common with any: they are many, and told apart first."""
+        asked = self._by_piece.keys()
+        new = found - self._compared
+        self._compared |= new
+        for word in new:
+            if not asked.isdisjoint(pieces(word)) and (alike := self._likeness(word)):
+                self._alike[word] = alike
 
-    def _compared(self, word: str) -> dict[str, float]:
+    def _likeness(self, word: str) -> dict[str, float]:
+        """For each asked word that is something like `word`, the share of its pieces that both have."""
         if word in self.weights:
             return {word: 1.0}
-        if self._by_piece.keys().isdisjoint(pieces(word)):
-            return {}
         shared: dict[str, int] = {}
         for piece in self._by_piece.keys() & pieces(word):
             for asked in self._by_piece[piece]:

@@ -82,7 +82,7 @@ def test_who_is_not_logged_in_is_not_heard(server: Served, recording: bytes) -> 
 
 def test_hostile_audio_is_refused_and_the_server_goes_on(server: Served) -> None:
     client = server.login()
-    for body, status in ((b"<html>", 400), (b"", 400), (wav(bytes(9000), rate=8000), 400), (bytes(3_000_000), 413)):
+    for body, status in ((b"<html>", 422), (b"", 422), (wav(bytes(9000), rate=8000), 422), (bytes(3_000_000), 413)):
         assert client.post("/api/voice/transcription", content=body).status_code == status
     assert client.get("/api/voice").status_code == 200
 
@@ -92,7 +92,7 @@ def test_an_answer_is_spoken_as_wav(server: Served) -> None:
         pytest.skip("no espeak-ng here")
     answer = server.login().post("/api/voice/speech", json={"text": "Good morning. [1]"})
     assert answer.headers["content-type"] == "audio/wav" and answer.content[:4] == b"RIFF"
-    assert server.login().post("/api/voice/speech", json={"text": "``` only code ```"}).status_code == 400
+    assert server.login().post("/api/voice/speech", json={"text": "``` only code ```"}).status_code == 422
 
 
 def test_sources_marks_and_code_are_not_read_aloud() -> None:
