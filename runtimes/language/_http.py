@@ -19,11 +19,12 @@ LARGEST_BYTES = 1 << 28
 
 
 class Refused(Exception):
-    """The server answered with an error; `status` is HTTP's."""
+    """The server answered with an error; `status` is HTTP's, `told` what else its body says."""
 
-    def __init__(self, message: str, status: int) -> None:
+    def __init__(self, message: str, status: int, told: Mapping[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.told = told or {}
 
 
 class Unreachable(Exception):
@@ -76,7 +77,7 @@ class Server:
             connection.request(method, path, None if body is None else json.dumps(body), self._headers)
             response = connection.getresponse()
             if response.status != 200:
-                raise Refused(_message(response.read(LONGEST_LINE)), response.status)
+                raise _refused(response.read(LONGEST_LINE), response.status)
         except (OSError, http.client.HTTPException) as exc:
             connection.close()
             raise Unreachable(str(exc) or type(exc).__name__) from exc
@@ -144,8 +145,9 @@ def _whole(connection: http.client.HTTPConnection, response: http.client.HTTPRes
         connection.close()
 
 
-def _message(data: bytes) -> str:
+def _refused(data: bytes, status: int) -> Refused:
     try:
-        return str(json.loads(data)["error"]["message"])
+        told = json.loads(data)["error"]
+        return Refused(str(told["message"]), status, told)
     except (ValueError, KeyError, TypeError):
-        return data[:200].decode(errors="replace")
+        return Refused(data[:200].decode(errors="replace"), status)

@@ -68,6 +68,7 @@ class XllamaSession:
         values = {key: typed.value for key, typed in flight.header.values.items()}
         self._template: ChatTemplate = template_of(values, self._special["bos"], self._special["eos"])
         self._known: tuple[int, ...] = ()
+        self._read = ""
 
     def generate(self, request: TextRequest, *, cancel: threading.Event | None = None) -> Iterator[TextEvent]:
         """See `TextSession`. Raises `PromptTooLong`, and `InputError` for a grammar or a schema that cannot be."""
@@ -84,6 +85,7 @@ class XllamaSession:
         }
         said: list[int] = []
         timings = Timings()
+        self._read, self._known = prompt, ()
         stream = self._http.stream("/completion", body, cancel or threading.Event(), ends_at)
         with _complaints():
             for event in stream:
@@ -92,10 +94,10 @@ class XllamaSession:
                 if event.get("content"):
                     yield Piece(text=event["content"], tokens=max(1, len(event.get("tokens") or [])))
                 if event.get("stop"):
-                    self._known = (*prompt, *said)
+                    self._known = tuple(said)
                     yield Done(reason=_REASONS.get(event.get("stop_type", ""), "stop"), timings=timings)
                     return
-        self._known = (*prompt, *said)
+        self._known = tuple(said)
         if not stream.interrupted:
             raise EngineLost(f"{NAME} ended its answer without saying so")
         if not timings.prompt_ms:
@@ -153,7 +155,8 @@ class XllamaSession:
             self._http.ask("/slots/0?action=save", {"filename": STATE})
         raw = Path(self._folder.name) / STATE
         try:
-            return pack(path, raw, NAME, fingerprint(self._path), self._known)
+            read = self._tokens(self._read, begin=True, special=True) if self._read else []
+            return pack(path, raw, NAME, fingerprint(self._path), (*read, *self._known))
         finally:
             raw.unlink(missing_ok=True)
 
@@ -161,7 +164,7 @@ class XllamaSession:
         """See `TextSession`."""
         raw = Path(self._folder.name) / STATE
         try:
-            self._known = unpack(path, raw, NAME, fingerprint(self._path))
+            self._read, self._known = "", unpack(path, raw, NAME, fingerprint(self._path))
             with _complaints():
                 return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
         finally:
@@ -208,20 +211,12 @@ class XllamaSession:
         asked = {"content": text, "add_special": begin, "parse_special": special}
         return list(self._http.ask("/tokenize", asked)["tokens"])
 
-    def _prompt(self, request: TextRequest) -> list[int]:
-        text = self.render(request)
-        begun = bool(self._special["bos"]) and text.startswith(self._special["bos"])
-        tokens = self._tokens(text, begin=not begun, special=True)
-        if not tokens:
+    def _prompt(self, request: TextRequest) -> str:
+        """The prompt without the token it begins with, which the server puts before it; counting tokens first would be one more way there."""
+        text = self.render(request).removeprefix(self._special["bos"])
+        if not text and not self._special["bos"]:
             raise InputError("the prompt is empty, and this model has no token to begin with", "ask it something")
-        if len(tokens) >= self.model.context:
-            raise PromptTooLong(
-                f"the prompt has {len(tokens)} tokens, the context {self.model.context}",
-                "a shorter prompt, or a larger context",
-                tokens=len(tokens),
-                limit=self.model.context,
-            )
-        return tokens
+        return text
 
 
 def _sampling(wanted: Sampling) -> dict[str, Any]:
@@ -246,6 +241,11 @@ def _sampling(wanted: Sampling) -> dict[str, Any]:
     return body
 
 
+def _too_long(tokens: int, limit: int) -> PromptTooLong:
+    reason = f"the prompt has {tokens} tokens, the context {limit}"
+    return PromptTooLong(reason, "a shorter prompt, or a larger context", tokens=tokens, limit=limit)
+
+
 def _timings(given: Mapping[str, Any] | None, before: Timings) -> Timings:
     if not given:
         return before
@@ -268,6 +268,8 @@ def _complaints() -> Iterator[None]:
     try:
         yield
     except Refused as exc:
+        if exc.told.get("type") == "exceed_context_size_error":
+            raise _too_long(int(exc.told.get("n_prompt_tokens", 0)), int(exc.told.get("n_ctx", 0))) from exc
         error = InputError if 400 <= exc.status < 500 else EngineRefused
         raise error(f"{NAME}: {exc}") from exc
     except Unreachable as exc:

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Iterator
 
 _WORD = re.compile(r"\w+")
+_SPACED = {code: sign if (sign := chr(code)).isalnum() or sign == "_" else " " for code in range(128)}
+"""ASCII with every sign that is of no word as a space: splitting there is twice as fast as looking for words."""
 _ACCENT = re.compile("[\u0300-\u036f]")
 _SENTENCE_END = re.compile(r"""[.!?…]['")\]’”]*(?=\s)|\n\s*\n|\n(?=\s*(?:[-*+|#>]|\d{1,3}[.)])\s)|\Z""")
 """A full stop and its like, a blank line, and the line before a list's item, a table's row, a heading or a quotation."""
@@ -60,7 +62,8 @@ STOP_WORDS = frozenset(f"{_CLOSED_CLASS} {_ASKING}".split())
 
 def words(text: str) -> list[str]:
     """The words in small letters without accents, in their order."""
-    return _WORD.findall(plain(text))
+    folded = plain(text)
+    return folded.translate(_SPACED).split() if folded.isascii() else _WORD.findall(folded)
 
 
 def content_words(text: str) -> list[str]:
