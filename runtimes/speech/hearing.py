@@ -46,7 +46,9 @@ class Recogniser:
             try:
                 answer, _ = process.communicate(call + b"\n" + speech.samples, timeout=latest_s)
             except subprocess.TimeoutExpired as exc:
-                raise EngineLost(f"{self.engine} did not understand {speech.seconds:.1f} s within {latest_s:g} s", BETTER) from exc
+                raise EngineLost(
+                    f"{self.engine} did not understand {speech.seconds:.1f} s within {latest_s:g} s", BETTER
+                ) from exc
             finally:
                 kill(process)
                 for stream in (process.stdin, process.stdout):

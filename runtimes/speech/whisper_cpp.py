@@ -23,7 +23,9 @@ def ensure_model(path: Path) -> None:
         with path.open("rb") as file:
             begins, size = file.read(len(MAGIC)), path.stat().st_size
     except OSError as exc:
-        raise InputError(f"the speech model {str(path)!r} cannot be read: {exc.strerror or exc}", "--speech-model FILE") from exc
+        raise InputError(
+            f"the speech model {str(path)!r} cannot be read: {exc.strerror or exc}", "--speech-model FILE"
+        ) from exc
     if begins != MAGIC or size < SMALLEST_BYTES:
         raise InputError(f"{path.name!r} is no model of whisper.cpp: {size:,} bytes that begin with {begins!r}", "ggml-*.bin")
 

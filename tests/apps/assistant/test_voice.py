@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,7 +46,11 @@ def spoken_to(server: Served, recording: bytes, tmp_path_factory: pytest.TempPat
     """A page whose microphone hears the recording over and over."""
     file = tmp_path_factory.mktemp("microphone") / "numbers.wav"
     file.write_bytes(recording)
-    flags = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", f"--use-file-for-fake-audio-capture={file}")
+    flags = (
+        "--use-fake-device-for-media-stream",
+        "--use-fake-ui-for-media-stream",
+        f"--use-file-for-fake-audio-capture={file}",
+    )
     with browser(chromium(), *flags, "--autoplay-policy=no-user-gesture-required") as chrome, visitor(chrome) as watched:
         watched.page.add_init_script(PLAYING)
         log_in(watched.page, server)
