@@ -298,7 +298,9 @@ def main() -> None:
     parser.add_argument("--detector", type=Path)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=0, metavar="N", help="the loops see the clip's first N frames (default: all)")
+    parser.add_argument(
+        "--frames", type=int, default=0, metavar="N", help="the loops see the clip's first N frames (default: all)"
+    )
     parser.add_argument("--live-seconds", type=float, default=45.0)
     arguments = parser.parse_args()
     detector = arguments.detector or artifacts()[0]

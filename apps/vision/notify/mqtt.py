@@ -32,7 +32,9 @@ class Mqtt:
     def __init__(self, settings: Settings, password: str, cameras: Sequence[Camera], snapshots: Path) -> None:
         need("paho.mqtt.client")
         if settings.ca and not Path(settings.ca).is_file():
-            raise InputError(f"the broker's authority {settings.ca!r} is no file", "notify: mqtt: ca: the certificate's PEM file")
+            raise InputError(
+                f"the broker's authority {settings.ca!r} is no file", "notify: mqtt: ca: the certificate's PEM file"
+            )
         self.name = "mqtt"
         self._settings, self._password, self._cameras, self._snapshots = settings, password, tuple(cameras), snapshots
         self._topics = Topics(prefix=settings.prefix)

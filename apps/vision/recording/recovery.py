@@ -23,9 +23,7 @@ def end_left_open(store: EventStore, clips: Path) -> tuple[Stored, ...]:
     """
     ended = []
     for stored in list(_open(store)):
-        event = replace(
-            stored.event, end_s=_last_known_s(stored, clips), evidence={**stored.event.evidence, SIGN: KILLED}
-        )
+        event = replace(stored.event, end_s=_last_known_s(stored, clips), evidence={**stored.event.evidence, SIGN: KILLED})
         store.end(stored.id, event)
         ended.append(replace(stored, event=event))
     if ended:

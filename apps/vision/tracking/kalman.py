@@ -95,7 +95,7 @@ def corrected(motions: Motions, boxes: Floats) -> Motions:
     state[PLACE] += gain * innovation
     np.maximum(state[PLACE, :, 2:], 1.0, out=state[PLACE, :, 2:])
     state[SPEED] += speed_gain * innovation
-    state[PLACE_VAR : SPEED_VAR] *= 1 - gain
+    state[PLACE_VAR:SPEED_VAR] *= 1 - gain
     state[SPEED_VAR] -= speed_gain * cross_var
     return Motions(state=state)
 

@@ -208,7 +208,9 @@ def test_an_encrypted_broker_is_told_when_its_authority_is_the_one_that_was_name
         told.close()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # paho leaves the refused socket to the collector
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the refused socket to the collector
 def test_a_broker_with_another_authoritys_certificate_is_told_nothing_and_the_event_waits(tmp_path: Path) -> None:
     certificate, key, _ = signed(tmp_path / "tls", "home")
     _, _, another = signed(tmp_path / "other", "another")
