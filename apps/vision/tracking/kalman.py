@@ -33,15 +33,17 @@ class Motions:
     @property
     def place(self) -> Floats:
         """Centres and sizes [N, 4]."""
-        return self.state[PLACE]
+        place: Floats = self.state[PLACE]
+        return place
 
     @property
     def speed(self) -> Floats:
         """Their changes a second [N, 4]."""
-        return self.state[SPEED]
+        speed: Floats = self.state[SPEED]
+        return speed
 
     def __len__(self) -> int:
-        return self.state.shape[1]
+        return int(self.state.shape[1])
 
     def take(self, rows: NDArray[np.intp]) -> Motions:
         """Those of the given rows."""
