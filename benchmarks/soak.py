@@ -3,8 +3,9 @@
     python benchmarks/soak.py [CLIP] [--hours 1] [--detector ARTIFACT]
 
 The clip is shown again and again as one long recording, at 5 frames a second of its own time and as fast as the machine can: opened
-anew each time (as after a reconnection), decoded, detected, tracked, judged by rules, events into the database. Memory is read
-from the kernel every simulated minute; the slope is fitted to what comes after the first third.
+anew each time (as after a reconnection), decoded, detected, tracked, judged by rules, events into the database, a clip from the encoded
+stream and a snapshot of each, and no more of both kept than a budget allows. Memory is read from the kernel every simulated minute; the
+slope is fitted to what comes after the first third. Every tenth sample is printed while it runs.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import argparse
 import gc
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,8 +28,12 @@ from common import SHARED, conditions, write
 from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.overlay import jpeg
+from edgekit.apps.vision.recording.clips import ClipRecorder
+from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX, Limits, sweep
+from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.models.persons import artifacts
@@ -43,8 +49,9 @@ cameras:
       - {{name: visit, line: exit}}
       - {{name: somebody, dwell_s: 5}}
 """
-SAMPLE_S = 60.0
+SAMPLE_S, TOLD_EVERY = 60.0, 10
 WARM_UP = 1 / 3
+LIMITS = Limits(total_bytes=64 << 20, free_bytes=0)
 
 
 class Sample(NamedTuple):
@@ -61,11 +68,37 @@ def sampled(time_s: float) -> Sample:
     return Sample(time_s, pages * os.sysconf("SC_PAGE_SIZE"), len(list(Path("/proc/self/fd").iterdir())))
 
 
-def endless(camera: Any) -> Iterator[Frame]:
+class Leavings:
+    """What stays of a recording: events in a database, a clip and a snapshot beside each, the oldest of both deleted."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self.recorder = folder, ClipRecorder()
+        self._store, self.events = EventStore(folder / "events.db"), 0
+
+    def keep(self, events: Sequence[Event], frame: Frame) -> None:
+        for event in events:
+            if event.end_s is None or event.start_s == event.end_s:
+                name = f"{frame.number}-{event.rule}"
+                (self._folder / f"{name}{PICTURE}").write_bytes(jpeg(frame.rgb(), 85))
+                self.recorder.start(self._folder / f"{name}{SUFFIX}")
+                self._store.add(event, Media(clip=f"{name}{SUFFIX}", snapshot=f"{name}{PICTURE}"))
+                self.events += 1
+            else:
+                self.recorder.stop()
+
+    def sweep(self, time_s: float) -> None:
+        sweep(self._folder, LIMITS, time_s)
+
+    def close(self) -> None:
+        self.recorder.stop()
+        self._store.close()
+
+
+def endless(camera: Any, tap: ClipRecorder) -> Iterator[Frame]:
     """The clip as one recording without an end, at the camera's rate."""
     start_s, number = 0.0, 0
     while True:
-        capture, last_s, due_s = open_source(camera.source), 0.0, 0.0
+        capture, last_s, due_s = open_source(camera.source, tap=tap), 0.0, 0.0
         with closing(capture):
             while (frame := capture.read()) is not None:
                 last_s = frame.time_s
@@ -75,21 +108,28 @@ def endless(camera: Any) -> Iterator[Frame]:
         start_s += last_s + 1 / camera.detect.fps
 
 
-def soaked(clip: Path, detector: Detector, store: EventStore, hours: float) -> dict[str, Any]:
+def soaked(clip: Path, detector: Detector, leavings: Leavings, hours: float) -> dict[str, Any]:
     camera = parse_site(SITE.format(source=clip), "soak").cameras[0]
-    analyst, samples, events, frames = Analyst(camera, detector), [sampled(0.0)], 0, 0
+    analyst, samples, frames = Analyst(camera, detector), [sampled(0.0)], 0
     begun = perf_counter()
-    for frame in endless(camera):
+    for frame in endless(camera, leavings.recorder):
         frames += 1
-        for event in analyst.look(frame).events:
-            if event.end_s is not None:
-                store.add(event)
-                events += 1
+        leavings.keep(analyst.look(frame).events, frame)
         if frame.time_s >= samples[-1].time_s + SAMPLE_S:
-            samples.append(sampled(frame.time_s))
+            leavings.sweep(time())
+            samples.append(told(sampled(frame.time_s), len(samples), perf_counter() - begun))
         if frame.time_s >= hours * 3600:
             break
-    return {"frames": frames, "events": events, "real_seconds": round(perf_counter() - begun, 1), **judged(samples)}
+    took = round(perf_counter() - begun, 1)
+    return {"frames": frames, "events": leavings.events, "real_seconds": took, **judged(samples)}
+
+
+def told(sample: Sample, number: int, real_s: float) -> Sample:
+    """The sample, said aloud when it is its turn."""
+    if number % TOLD_EVERY == 0:
+        shown = f"{sample.time_s / 60:.0f} min in {real_s:.0f} s: {sample.rss_bytes / 1e6:.1f} MB, {sample.files} files"
+        print(shown, file=sys.stderr, flush=True)
+    return sample
 
 
 def judged(samples: list[Sample]) -> dict[str, Any]:
@@ -116,9 +156,9 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
         opened(detector, threads=1) as session,
-        closing(EventStore(Path(scratch) / "events.db")) as store,
+        closing(Leavings(Path(scratch))) as leavings,
     ):
-        result = soaked(arguments.clip, Detector(session, wanted=frozenset({"person"})), store, arguments.hours)
+        result = soaked(arguments.clip, Detector(session, wanted=frozenset({"person"})), leavings, arguments.hours)
     write("soak", {"clip": arguments.clip.name, "detector": detector.name, **result, "conditions": conditions("av")})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from edgekit.core.optional import need
 Plane = NDArray[np.uint8]
 PLANAR = ("yuv420p", "yuvj420p")
 _BLACK, _GREY = 16, 128
+SCALERS = 4
+"""Scalers that each thread keeps: for a detector, what is shown, and what is kept."""
+_of_thread = local()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +45,10 @@ class Frame:
     def rgb(self, width: int = 0, height: int = 0) -> Plane:
         """[height, width, 3] uint8 RGB, scaled and converted in one step (bilinear); 0 keeps the frame's own size."""
         wanted = {"width": width or self.width, "height": height or self.height}
-        return np.asarray(self.planes.reformat(format="rgb24", interpolation="BILINEAR", **wanted).to_ndarray())
+        scaled = _scaler(wanted["width"], wanted["height"]).reformat(
+            self.planes, format="rgb24", interpolation="BILINEAR", **wanted
+        )
+        return np.asarray(scaled.to_ndarray())
 
     def square(self, box: NDArray[np.floating[Any]], side: int) -> Plane:
         """The square [x1, y1, x2, y2] of the frame in pixels as [side, side, 3] RGB, black where it reaches beyond the frame.
@@ -67,6 +74,16 @@ class Frame:
 def from_rgb(image: Plane, *, number: int, time_s: float) -> Frame:
     """A frame around a picture [h, w, 3] uint8 RGB."""
     return Frame(number=number, time_s=time_s, planes=need("av").VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+
+
+def _scaler(width: int, height: int) -> Any:
+    """A scaler that this thread used for that size before: making its tables costs more than scaling a picture."""
+    made: dict[tuple[int, int], Any] = _of_thread.__dict__.setdefault("scalers", {})
+    if (width, height) not in made:
+        while len(made) >= SCALERS:
+            del made[next(iter(made))]
+        made[width, height] = need("av.video.reformatter").VideoReformatter()
+    return made[width, height]
 
 
 def _view(plane: Any, height: int, width: int) -> Plane:

@@ -108,12 +108,14 @@ class History:
 
     def __init__(self) -> None:
         self._kept: deque[Posture] = deque()
+        self._body: float | None = None
 
     def add(self, one: Posture) -> None:
         """The newest; older than the one before (a clock that jumped) starts the history anew."""
         if self._kept and one.time_s <= self._kept[-1].time_s:
             self._kept.clear()
         self._kept.append(one)
+        self._body = None
         while self._kept[0].time_s < one.time_s - KEPT_S:
             self._kept.popleft()
 
@@ -127,8 +129,10 @@ class History:
 
     def body(self) -> float:
         """The body's length in pixels, standing: the upper end of what the longer side of the box has been."""
-        lengths = [one.length for one in self._kept]
-        return max(float(np.percentile(lengths, 90)) if lengths else 1.0, 1.0)
+        if self._body is None:
+            lengths = [one.length for one in self._kept]
+            self._body = max(float(np.percentile(lengths, 90)) if lengths else 1.0, 1.0)
+        return self._body
 
 
 def share(postures: Iterable[bool]) -> float:

@@ -20,9 +20,10 @@ from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import Guards, guarding
 from edgekit.apps.vision.keypoints import SinglePose
-from edgekit.apps.vision.live import DATABASE, Told
+from edgekit.apps.vision.live import CLIPS, DATABASE, Told
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recorded import Recorded, go_through
+from edgekit.apps.vision.recording.recovery import end_left_open
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.read import read_site
 from edgekit.apps.vision.rules.settings import Camera, Detect, Site, looked_for
@@ -148,6 +149,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
         guarding(site, folder) as guards,
     ):
         told.also = guards.told
+        _recover(store, folder, guards)
         watch = SiteWatch(
             site,
             file,
@@ -166,6 +168,15 @@ def run_live(app: str, options: RunOptions) -> Answer:
         else:
             _served(app, options, watch, guards)
     return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
+
+
+def _recover(store: EventStore, folder: Path, guards: Guards) -> None:
+    """End what a killed run left open, tell of it, and offer its clips to the store of copies."""
+    for stored in end_left_open(store, folder / CLIPS):
+        guards.told(stored.event, stored.media)
+        clip = folder / CLIPS / stored.clip
+        if stored.clip and clip.is_file():
+            guards.kept(clip, stored.event.camera, stored.event.severity)
 
 
 class Counted:

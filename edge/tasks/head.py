@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -81,13 +82,17 @@ def image_input(inputs: Sequence[TensorSpec]) -> ImageInput | None:
     return None
 
 
-def cells(height: int, width: int, strides: Iterable[int]) -> Floats:
-    """[N, 3] of (column, row, stride): every cell of the grids of an input of that size, row by row, stride by stride."""
+@lru_cache(maxsize=16)
+def cells(height: int, width: int, strides: tuple[int, ...]) -> Floats:
+    """[N, 3] of (column, row, stride): every cell of the grids of an input of that size, row by row, stride by stride. Not to
+    be written to: every frame asks for the same."""
     grids = []
     for stride in strides:
         rows, columns = np.mgrid[: height // stride, : width // stride]
         grids.append(np.stack([columns.ravel(), rows.ravel(), np.full(rows.size, stride)], axis=1))
-    return np.concatenate(grids).astype(np.float32)
+    found = np.concatenate(grids).astype(np.float32)
+    found.flags.writeable = False
+    return found
 
 
 def count_cells(height: int, width: int, strides: Iterable[int]) -> int:

@@ -20,17 +20,23 @@ MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin:/
 
 @dataclass(slots=True)
 class Broker:
-    """A mosquitto. `users` is a password file's path, or nothing for a broker that lets everybody in."""
+    """A mosquitto. `users` is a password file's path, or nothing for a broker that lets everybody in; with `tls` (certificate and
+    key) it has a second, encrypted port."""
 
     folder: Path
     port: int
     users: str = ""
+    tls: tuple[Path, Path] | None = None
+    tls_port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         lines = ["user root", f"listener {self.port} 127.0.0.1"]
         lines += [f"password_file {self.users}", "allow_anonymous false"] if self.users else ["allow_anonymous true"]
         config = self.folder / "mosquitto.conf"
+        if self.tls is not None:
+            certificate, key = self.tls
+            lines += [f"listener {self.tls_port} 127.0.0.1", f"certfile {certificate}", f"keyfile {key}"]
         config.write_text("\n".join([*lines, "persistence false", ""]))
         assert MOSQUITTO is not None
         self.process = subprocess.Popen([MOSQUITTO, "-c", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -66,11 +72,11 @@ def is_open(port: int) -> bool:
 
 
 @contextmanager
-def broker(folder: Path, *, users: str = "") -> Iterator[Broker]:
+def broker(folder: Path, *, users: str = "", tls: tuple[Path, Path] | None = None) -> Iterator[Broker]:
     """A broker that runs until the block ends; the test is skipped where there is none."""
     if MOSQUITTO is None:
         pytest.skip("no mosquitto here (Debian package mosquitto)")
-    running = Broker(folder, free_port(), users)
+    running = Broker(folder, free_port(), users, tls, free_port() if tls else 0)
     running.start()
     try:
         yield running

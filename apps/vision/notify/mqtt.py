@@ -20,6 +20,7 @@ from edgekit.apps.vision.notify.outbox import Waiting
 from edgekit.apps.vision.notify.settings import Mqtt as Settings
 from edgekit.apps.vision.notify.topics import OFF, OFFLINE, ON, ONLINE, Topics, discovery, event_payload, first_states
 from edgekit.apps.vision.rules.settings import Camera
+from edgekit.core.errors import InputError
 from edgekit.core.optional import need
 
 CONNECT_S, CONFIRM_S, KEEPALIVE_S = 5.0, 5.0, 20
@@ -30,6 +31,10 @@ class Mqtt:
 
     def __init__(self, settings: Settings, password: str, cameras: Sequence[Camera], snapshots: Path) -> None:
         need("paho.mqtt.client")
+        if settings.ca and not Path(settings.ca).is_file():
+            raise InputError(
+                f"the broker's authority {settings.ca!r} is no file", "notify: mqtt: ca: the certificate's PEM file"
+            )
         self.name = "mqtt"
         self._settings, self._password, self._cameras, self._snapshots = settings, password, tuple(cameras), snapshots
         self._topics = Topics(prefix=settings.prefix)

@@ -57,6 +57,11 @@ class Stored:
     def clip(self) -> str:
         return self.media.clip
 
+    @property
+    def place(self) -> Place:
+        """Where it stands in the order of time."""
+        return Place(start_s=self.event.start_s, id=self.id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
@@ -68,6 +73,8 @@ class Query:
     since_s: float | None = None
     until_s: float | None = None
     kept: bool = False
+    open: bool = False
+    """Only events that have no end yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +215,8 @@ def _where(query: Query) -> tuple[str, tuple[object, ...]]:
         asked.append(("start_s >= ?", query.since_s))
     if query.until_s is not None:
         asked.append(("start_s < ?", query.until_s))
+    if query.open:
+        asked.append(("end_s IS ?", None))
     if query.kept:
         asked.append(("kept = ?", 1))
     return " AND ".join(["1", *(condition for condition, _ in asked)]), tuple(value for _, value in asked)

@@ -83,7 +83,9 @@ class ByteTrack:
 
     def _match(self, found: Boxes, rows: Rows, least: float, time_s: float) -> tuple[Rows, Rows]:
         """Continue the tracks of `rows` that `found` shows; the rows of tracks and of detections that are left."""
-        boxes = kalman.boxes_of(self._motions)[rows]
+        if not len(rows) or not len(found):
+            return rows, np.arange(len(found))
+        boxes = kalman.boxes_of(self._motions.take(rows))
         pairs = assign(overlaps(boxes, found.boxes, self._class_ids[rows], found.class_ids), least)
         self._continue(rows[pairs.first], found.take(pairs.second), time_s)
         return rows[pairs.first_left], pairs.second_left
@@ -91,6 +93,8 @@ class ByteTrack:
     def _recovered(self, found: Boxes, time_s: float) -> Boxes:
         """Continue confirmed tracks that this frame has not shown yet by what is near them; the detections that are left."""
         rows = np.flatnonzero((self._seen_s < time_s) & (self._hits >= self.settings.confirm))
+        if not len(rows) or not len(found):
+            return found
         place = self._motions.place[rows]
         off = np.linalg.norm(place[:, None, :2] - kalman.measured(found.boxes)[None, :, :2], axis=2)
         near = 1 - off / np.maximum(place[:, 2:].max(axis=1, initial=1.0)[:, None], 1.0)
@@ -102,9 +106,7 @@ class ByteTrack:
     def _continue(self, rows: Rows, found: Boxes, time_s: float) -> None:
         if not len(rows):
             return
-        better = kalman.corrected(self._motions.take(rows), found.boxes)
-        for name in ("place", "speed", "place_var", "cross_var", "speed_var"):
-            getattr(self._motions, name)[rows] = getattr(better, name)
+        self._motions = self._motions.put(rows, kalman.corrected(self._motions.take(rows), found.boxes))
         self._scores[rows] = found.scores
         self._seen_s[rows] = time_s
         self._hits[rows] += 1
@@ -139,7 +141,7 @@ class ByteTrack:
         rows = np.flatnonzero(self._hits >= self.settings.confirm)
         return Tracks(
             ids=self._ids[rows],
-            boxes=kalman.boxes_of(self._motions)[rows],
+            boxes=kalman.boxes_of(self._motions.take(rows)),
             scores=self._scores[rows],
             class_ids=self._class_ids[rows],
             since_s=self._since_s[rows],

@@ -1,12 +1,12 @@
 """Where boxes will be: a constant-velocity Kalman filter for centre x, centre y, width and height of all tracks at once.
 
-The four quantities do not mix, so that each has a two by two covariance of its own: [N, 4] of (position variance, covariance,
-velocity variance). Noise is in shares of the box's height, as in SORT and ByteTrack (Zhang et al., arXiv:2110.06864).
+The four quantities do not mix, so that each has a two by two covariance of its own: position variance, covariance,
+velocity variance. Noise is in shares of the box's height, as in SORT and ByteTrack (Zhang et al., arXiv:2110.06864).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,101 +18,111 @@ SPEED_LASTS_S = np.array([1.0, 0.25, 0.25, 0.25])
 """Seconds after which a track that is not seen has lost most of its speed, sideways and otherwise: people walk on behind a pillar."""
 SIZE_NOISE_SHARE = 0.5
 """Widths and heights wander less than centres."""
+SHARES = np.array([1, 1, SIZE_NOISE_SHARE, SIZE_NOISE_SHARE])
+
+
+PLACE, SPEED, PLACE_VAR, CROSS_VAR, SPEED_VAR = range(5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motions:
-    """Means and covariances of N boxes: `place`, `speed` (per second) and the three variances are [N, 4]."""
+    """N boxes: `state` [5, N, 4] holds means and covariances in one array, since a dozen boxes cost what the calls cost."""
 
-    place: Floats
-    speed: Floats
-    place_var: Floats
-    cross_var: Floats
-    speed_var: Floats
+    state: Floats
+
+    @property
+    def place(self) -> Floats:
+        """Centres and sizes [N, 4]."""
+        place: Floats = self.state[PLACE]
+        return place
+
+    @property
+    def speed(self) -> Floats:
+        """Their changes a second [N, 4]."""
+        speed: Floats = self.state[SPEED]
+        return speed
 
     def __len__(self) -> int:
-        return len(self.place)
+        return int(self.state.shape[1])
 
     def take(self, rows: NDArray[np.intp]) -> Motions:
         """Those of the given rows."""
-        return Motions(
-            place=self.place[rows],
-            speed=self.speed[rows],
-            place_var=self.place_var[rows],
-            cross_var=self.cross_var[rows],
-            speed_var=self.speed_var[rows],
-        )
+        return Motions(state=self.state[:, rows])
+
+    def put(self, rows: NDArray[np.intp], others: Motions) -> Motions:
+        """The same, the given rows replaced by `others`."""
+        state = self.state.copy()
+        state[:, rows] = others.state
+        return Motions(state=state)
 
 
 def started(boxes: Floats) -> Motions:
     """New boxes [N, 4] (x1, y1, x2, y2), standing still as far as anyone knows."""
-    place = measured(boxes)
-    noise = _noise(place)
-    return Motions(
-        place=place,
-        speed=np.zeros_like(place),
-        place_var=(2 * POSITION_NOISE * noise) ** 2,
-        cross_var=np.zeros_like(place),
-        speed_var=(10 * VELOCITY_NOISE * noise) ** 2,
-    )
+    state = np.zeros((5, len(boxes), 4))
+    state[PLACE] = measured(boxes)
+    noise = _noise(state[PLACE])
+    state[PLACE_VAR] = (2 * POSITION_NOISE * noise) ** 2
+    state[SPEED_VAR] = (10 * VELOCITY_NOISE * noise) ** 2
+    return Motions(state=state)
 
 
 def predicted(motions: Motions, passed_s: float) -> Motions:
     """The same boxes `passed_s` seconds later."""
-    noise = _noise(motions.place)
-    drift, change = (POSITION_NOISE * noise) ** 2 * passed_s * 4, (VELOCITY_NOISE * noise) ** 2 * passed_s * 16
-    place = motions.place + motions.speed * passed_s
-    place[:, 2:] = np.maximum(place[:, 2:], 1.0)
-    return Motions(
-        place=place,
-        speed=motions.speed,
-        place_var=motions.place_var + 2 * passed_s * motions.cross_var + passed_s**2 * motions.speed_var + drift,
-        cross_var=motions.cross_var + passed_s * motions.speed_var,
-        speed_var=motions.speed_var + change,
-    )
+    state, squared = motions.state.copy(), _noise(motions.place) ** 2
+    state[PLACE] += motions.speed * passed_s
+    np.maximum(state[PLACE, :, 2:], 1.0, out=state[PLACE, :, 2:])
+    cross, speed_var = motions.state[CROSS_VAR], motions.state[SPEED_VAR]
+    state[PLACE_VAR] += 2 * passed_s * cross + passed_s**2 * speed_var + POSITION_NOISE**2 * passed_s * 4 * squared
+    state[CROSS_VAR] += passed_s * speed_var
+    state[SPEED_VAR] += VELOCITY_NOISE**2 * passed_s * 16 * squared
+    return Motions(state=state)
 
 
 def slowed(motions: Motions, unseen: NDArray[np.bool_], passed_s: float) -> Motions:
     """Those that were not seen lose their speed: who fell lies where they fell, and does not go on through the floor."""
-    kept = np.where(unseen[:, None], np.exp(-passed_s / SPEED_LASTS_S), 1.0)
-    return replace(motions, speed=motions.speed * kept)
+    if not unseen.any():
+        return motions
+    state = motions.state.copy()
+    state[SPEED, unseen] *= np.exp(-passed_s / SPEED_LASTS_S)
+    return Motions(state=state)
 
 
 def corrected(motions: Motions, boxes: Floats) -> Motions:
     """After measuring each of them once: `boxes` [N, 4] in the same order."""
-    innovation = measured(boxes) - motions.place
-    gain_base = motions.place_var + (POSITION_NOISE * _noise(motions.place)) ** 2
-    gain, speed_gain = motions.place_var / gain_base, motions.cross_var / gain_base
-    place = motions.place + gain * innovation
-    place[:, 2:] = np.maximum(place[:, 2:], 1.0)
-    return Motions(
-        place=place,
-        speed=motions.speed + speed_gain * innovation,
-        place_var=(1 - gain) * motions.place_var,
-        cross_var=(1 - gain) * motions.cross_var,
-        speed_var=motions.speed_var - speed_gain * motions.cross_var,
-    )
+    place, _, place_var, cross_var, _ = motions.state
+    trust = place_var + POSITION_NOISE**2 * _noise(place) ** 2
+    gain, speed_gain = place_var / trust, cross_var / trust
+    innovation = measured(boxes) - place
+    state = motions.state.copy()
+    state[PLACE] += gain * innovation
+    np.maximum(state[PLACE, :, 2:], 1.0, out=state[PLACE, :, 2:])
+    state[SPEED] += speed_gain * innovation
+    state[PLACE_VAR:SPEED_VAR] *= 1 - gain
+    state[SPEED_VAR] -= speed_gain * cross_var
+    return Motions(state=state)
 
 
 def joined(first: Motions, second: Motions) -> Motions:
     """Both, one after the other."""
-    names = ("place", "speed", "place_var", "cross_var", "speed_var")
-    return Motions(**{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names})
+    return Motions(state=np.concatenate([first.state, second.state], axis=1))
 
 
 def measured(boxes: Floats) -> Floats:
     """Boxes as centres and sizes."""
-    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+    found = np.empty_like(boxes, np.float64)
+    found[:, 2:] = boxes[:, 2:] - boxes[:, :2]
+    found[:, :2] = boxes[:, :2] + found[:, 2:] / 2
+    return found
 
 
 def boxes_of(motions: Motions) -> Floats:
     """Centres and sizes as boxes."""
-    half = motions.place[:, 2:] / 2
-    return np.concatenate([motions.place[:, :2] - half, motions.place[:, :2] + half], axis=1)
+    found, half = np.empty((len(motions), 4)), motions.place[:, 2:] / 2
+    found[:, :2], found[:, 2:] = motions.place[:, :2] - half, motions.place[:, :2] + half
+    return found
 
 
 def _noise(place: Floats) -> Floats:
     """[N, 4]: the longer side of the box (one who fell is as long as before), less for the sizes."""
-    side = place[:, 2:].max(axis=1, keepdims=True)
-    noise: Floats = side * np.array([1, 1, SIZE_NOISE_SHARE, SIZE_NOISE_SHARE])
+    noise: Floats = np.maximum(place[:, 2:3], place[:, 3:4]) * SHARES
     return noise

@@ -107,3 +107,41 @@ def test_a_real_detectors_maps_are_more_faithful_than_chance(shared_data: Path, 
         drawn = faithfulness(detector, frame, best, random)
     assert made.insertion > drawn.insertion
     assert made.deletion - drawn.deletion < made.insertion - drawn.insertion
+
+
+@pytest.mark.parametrize("method", ["cells", pytest.param("occlusion", marks=pytest.mark.slow)])
+def test_a_map_points_at_the_object_and_is_of_the_weights_that_ran(shared_data: Path, tmp_path: Path, method: str) -> None:
+    """The two checks that many explanations fail: the hottest place lies on the cat, and a network whose weights were shuffled, asked
+    about the very same box, does not give the same map (Adebayo et al., "Sanity Checks for Saliency Maps", arXiv:1810.03292)."""
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    import edgekit
+    from edgekit.tasks.images import read_image
+
+    model = shared_data / "models_onnx" / "fastestdet.onnx"
+    frame = from_rgb(read_image(shared_data / "images_coral" / "cat.bmp"), number=0, time_s=0.0)
+    first = edgekit.convert(model, target="cpu", precision="fp32", output=tmp_path / "first")
+    other = edgekit.convert(shuffled(model, tmp_path), target="cpu", precision="fp32", output=tmp_path / "other")
+    with opened(first.path, threads=1) as session:
+        detector = Detector(session, least=0.3)
+        found = detector(frame)
+        best = found.take(np.array([int(found.scores.argmax())]))
+        heat = explain(detector, frame, best, budget_s=8, method=method).heat
+    with opened(other.path, threads=1) as session:
+        random = explain(Detector(session, least=0.001), frame, best, budget_s=8, method=method).heat
+    row, column = np.unravel_index(heat.argmax(), heat.shape)
+    x1, y1, x2, y2 = best.boxes[0]
+    assert x1 <= column <= x2 and y1 <= row <= y2
+    assert float(random.std()) == 0 or np.corrcoef(heat.ravel(), random.ravel())[0, 1] < 0.5
+
+
+def shuffled(model: Path, folder: Path) -> Path:
+    """The network with the values of each of its weights in another order."""
+    onnx = pytest.importorskip("onnx")
+    graph, chance = onnx.load(model), np.random.default_rng(0)
+    for tensor in graph.graph.initializer:
+        values = onnx.numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.ndim > 1:
+            mixed = chance.permutation(values.ravel()).reshape(values.shape)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(mixed, tensor.name))
+    onnx.save(graph, folder / "shuffled.onnx")
+    return folder / "shuffled.onnx"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -21,6 +22,7 @@ from edgekit.apps.vision.notify.settings import Mqtt as Settings
 from edgekit.apps.vision.notify.topics import slug
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
 from edgekit.apps.vision.states import Patience
+from edgekit.core.errors import InputError
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt (extra notify) is not installed")
 QUICK = Patience(first_delay_s=0.05, longest_delay_s=0.2, jitter=0)
@@ -68,9 +70,24 @@ def test_home_assistant_finds_the_site_and_events_come_with_their_states(tmp_pat
     assert ended["after"]["end_time"] == 105.0 and began["after"]["has_snapshot"]
 
 
+SHARED = {"p", "name", "unique_id", "availability_topic", "device_class"}
+PLATFORMS = {
+    "binary_sensor": {"needs": {"state_topic"}, "may": {"payload_on", "payload_off"}},
+    "image": {"needs": {"image_topic"}, "may": {"content_type"}},
+}
+CLASSES = {"connectivity", "occupancy", "safety"}
+"""What Home Assistant's documentation of MQTT discovery, binary sensors and images asks for and knows, as far as it is used here."""
+
+
 def check_discovery(config: dict[str, dict[str, dict[str, str]]]) -> None:
+    assert config.keys() == {"dev", "o", "cmps", "qos"}
+    assert config["dev"]["ids"] and config["o"]["name"] == "edgekit"
     parts = config["cmps"]
-    assert {part["p"] for part in parts.values()} == {"binary_sensor", "image"}
+    assert {part["p"] for part in parts.values()} == PLATFORMS.keys()
+    for part in parts.values():
+        asked = PLATFORMS[part["p"]]
+        assert SHARED - {"device_class"} | asked["needs"] <= part.keys() <= SHARED | asked["needs"] | asked["may"]
+        assert part.get("device_class", "safety") in CLASSES
     assert all(part["availability_topic"] == "home/edge/available" for part in parts.values())
     assert parts["home_edge_yard_fall"]["device_class"] == "safety"
     assert {name: part["unique_id"] for name, part in parts.items()} == {name: name for name in parts}
@@ -163,3 +180,50 @@ def test_the_latency_from_notice_to_the_brokers_word_is_measured(tmp_path: Path)
         wait_until(lambda: told.status()[0].counts.sent == 20, "all are delivered")
         assert len(told.status()[0].latencies_s) == 20 and max(told.status()[0].latencies_s) < 10.0
         told.close()
+
+
+def signed(folder: Path, name: str) -> tuple[Path, Path, Path]:
+    """A certificate for 127.0.0.1, its key, and the certificate of the authority that signed it, made here."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here (Debian package openssl)")
+    folder.mkdir()
+    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
+    for line in (
+        f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout ca.key -out ca.pem",
+        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=broker -keyout key.pem -out asked.pem",
+        "x509 -req -in asked.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out broker.pem",
+    ):
+        subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)
+    (folder / "key.pem").chmod(0o644)
+    return folder / "broker.pem", folder / "key.pem", folder / "ca.pem"
+
+
+def test_an_encrypted_broker_is_told_when_its_authority_is_the_one_that_was_named(tmp_path: Path) -> None:
+    certificate, key, authority = signed(tmp_path / "tls", "home")
+    with broker(tmp_path, tls=(certificate, key)) as running, listening(running.port) as heard:
+        told = notifier(tmp_path, running.tls_port, tls=True, ca=str(authority))
+        told.start()
+        told.tell(EVENT)
+        wait_until(lambda: heard.of("home/edge/events"), "the event came through")
+        told.close()
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves the refused socket to the collector
+def test_a_broker_with_another_authoritys_certificate_is_told_nothing_and_the_event_waits(tmp_path: Path) -> None:
+    certificate, key, _ = signed(tmp_path / "tls", "home")
+    _, _, another = signed(tmp_path / "other", "another")
+    with broker(tmp_path, tls=(certificate, key)) as running, listening(running.port) as heard:
+        told = notifier(tmp_path, running.tls_port, tls=True, ca=str(another))
+        told.start()
+        told.tell(EVENT)
+        wait_until(lambda: told.status()[0].failures >= 2, "it has tried")
+        assert "CERTIFICATE_VERIFY_FAILED" in told.status()[0].trouble
+        assert told.status()[0].counts.waiting == 1 and not heard.all
+        told.close()
+
+
+def test_an_authority_that_is_not_there_is_said_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nobody\.pem"):
+        notifier(tmp_path, 8883, tls=True, ca=str(tmp_path / "nobody.pem"))

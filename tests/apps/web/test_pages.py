@@ -73,6 +73,9 @@ def test_on_a_phone_the_navigation_is_at_the_bottom_and_nothing_scrolls_sideways
             bar = watched.page.locator(".ek-nav").bounding_box()
             assert bar is not None
             assert bar["y"] + bar["height"] == pytest.approx(PHONE[1], abs=1)
+            tabs = [tab.bounding_box() for tab in watched.page.locator(".ek-tab").all()]
+            assert tabs[0] is not None and tabs[0]["x"] < 12, "the bar is filled from edge to edge"
+            assert tabs[-1] is not None and tabs[-1]["x"] + tabs[-1]["width"] > PHONE[0] - 12
 
 
 def test_a_token_is_made_shown_once_works_and_is_ended(page: Page, server: Served) -> None:
