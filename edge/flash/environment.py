@@ -84,10 +84,13 @@ def _move_programs(folder: Path, out: Path, python: Path) -> None:
 
 def _archive(root: Path, out: Path) -> None:
     """Everything below `root`, root's own, without times: equal wheels give equal archives."""
-    with out.open("wb") as file, gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed:
-        with tarfile.open(fileobj=packed, mode="w|") as archive:
-            for path in sorted(root.rglob("*")):
-                archive.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=_plain)
+    with (
+        out.open("wb") as file,
+        gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=_LEVEL, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w|") as archive,
+    ):
+        for path in sorted(root.rglob("*")):
+            archive.add(path, arcname=str(path.relative_to(root)), recursive=False, filter=_plain)
 
 
 def _plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:

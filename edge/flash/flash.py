@@ -148,7 +148,9 @@ def customise(plan: Plan, card: Path, *, settle: Callable[[], None], progress: P
     _copy(card, boot, small, large)
     settle()
     progress(Event(stage="read the settings back"))
-    wanted = {name: sha256_bytes(data) for name, data in small.items()} | {name: sha256_file(path) for name, path in large.items()}
+    wanted = {name: sha256_bytes(data) for name, data in small.items()} | {
+        name: sha256_file(path) for name, path in large.items()
+    }
     for name, sha256 in wanted.items():
         if fat.sha256_of(card, boot, name) != sha256:
             raise DeviceError(f"{name!r} reads back differently from {str(card)!r}", "try another card")

@@ -43,7 +43,9 @@ def install_of(app: str, artifact: Path, folder: Path, arguments: Sequence[str] 
     """The parts, their hashes checked. Raises what `wheelhouse.read` and `artifact.read` do."""
     found = wheelhouses.read(folder)
     if found.environment is None:
-        raise InputError(f"{str(folder)!r} has wheels and no {NAME} to install", f"edgekit wheelhouse --target {found.device} -o DIR")
+        raise InputError(
+            f"{str(folder)!r} has wheels and no {NAME} to install", f"edgekit wheelhouse --target {found.device} -o DIR"
+        )
     return Install(
         app=app,
         artifact=read(artifact),

@@ -38,7 +38,9 @@ def start(card: str, snapshot: str = "") -> Start:
         ("jetson-agx-orin-64gb", "cortex-a76", 12, "4096"),
     ],
 )
-def test_the_machine_has_the_boards_core_and_memory_and_as_many_cores_as_both_have(board: str, core: str, cores: int, memory: str) -> None:
+def test_the_machine_has_the_boards_core_and_memory_and_as_many_cores_as_both_have(
+    board: str, core: str, cores: int, memory: str
+) -> None:
     argv = command(hardware(board), start("/c/card.img"))
     told = dict(zip(argv[1::2], argv[2::2], strict=False))
     here = len(os.sched_getaffinity(0))
