@@ -279,20 +279,23 @@ def _judged(ended: Any, events: Any, readings: Any, first: Any, second: Any, bad
     """What must hold; anything that does not ends the run."""
     ill = {f"cam-{number:05d}" for number in bad}
     wrong = [agent["device"] for agent in ended if agent["running"] != (first if agent["device"] in ill else second).release]
-    lost_events = [agent["device"] for agent in ended if len(events.get(agent["device"], ())) != agent["said"].get("event", 0)]
-    kept = {agent["device"]: agent["waiting"] + agent["dropped"] + len(readings.get(agent["device"], ())) for agent in ended}
-    lost_readings = sum(agent["said"].get("reading", 0) - kept[agent["device"]] for agent in ended)
     return {
         "on_the_wrong_release": len(wrong),
         "between_releases": sum(bool(agent["half"]) for agent in ended),
-        "boards_that_lost_events": len(lost_events),
-        "readings_lost": lost_readings,
+        "boards_that_lost_events": sum(_lost(agent, "event", events) != 0 for agent in ended),
+        "readings_lost": sum(_lost(agent, "reading", readings) - agent["dropped"] for agent in ended),
         "bad_found": len(ill & set(second.failed)),
         "good_called_bad": len(set(second.failed) - ill),
         "events": sum(map(len, events.values())),
         "readings": sum(map(len, readings.values())),
         "downloaded_bytes_per_board": round(sum(agent["received"] for agent in ended) / len(ended)),
     }
+
+
+def _lost(agent: Any, kind: str, arrived: Mapping[str, set[int]]) -> int:
+    """How many lines a board said that neither reached the server nor wait on the board."""
+    held = arrived.get(agent["device"], set()) | set(agent["waiting"][kind])
+    return int(agent["said"].get(kind, 0)) - len(held)
 
 
 def _free_port() -> int:

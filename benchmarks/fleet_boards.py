@@ -32,6 +32,7 @@ from edgekit.fleet.tasks import end
 
 HEARTBEAT_S = 30.0
 LAST_WORDS_S = 60.0
+KINDS: tuple[Kind, ...] = ("event", "reading")
 
 
 @dataclass
@@ -125,6 +126,13 @@ class Counted(Spool):
         self.said[kind] += 1
         super().say(kind, what)
 
+    def numbers(self, kind: Kind) -> list[int]:
+        """The numbers of the lines that wait: one whose answer never came waits here and is on the server, too."""
+        batch = self.next_batch(kind)
+        found = [json.loads(line)["n"] for line in batch.data.splitlines()] if batch else []
+        assert len(found) == self.waiting(kind), "more waits than one batch holds"
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
@@ -150,7 +158,7 @@ class Board:
             "half": len(self.place.half),
             "received": self.place.received,
             "said": dict(self.spool.said),
-            "waiting": self.spool.waiting(),
+            "waiting": {kind: self.spool.numbers(kind) for kind in KINDS},
             "dropped": self.spool.dropped(),
         }
 

@@ -1,4 +1,4 @@
-"""`edgekit fleet list`, `status`, `rollout`, `pause`, `resume`, `abort` and `serve`: what an operator does."""
+"""`edgekit fleet list`, `status`, `rollout`, `pause`, `resume`, `abort`, `clean` and `serve`: what an operator does."""
 
 from __future__ import annotations
 
@@ -90,6 +90,20 @@ def _changed(args: argparse.Namespace) -> int:
 
 
 pause = resume = abort = _changed
+
+
+def clean(args: argparse.Namespace) -> int:
+    """What nobody wants any more leaves the store."""
+    import msgspec
+
+    from edgekit.console import emit
+    from edgekit.fleet import cleaning
+
+    seconds = args.older_than * 86400.0
+    found = _on_bus(args, lambda bus: cleaning.clean(bus, kept=args.keep, young_s=seconds, dry=args.dry_run))
+    verb = "would be taken out" if args.dry_run else "taken out"
+    emit(args, msgspec.to_builtins(found), f"{len(found.removed)} files {verb}, {found.kept} stay")
+    return 0
 
 
 def serve(args: argparse.Namespace) -> int:

@@ -77,9 +77,17 @@ def _configure_operator(verbs: argparse._SubParsersAction[argparse.ArgumentParse
     changes = [verbs.add_parser(verb, help=text) for verb, text in _CHANGES.items()]
     for each in changes:
         each.add_argument("group", help="the group")
+    clean = verbs.add_parser("clean", help="take files out of the store that no wish and none of the last releases names")
+    clean.add_argument(
+        "--keep", type=int, default=3, metavar="N", help="releases of each group that stay (default: %(default)s)"
+    )
+    clean.add_argument(
+        "--older-than", type=float, default=1.0, metavar="DAYS", help="younger files stay (default: %(default)s)"
+    )
+    clean.add_argument("--dry-run", action="store_true", help="only say which")
     serve = verbs.add_parser("serve", help="the fleet's page; it also drives rollouts that are under way")
     _configure_page(serve)
-    for each in (listing, status, rollout, serve, *changes):
+    for each in (listing, status, rollout, clean, serve, *changes):
         each.add_argument("--access", type=Path, metavar="FILE", help=_ACCESS)
 
 
@@ -140,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
 
 _WHERE = {
     **{verb: ("_fleet_owner", verb) for verb in ("init", "prepare", "enroll", "revoke")},
-    **{verb: ("_fleet_operator", verb) for verb in ("status", "rollout", "pause", "resume", "abort", "serve")},
+    **{verb: ("_fleet_operator", verb) for verb in ("status", "rollout", "pause", "resume", "abort", "clean", "serve")},
     "list": ("_fleet_operator", "boards"),
     **{verb: ("_fleet_board", verb) for verb in ("agent", "hawkbit", "unit", "emit")},
 }

@@ -45,5 +45,9 @@ def run(args: argparse.Namespace) -> int:
     size = sum(wheel.bytes for wheel in made.wheels)
     lines = [f"{wheel.bytes / 1e6:8.2f} MB  {wheel.name}" for wheel in made.wheels]
     lines.append(f"{size / 1e6:8.2f} MB  in {len(made.wheels)} wheels for {made.system}, Python {made.python}, {made.machine}")
+    if made.environment:
+        lines.append(
+            f"{made.environment.bytes / 1e6:8.2f} MB  {made.environment.name}: the same, unpacked, as a card carries it"
+        )
     emit(args, {"path": str(args.output), **msgspec.to_builtins(made)}, "\n".join(lines))
     return 0

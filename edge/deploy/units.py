@@ -23,13 +23,17 @@ def _app(root: Path) -> str:
 
 
 def _settle(root: Path) -> str:
-    """Once after each start of the board: a release that was being judged when the power went is judged now."""
+    """Once after each start of the board: a release that was being judged when the power went is judged now.
+
+    Without one nothing is started: a second Python would make the app's own start take twice as long.
+    """
     return f"""[Unit]
 Description=edgekit: settle an interrupted switch
 After={UNIT}
 
 [Service]
 Type=oneshot
+ExecCondition=grep -qs '"pending":"[^"]' {root}/state.json
 ExecStart={root}/venv/bin/python -m edgekit.deploy.board settle --root {root}
 
 [Install]

@@ -18,11 +18,13 @@ from edgekit.emulate.initrd import INIT, initrd
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.rootfs import Recipe
 from edgekit.flash import fat
+from edgekit.flash.environment import native_python
 from edgekit.flash.flash import Plan, checked, flash
 from edgekit.flash.image import look_at
 from edgekit.flash.install import Install
 from edgekit.flash.partitions import SECTOR, boot_partition
 from edgekit.flash.settings import Settings
+from edgekit.flash.systems import systems
 
 PACKAGES = (
     *rootfs.SMALL, "systemd-sysv", "udev", "dbus", "openssh-server", "linux-image-cloud-arm64", "busybox-static", "kmod", "iproute2",
@@ -66,7 +68,7 @@ def base_image(suite: str, mirror: str, size_mib: int, *, progress: Progress = s
     def make(folder: Path) -> None:
         archive = rootfs.archive(recipe, progress=progress)
         progress(Event(stage="image of a card"))
-        _assemble(archive, folder, size_mib, rootfs.native_python(suite))
+        _assemble(archive, folder, size_mib, _compiler(suite))
 
     how = sha256_bytes((files("edgekit.emulate") / "image.sh").read_bytes() + INIT.encode() + CMDLINE.encode())
     return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "how": how}, make) / "card.img"
@@ -116,6 +118,12 @@ def _assemble(archive: Path, folder: Path, size_mib: int, python: str) -> None:
     for name in (KERNEL, INITRD):
         shutil.copy(boot / name, folder / name)
     shutil.rmtree(work)
+
+
+def _compiler(suite: str) -> str:
+    """This machine's Python of the version that the suite has; empty where there is none."""
+    system = next((system for system in systems() if system.name == suite), None)
+    return native_python(".".join(map(str, system.python))) if system else ""
 
 
 def _fill_root(tar: Path, image: Path, offset: int, kib: int, work: Path, python: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -36,6 +37,11 @@ class Hardware:
     limits: Limits
     kernel: Path
     initrd: Path
+
+    @property
+    def cores(self) -> int:
+        """The board's, but no more than this machine has: guests whose cores wait for one another take minutes to boot."""
+        return min(self.limits.cores or 1, len(os.sched_getaffinity(0)))
 
     @property
     def memory_mib(self) -> int:
@@ -172,7 +178,7 @@ def command(hardware: Hardware, start: Start) -> list[str]:
         "-cpu",
         hardware.core.model,
         "-smp",
-        str(hardware.limits.cores or 1),
+        str(hardware.cores),
         "-m",
         str(hardware.memory_mib),
     ]

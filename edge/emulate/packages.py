@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from pathlib import Path
 
 from edgekit.core import process
 from edgekit.core.errors import InputError
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.emulate import cache
-from edgekit.emulate.rootfs import TIMEOUT_S, compile_command
 from edgekit.flash import wheelhouse as wheelhouses
-from edgekit.flash.systems import System, platforms
+from edgekit.flash.environment import TIMEOUT_S, compile_command, native_python, unpack_command
+from edgekit.flash.systems import System
 from edgekit.flash.wheelhouse import Wheelhouse
 
 MACHINE = "aarch64"
@@ -26,8 +24,8 @@ def site(folder: Path, system: System, *, progress: Progress = silent) -> Path:
     def make(out: Path) -> None:
         progress(Event(stage="unpack the board's wheels"))
         wheels = [folder / wheel.name for wheel in described.wheels if not wheel.name.startswith("pip-")]
-        process.run(unpack_command(wheels, out / "site", system), timeout_s=TIMEOUT_S)
-        if native := shutil.which("python" + ".".join(map(str, system.python))):
+        process.run(unpack_command(wheels, out / "site", system, MACHINE), timeout_s=TIMEOUT_S)
+        if native := native_python(described.python):
             process.run(compile_command(native, out / "site"), timeout_s=TIMEOUT_S, exits=(0, 1))
 
     of = {"wheels": sorted(wheel.sha256 for wheel in described.wheels), "system": system.name}
@@ -42,16 +40,3 @@ def ensure_for(described: Wheelhouse, system: System) -> None:
             f"the wheels are for {described.machine} and Python {described.python}, the emulated system has {MACHINE} and {python}",
             f"edgekit wheelhouse --target {described.device} --system {system.name} --extra litert --extra onnx -o DIR",
         )
-
-
-def unpack_command(wheels: list[Path], out: Path, system: System) -> list[str]:
-    """The pip that puts wheels for another machine into a folder, and asks no index."""
-    tag = "".join(map(str, system.python))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-index"]
-    command += ["--no-compile", "--only-binary", ":all:", "--target", str(out), "--implementation", "cp"]
-    command += ["--python-version", ".".join(map(str, system.python))]
-    for abi in (f"cp{tag}", "abi3", "none"):
-        command += ["--abi", abi]
-    for platform in platforms(system, MACHINE):
-        command += ["--platform", platform]
-    return [*command, *map(str, wheels)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from edgekit.core.errors import EdgekitError, MissingDependency
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device
 from edgekit.emulate import cache
+from edgekit.flash.environment import compile_command, native_python
 from edgekit.flash.systems import System, systems
 
 TIMEOUT_S = 1800.0
@@ -103,12 +103,6 @@ def python_in(folder: Path) -> str:
     return versions[-1]
 
 
-def native_python(suite: str) -> str:
-    """This machine's Python of the version that the suite has, to compile for it; empty where there is none."""
-    system = next((system for system in systems() if system.name == suite), None)
-    return (shutil.which("python" + ".".join(map(str, system.python))) or "") if system else ""
-
-
 def _ensure_whole(folder: Path) -> None:
     loader = folder / "lib/ld-linux-aarch64.so.1"
     if not loader.exists():
@@ -119,12 +113,6 @@ def _ensure_whole(folder: Path) -> None:
 def _precompile(folder: Path) -> None:
     """Bytecode of the standard library, by this machine's Python of the same version if there is one: emulated it takes seconds."""
     version = python_in(folder)
-    native = shutil.which(f"python{version}")
-    if native:
+    if native := native_python(version):
         library = folder / "usr/lib" / f"python{version}"
         process.run(compile_command(native, library), timeout_s=TIMEOUT_S, exits=(0, 1))
-
-
-def compile_command(python: str, folder: Path) -> list[str]:
-    """Bytecode that is not compared with times of files, which change while images are made; some of what is there is no valid Python."""
-    return [python, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgekit.core import process
 from edgekit.core.errors import EdgekitError, MissingDependency, NotFound
+from edgekit.core.files import sha256_file
 from edgekit.flash.partitions import Partition
 
 TIMEOUT_S = 600.0
@@ -23,6 +26,18 @@ def ensure_tools() -> None:
 
 def read_file(image: Path, partition: Partition, name: str) -> bytes:
     """The file called `name`. Raises `NotFound` when there is none."""
+    with _copied_out(image, partition, name) as copy:
+        return copy.read_bytes()
+
+
+def sha256_of(image: Path, partition: Partition, name: str) -> str:
+    """The hash of the file called `name`, which may be larger than memory. Raises `NotFound` when there is none."""
+    with _copied_out(image, partition, name) as copy:
+        return sha256_file(copy)
+
+
+@contextmanager
+def _copied_out(image: Path, partition: Partition, name: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "file"
         try:
@@ -31,7 +46,7 @@ def read_file(image: Path, partition: Partition, name: str) -> bytes:
             raise
         except EdgekitError as exc:
             raise NotFound(f"no file {name!r} in the boot partition of {str(image)!r}: {exc.message}", exc.hint) from exc
-        return copy.read_bytes()
+        yield copy
 
 
 def copy_tree(image: Path, partition: Partition, folder: Path) -> None:

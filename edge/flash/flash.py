@@ -11,6 +11,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from edgekit.core.errors import DeviceError, InputError
+from edgekit.core.files import sha256_bytes, sha256_file
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device
 from edgekit.flash import fat, firstboot
@@ -102,9 +103,9 @@ def steps(plan: Plan) -> tuple[str, ...]:
         if made.cmdline:
             lines.append(f"append to {CMDLINE}: {made.cmdline}")
     if plan.install is not None:
-        count, size = len(plan.install.wheels), plan.install.bytes
+        count, size = plan.install.packages, plan.install.bytes
         lines.append(
-            f"app {plan.install.app}: {count} wheels and the artifact {plan.install.artifact.manifest.name} ({size >> 20} MiB)"
+            f"app {plan.install.app}: {count} packages and the artifact {plan.install.artifact.manifest.name} ({size >> 20} MiB)"
         )
     if plan.customises:
         lines.append("read the added files back and compare them")
@@ -147,8 +148,11 @@ def customise(plan: Plan, card: Path, *, settle: Callable[[], None], progress: P
     _copy(card, boot, small, large)
     settle()
     progress(Event(stage="read the settings back"))
-    for name in (*small, *large):
-        if fat.read_file(card, boot, name) != (small[name] if name in small else large[name].read_bytes()):
+    wanted = {name: sha256_bytes(data) for name, data in small.items()} | {
+        name: sha256_file(path) for name, path in large.items()
+    }
+    for name, sha256 in wanted.items():
+        if fat.sha256_of(card, boot, name) != sha256:
             raise DeviceError(f"{name!r} reads back differently from {str(card)!r}", "try another card")
     return tuple(sorted({*small, *large}))
 
@@ -194,7 +198,7 @@ def _ensure_room(card: Path, boot: Partition, small: Mapping[str, bytes], large:
     free = fat.free_bytes(card, boot)
     if needed > free:
         raise InputError(
-            f"the boot partition has {free >> 20} MiB free, app and wheels need {needed >> 20}",
+            f"the boot partition has {free >> 20} MiB free, app and packages need {needed >> 20}",
             "an image with a larger boot partition, or fewer extras in the wheelhouse",
         )
 

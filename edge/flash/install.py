@@ -1,4 +1,4 @@
-"""What is put on the card beside the settings: wheels, artifact, a service, and the script that installs them without a network."""
+"""What is put on the card beside the settings: packages, artifact, a service, and the script that installs them without a network."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.artifact import read
+from edgekit.core.errors import InputError
 from edgekit.core.schema import Artifact
 from edgekit.deploy.layout import ROOT, encoded, name_of
 from edgekit.deploy.nouns import Release
 from edgekit.deploy.service import UNIT
 from edgekit.deploy.units import units
 from edgekit.flash import wheelhouse as wheelhouses
+from edgekit.flash.environment import COMPILED, NAME
 
 FOLDER = "edgekit"
 """Of the boot partition: everything of ours lies in it."""
@@ -21,30 +23,43 @@ SCRIPT = f"{FOLDER}/install.sh"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Install:
-    """An app that the board shall boot into: its artifact, its arguments, and wheels for the board's Python."""
+    """An app that the board shall boot into: its artifact, its arguments, and packages for the board's Python (`3.11`)."""
 
     app: str
     artifact: Artifact
-    wheels: tuple[Path, ...]
+    environment: Path
+    packages: int
+    python: str
     arguments: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
         """Room it needs in the boot partition."""
-        files = [*self.wheels, *(self.artifact.path / file.name for file in self.artifact.manifest.files)]
+        files = [self.environment, *(self.artifact.path / file.name for file in self.artifact.manifest.files)]
         return sum(path.stat().st_size for path in files) + (1 << 20)
 
 
 def install_of(app: str, artifact: Path, folder: Path, arguments: Sequence[str] = ()) -> Install:
     """The parts, their hashes checked. Raises what `wheelhouse.read` and `artifact.read` do."""
-    wheels = tuple(folder / wheel.name for wheel in wheelhouses.read(folder).wheels)
-    return Install(app=app, artifact=read(artifact), wheels=wheels, arguments=tuple(arguments))
+    found = wheelhouses.read(folder)
+    if found.environment is None:
+        raise InputError(
+            f"{str(folder)!r} has wheels and no {NAME} to install", f"edgekit wheelhouse --target {found.device} -o DIR"
+        )
+    return Install(
+        app=app,
+        artifact=read(artifact),
+        environment=folder / found.environment.name,
+        packages=len(found.wheels),
+        python=found.python,
+        arguments=tuple(arguments),
+    )
 
 
 def files(install: Install) -> dict[str, Path | bytes]:
     """Everything by its path in the boot partition: files to copy, and the text of those that are made here."""
     artifact = install.artifact
-    copied: dict[str, Path | bytes] = {f"{FOLDER}/wheels/{wheel.name}": wheel for wheel in install.wheels}
+    copied: dict[str, Path | bytes] = {f"{FOLDER}/{NAME}": install.environment}
     for file in artifact.path.iterdir():
         if file.is_file() and not file.is_symlink():
             copied[f"{FOLDER}/release/artifact/{file.name}"] = file
@@ -67,6 +82,11 @@ def script(install: Install) -> str:
 set -eu
 here="${{1:-$(dirname "$0")}}"
 home={ROOT}
+python=/usr/bin/python{install.python}
+if [ ! -x "$python" ]; then
+    echo "error: the packages on this card are for $python, which this system does not have" >&2
+    exit 1
+fi
 release="$home/releases/{name}"
 half="$home/releases/.{name}.partial"
 if ! id edgekit >/dev/null 2>&1; then
@@ -77,18 +97,25 @@ for group in video render dialout plugdev gpio; do
 done
 mkdir -p "$home/releases"
 if [ ! -e "$home/venv/.done" ]; then
-    rm -rf "$home/venv"
-    python3 -m venv --without-pip --system-site-packages "$home/venv"
-    PYTHONPATH=$(echo "$here"/wheels/pip-*.whl) "$home/venv/bin/python" -m pip install --no-index "$here"/wheels/*.whl
-    "$home/venv/bin/python" -c 'import edgekit'
+    venv="$home/.venv.partial"
+    rm -rf "$home/venv" "$venv"
+    mkdir "$venv"
+    tar -xzf "$here/{NAME}" -C "$venv" --no-same-owner
+    ln -s "$python" "$venv/bin/python"
+    ln -s python "$venv/bin/python3"
+    printf 'home = %s\ninclude-system-site-packages = true\n' "$(dirname "$python")" >"$venv/pyvenv.cfg"
+    if [ ! -e "$venv/{COMPILED}" ]; then # a file of a package that does not compile is none that is imported
+        "$python" -m compileall -q --invalidation-mode unchecked-hash "$venv/lib" || true
+    fi
+    touch "$venv/.done"
     sync
-    touch "$home/venv/.done"
+    mv -T "$venv" "$home/venv"
 fi
 if [ ! -e "$release/release.json" ]; then
     rm -rf "$release" "$half"
     cp -r "$here/release" "$half"
     chmod -R a+rX "$half" # the service is not root, and the boot partition may be mounted for root alone
-    "$home/venv/bin/edgekit" verify "$half/artifact"
+    "$home/venv/bin/python" -m edgekit verify "$half/artifact"
     sync
     mv -T "$half" "$release"
 fi

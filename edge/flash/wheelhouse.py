@@ -1,4 +1,4 @@
-"""Exactly the wheels a board needs, for its Python and its C library, with their hashes: so that it installs without a network."""
+"""Exactly the wheels a board needs, for its Python and its C library, with their hashes, and all of them unpacked as one file to install."""
 
 from __future__ import annotations
 
@@ -16,10 +16,13 @@ from edgekit.core.errors import EdgekitError, InputError, NotFound, Unsupported
 from edgekit.core.files import new_folder, sha256_file, write_atomically
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device, Value
+from edgekit.deploy.layout import ROOT
+from edgekit.flash import environment
 from edgekit.flash.systems import System, machine_of, platforms, system_of
 
 MANIFEST = "wheelhouse.json"
 TIMEOUT_S = 1800.0
+BOARDS_PYTHON = ROOT / "venv/bin/python"
 _NONE_FITS = re.compile(
     r"No matching distribution found for ([^\s(]+)|Could not find a version that satisfies the requirement ([^\s(]+)"
 )
@@ -34,7 +37,7 @@ ADVICE = {
 
 
 class Wheel(Value, frozen=True, kw_only=True):
-    """One wheel of a wheelhouse."""
+    """One file of a wheelhouse."""
 
     name: str
     sha256: str
@@ -50,6 +53,8 @@ class Wheelhouse(Value, frozen=True, kw_only=True):
     machine: str
     requirements: tuple[str, ...]
     wheels: tuple[Wheel, ...]
+    environment: Wheel | None = None
+    """What is installed from these wheels, as one archive; None where nothing is to be installed from them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +86,8 @@ def make(
     own = edgekit_wheel or built_wheel(progress)
     wanted = [f"{own}[{','.join(extras)}]" if extras else str(own), "pip", *packages]
     with new_folder(out, replace=replace) as folder:
-        return fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
+        filled = fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
+        return _with_environment(folder, filled, found, progress)
 
 
 def fill(
@@ -106,7 +112,7 @@ def fill(
         requirements=tuple(requirements),
         wheels=_listed(folder),
     )
-    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+    _write(folder, described)
     return described
 
 
@@ -119,12 +125,12 @@ def read(folder: Path) -> Wheelhouse:
         described = msgspec.json.decode(file.read_bytes(), type=Wheelhouse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise InputError(f"{str(file)!r} is damaged: {exc}", "make the wheelhouse again") from exc
-    for wheel in described.wheels:
+    for wheel in (*described.wheels, *([described.environment] if described.environment else [])):
         path = folder / wheel.name
         if Path(wheel.name).name != wheel.name or path.is_symlink() or not path.is_file():
-            raise InputError(f"the wheel {wheel.name!r} is not in {str(folder)!r}", "make the wheelhouse again")
+            raise InputError(f"{wheel.name!r} is not in {str(folder)!r}", "make the wheelhouse again")
         if sha256_file(path) != wheel.sha256:
-            raise InputError(f"the wheel {wheel.name!r} in {str(folder)!r} is not the one that was downloaded", "make it again")
+            raise InputError(f"{wheel.name!r} in {str(folder)!r} is not the one that was put there", "make it again")
     return described
 
 
@@ -189,6 +195,23 @@ def _names_in(error: EdgekitError) -> list[str]:
     return list(dict.fromkeys(re.split(r"[<>=!~\[;]", name)[0].lower() for name in found))
 
 
+def _with_environment(folder: Path, described: Wheelhouse, system: System, progress: Progress) -> Wheelhouse:
+    """The same, with the packages as one archive."""
+    archive = folder / environment.NAME
+    wheels = [folder / wheel.name for wheel in described.wheels]
+    environment.pack(wheels, system, described.machine, BOARDS_PYTHON, archive, progress=progress)
+    whole = msgspec.structs.replace(described, environment=_wheel(archive))
+    _write(folder, whole)
+    return whole
+
+
+def _write(folder: Path, described: Wheelhouse) -> None:
+    write_atomically(folder / MANIFEST, msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n")
+
+
 def _listed(folder: Path) -> tuple[Wheel, ...]:
-    files = sorted(folder.glob("*.whl"))
-    return tuple(Wheel(name=file.name, sha256=sha256_file(file), bytes=file.stat().st_size) for file in files)
+    return tuple(map(_wheel, sorted(folder.glob("*.whl"))))
+
+
+def _wheel(file: Path) -> Wheel:
+    return Wheel(name=file.name, sha256=sha256_file(file), bytes=file.stat().st_size)

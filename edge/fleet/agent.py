@@ -11,7 +11,7 @@ import logging
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -36,12 +36,17 @@ LOOK_AGAIN_S = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """The newest order that was begun here, and what became of it; no verdict yet when that is empty."""
+    """The newest order that was begun here, and what became of it; no verdict yet when that is empty.
+
+    `before` are the readings from before it was begun, `measured` what was measured after it: a killed agent could take neither again.
+    """
 
     serial: int = 0
     digest: str = ""
     verdict: Verdict = ""
     message: str = ""
+    before: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,8 +60,6 @@ class Agent:
     heartbeat_s: float = HEARTBEAT_S
     look_again_s: float = LOOK_AGAIN_S
     doing: str = ""
-    before: Mapping[str, float] = field(default_factory=dict)
-    measured: Mapping[str, float] = field(default_factory=dict)
     _bell: asyncio.Event = field(default_factory=asyncio.Event)
     _telling: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -143,12 +146,13 @@ class Agent:
         except (GateFailed, InputError) as exc:
             await self._refuse(bus, value, exc)
             return
-        if (known.serial, known.digest) == (order.serial, digest) and known.verdict:
+        begun = known if (known.serial, known.digest) == (order.serial, digest) else Ledger(serial=order.serial, digest=digest)
+        if begun.verdict:
             return
-        self._write(Ledger(serial=order.serial, digest=digest))
+        self._write(begun)
         self.spool.forget("refused")
         verdict, message = await self._carried_out(bus, order)
-        self._write(Ledger(serial=order.serial, digest=digest, verdict=verdict, message=message))
+        self._write(replace(self.ledger(), verdict=verdict, message=message))
         self.spool.say("event", {"what": "order", "serial": order.serial, "verdict": verdict, "message": message})
         await self._tell(bus)
 
@@ -163,7 +167,7 @@ class Agent:
     async def _carried_out(self, bus: Bus, order: Order) -> tuple[Verdict, str]:
         """The order's outcome. A server that goes away meanwhile is waited for: `Unreachable` passes through."""
         try:
-            self.before = {**await asyncio.to_thread(self.place.readings), **await self._benchmark(order.bench_s)}
+            await self._measure_before(order.bench_s)
             if order.proposal is None:
                 await self._doing(bus, "going back")
                 answer = await asyncio.to_thread(self.place.leave, order.leave)
@@ -171,7 +175,7 @@ class Agent:
                 await self._fetch(bus, order.proposal)
                 await self._doing(bus, "proving")
                 answer = await asyncio.to_thread(self.place.deploy, order.proposal)
-            self.measured = await self._benchmark(order.bench_s)
+            self._write(replace(self.ledger(), measured=await self._benchmark(order.bench_s)))
         except Unreachable:
             raise
         except GateFailed as exc:
@@ -183,6 +187,12 @@ class Agent:
         finally:
             self.doing = ""
         return ("ok" if answer.ok else "taken back"), answer.message
+
+    async def _measure_before(self, bench_s: float) -> None:
+        """Once for an order: whoever goes on with it may already run the new release, and would compare that with itself."""
+        if not self.ledger().before:
+            readings = {**await asyncio.to_thread(self.place.readings), **await self._benchmark(bench_s)}
+            self._write(replace(self.ledger(), before=readings))
 
     async def _fetch(self, bus: Bus, proposal: Proposal) -> None:
         """Download what the board lacks."""
@@ -253,8 +263,8 @@ class Agent:
             verdict=known.verdict,
             message=self.spool.fact("refusal") if refused else known.message,
             refused=refused,
-            metrics={**self.place.readings(), **self.measured},
-            before=self.before,
+            metrics={**self.place.readings(), **known.measured},
+            before=known.before,
             waiting=self.spool.waiting(),
             dropped=self.spool.dropped(),
         )
@@ -269,8 +279,7 @@ class Agent:
             self.spool.say("event", {"what": "settled", "message": answer.message})
 
     def _write(self, ledger: Ledger) -> None:
-        fields = {name: getattr(ledger, name) for name in Ledger.__slots__}
-        self.spool.remember(order=msgspec.json.encode(fields).decode())
+        self.spool.remember(order=msgspec.json.encode(ledger).decode())
 
 
 def _mark(value: bytes) -> str:

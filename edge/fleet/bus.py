@@ -28,6 +28,7 @@ from edgekit.fleet.subjects import (
     DIRECT,
     EVENTS,
     OBJECTS,
+    ROLLOUTS,
     TELEMETRY,
     inbox,
     read_of,
@@ -207,6 +208,19 @@ class Bus:
             return True
         return False
 
+    async def files(self) -> dict[str, float]:
+        """The artifacts' files in the store by their hashes, with the time of their upload in seconds, by the server's clock."""
+        found: dict[str, float] = {}
+        for entry in await self.history(f"$O.{ARTIFACTS}.M.>", OBJECTS):
+            said = msgspec.json.decode(entry.value, type=dict[str, Any])
+            found[str(said.get("name"))] = 0.0 if said.get("deleted") else entry.at_s
+        return {name: at_s for name, at_s in found.items() if at_s}
+
+    async def take_out(self, sha256: str) -> None:
+        """Remove an artifact's file from the store, its chunks included."""
+        with _said(self.access):
+            await (await self.js.object_store(ARTIFACTS)).delete(sha256)
+
     async def _read(self, subject: str, payload: bytes = b"") -> Msg | None:
         """A direct read's answer; None for 404."""
         with _said(self.access):
@@ -289,7 +303,7 @@ def _bucket(bucket: str) -> dict[str, Any]:
     return {
         "name": stream_of(bucket),
         "subjects": [subject_of(bucket, ">")],
-        "max_msgs_per_subject": 8 if bucket == "edgekit_rollouts" else 1,
+        "max_msgs_per_subject": 64 if bucket == ROLLOUTS else 1,
         "allow_direct": True,
         "allow_rollup_hdrs": True,
         "deny_delete": True,

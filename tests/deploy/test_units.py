@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from edgekit.deploy.layout import Layout
+from edgekit.deploy.nouns import State
 from edgekit.deploy.service import UNIT
 from edgekit.deploy.units import SETTLE, units
 
@@ -31,3 +34,17 @@ def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path) -> None:
     files = [str(tmp_path / name) for name in units()]
     done = subprocess.run(["systemd-analyze", "verify", "--man=no", *files], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "edgekit" not in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("state", "settles"),
+    [(State(previous="a", pending="b"), True), (State(previous="a"), False), (State(), False), (None, False)],
+)
+def test_at_a_start_of_the_board_nothing_is_settled_unless_a_switch_is_pending(
+    tmp_path: Path, state: State | None, settles: bool
+) -> None:
+    if state is not None:
+        Layout(tmp_path).save(state)
+    line = next(line for line in units(tmp_path)[SETTLE].splitlines() if line.startswith("ExecCondition="))
+    done = subprocess.run(shlex.split(line.removeprefix("ExecCondition=")), check=False)
+    assert (done.returncode == 0) is settles

@@ -23,7 +23,7 @@ from edgekit.core import profiles
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import silent
-from edgekit.flash import fat
+from edgekit.flash import environment, fat
 from edgekit.flash.flash import Plan, appended, checked, customise, flash, steps
 from edgekit.flash.image import look_at, opened
 from edgekit.flash.install import install_of
@@ -174,8 +174,7 @@ def test_settings_and_app_are_in_the_boot_partition_and_the_rest_is_untouched(
     assert {"edgekit/install.sh", "edgekit/units/edgekit-app.service", "edgekit/release/artifact/manifest.json"} <= set(
         done.added
     )
-    wheel = fat.read_file(card, boot, "edgekit/wheels/edgekit-0.1.0-py3-none-any.whl")
-    assert wheel == b"edgekit's wheel"
+    assert fat.read_file(card, boot, f"edgekit/{environment.NAME}") == b"the packages"
     assert fat.read_file(card, boot, "config.txt") == BOOT_FILES["config.txt"]
     assert card.read_bytes()[boot.start + boot.bytes :] == contents(image)[boot.start + boot.bytes :], "the other partition"
     line = fat.read_file(card, boot, "cmdline.txt").decode()
@@ -198,17 +197,23 @@ def wheelhouse(folder: Path) -> Path:
     made = folder / "wheels"
     made.mkdir()
     (made / "edgekit-0.1.0-py3-none-any.whl").write_bytes(b"edgekit's wheel")
-    (made / "pip-26.0-py3-none-any.whl").write_bytes(b"pip's wheel")
+    (made / environment.NAME).write_bytes(b"the packages")
     _describe(made)
     return made
 
 
 def _describe(folder: Path) -> None:
-    """Write the wheelhouse's manifest for the wheels that are there."""
-    files = sorted(folder.glob("*.whl"))
-    wheels = tuple(Wheel(name=one.name, sha256=sha256_file(one), bytes=one.stat().st_size) for one in files)
+    """Write the wheelhouse's manifest for the files that are there."""
+    files = [*sorted(folder.glob("*.whl")), folder / environment.NAME]
+    *wheels, packed = (Wheel(name=one.name, sha256=sha256_file(one), bytes=one.stat().st_size) for one in files)
     described = Wheelhouse(
-        device="rpi5", system="trixie", python="3.13", machine="aarch64", requirements=("edgekit",), wheels=wheels
+        device="rpi5",
+        system="trixie",
+        python="3.13",
+        machine="aarch64",
+        requirements=("edgekit",),
+        wheels=tuple(wheels),
+        environment=packed,
     )
     (folder / MANIFEST).write_bytes(msgspec.json.encode(described))
 
@@ -247,7 +252,7 @@ def test_an_image_for_another_board_is_refused_by_its_device_tree(image: Path, t
 @needs_mtools
 def test_an_app_that_does_not_fit_is_said_with_both_numbers(image: Path, tmp_path: Path) -> None:
     folder = wheelhouse(tmp_path)
-    (folder / "onnxruntime-1-cp311-none-any.whl").write_bytes(os.urandom(40 << 20))
+    (folder / environment.NAME).write_bytes(os.urandom(40 << 20))
     _describe(folder)
     plan = Plan(
         image=look_at(image),
@@ -256,7 +261,7 @@ def test_an_app_that_does_not_fit_is_said_with_both_numbers(image: Path, tmp_pat
         settings=SETTINGS,
         install=install_of("digits", artifact(), folder),
     )
-    with pytest.raises(InputError, match=r"has \d+ MiB free, app and wheels need \d+"):
+    with pytest.raises(InputError, match=r"has \d+ MiB free, app and packages need \d+"):
         flash(plan)
     assert not (tmp_path / "card.img").exists()
 

@@ -1,23 +1,25 @@
-"""The script that a card's first boot runs: tried here with the real pip and virtual environments, below another root folder."""
+"""The script that a card's first boot runs: tried here with packages that were really unpacked and compiled, below another root folder."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from edgekit.core.errors import InputError
+from edgekit.core.files import sha256_file
 from edgekit.deploy.layout import Layout, name_of
+from edgekit.flash import environment
 from edgekit.flash.install import FOLDER, Install, files, install_of, release_of
-from edgekit.flash.wheelhouse import MANIFEST
+from edgekit.flash.systems import systems
+from edgekit.flash.wheelhouse import BOARDS_PYTHON, MANIFEST
 from edgekit.models import digits
 
 STAND_INS = ("useradd", "usermod", "systemctl")
@@ -25,10 +27,12 @@ STAND_INS = ("useradd", "usermod", "systemctl")
 VERIFY = """
 import sys
 from pathlib import Path
-def main():
-    folder = Path(sys.argv[2])
-    sys.exit(0 if (folder / "manifest.json").is_file() and not (folder.parents[2] / "refuse").exists() else 4)
+folder = Path(sys.argv[2])
+sys.exit(0 if (folder / "manifest.json").is_file() and not (folder.parents[2] / "refuse").exists() else 4)
 """
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+OWN = next(system for system in systems() if system.python == sys.version_info[:2])
+"""A system with this very Python, since the script is run by it."""
 
 
 @dataclass(frozen=True)
@@ -52,27 +56,23 @@ class Card:
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pip that comes with Python, and a wheel that is called edgekit and can verify."""
-    found = find_spec("ensurepip")
-    bundled = sorted((Path(str(found.origin)).parent / "_bundled").glob("pip-*.whl")) if found and found.origin else []
-    if not bundled:
-        pytest.skip("this Python comes without pip")
+    """A wheelhouse with one wheel, which is called edgekit and can verify."""
     folder = tmp_path_factory.mktemp("wheels")
-    shutil.copy(bundled[-1], folder)
     own = "edgekit-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(folder / own, "w") as archive:
-        archive.writestr("edgekit/__init__.py", VERIFY)
+        archive.writestr("edgekit/__init__.py", "def main(): ...")
+        archive.writestr("edgekit/__main__.py", VERIFY)
         archive.writestr("edgekit-0.1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: edgekit\nVersion: 0.1.0\n")
         archive.writestr("edgekit-0.1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr("edgekit-0.1.0.dist-info/entry_points.txt", "[console_scripts]\nedgekit = edgekit:main\n")
         archive.writestr("edgekit-0.1.0.dist-info/RECORD", "")
-    from edgekit.core.files import sha256_file
-
-    listed = [
-        {"name": one.name, "sha256": sha256_file(one), "bytes": one.stat().st_size} for one in sorted(folder.glob("*.whl"))
-    ]
-    about = {"device": "rpi5", "system": "trixie", "python": "3.13", "machine": "aarch64", "requirements": ["edgekit"]}
-    (folder / MANIFEST).write_text(json.dumps({**about, "wheels": listed}))
+    environment.pack([folder / own], OWN, "aarch64", BOARDS_PYTHON, folder / environment.NAME)
+    wheel, packed = (
+        {"name": name, "sha256": sha256_file(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in (own, environment.NAME)
+    )
+    about = {"device": "rpi5", "system": OWN.name, "python": VERSION, "machine": "aarch64", "requirements": ["edgekit"]}
+    (folder / MANIFEST).write_text(json.dumps({**about, "wheels": [wheel], "environment": packed}))
     return folder
 
 
@@ -89,15 +89,16 @@ def card(tmp_path: Path, wheels: Path) -> Card:
         target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
     script = boot / FOLDER / "install.sh"
     script.write_text(script.read_text().replace("/opt/edgekit", str(root)).replace("/etc/systemd/system", str(units)))
+    script.write_text(script.read_text().replace(f"/usr/bin/python{VERSION}", str(programs / "python")))
     for name in STAND_INS:
         (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >>{tmp_path}/asked\n')
         (programs / name).chmod(0o755)
-    (programs / "python3").symlink_to(sys.executable)
+    (programs / "python").symlink_to(sys.executable)
     environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
     return Card(boot=boot, root=root, units=units, install=install, environment=environment)
 
 
-def test_it_installs_wheels_release_and_units_and_switches_to_the_release(card: Card) -> None:
+def test_it_installs_packages_release_and_units_and_switches_to_the_release(card: Card) -> None:
     done = card.run()
     assert done.returncode == 0, done.stderr
     layout = Layout(card.root)
@@ -112,6 +113,29 @@ def test_it_installs_wheels_release_and_units_and_switches_to_the_release(card: 
         check=True,
     )
     assert str(card.root) in installed.stdout
+
+
+def test_packages_come_compiled_for_where_they_will_lie_and_programs_with_the_boards_python(card: Card) -> None:
+    assert card.run().returncode == 0
+    venv = card.root / "venv"
+    assert (venv / "bin/edgekit").read_text().startswith(f"#!{BOARDS_PYTHON}\n")
+    (bytecode,) = (venv / f"lib/python{VERSION}/site-packages/edgekit/__pycache__").glob("__main__.*.pyc")
+    assert str(BOARDS_PYTHON.parents[1]).encode() in bytecode.read_bytes()
+
+
+def test_a_board_whose_python_is_another_is_told_so_and_left_as_it_was(card: Card) -> None:
+    (card.root.parent / "bin/python").unlink()
+    done = card.run()
+    assert done.returncode == 1 and "which this system does not have" in done.stderr
+    assert not card.root.exists()
+
+
+def test_wheels_without_the_packed_packages_make_no_card(wheels: Path, tmp_path: Path) -> None:
+    described = json.loads((wheels / MANIFEST).read_text())
+    del described["environment"]
+    (tmp_path / MANIFEST).write_text(json.dumps({**described, "wheels": []}))
+    with pytest.raises(InputError, match=r"no environment.tar.gz"):
+        install_of("digits", digits.artifacts()[0], tmp_path)
 
 
 def test_it_may_run_again_and_leaves_a_release_that_was_deployed_since(card: Card) -> None:

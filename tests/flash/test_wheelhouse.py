@@ -89,7 +89,7 @@ def test_a_wheel_that_changed_since_is_refused(index: Path, tmp_path: Path) -> N
     where = Where(find_links=(str(index),), no_index=True)
     make(PI, tmp_path / "out", system="trixie", edgekit_wheel=own(tmp_path), where=where)
     (tmp_path / "out" / "pip-26.0-py3-none-any.whl").write_bytes(b"another")
-    with pytest.raises(InputError, match="is not the one that was downloaded"):
+    with pytest.raises(InputError, match="is not the one that was put there"):
         read(tmp_path / "out")
     (tmp_path / "out" / "pip-26.0-py3-none-any.whl").unlink()
     with pytest.raises(InputError, match="is not in"):

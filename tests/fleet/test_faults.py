@@ -23,7 +23,7 @@ from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Authority
 from edgekit.fleet.bus import Unreachable, connected
 from edgekit.fleet.keys import new_key
-from edgekit.fleet.nouns import Order, Sealed
+from edgekit.fleet.nouns import Order, Report, Sealed
 from edgekit.fleet.place import Board
 from edgekit.fleet.spool import Spool
 
@@ -318,6 +318,8 @@ def test_an_agent_that_was_killed_in_a_deployment_ends_it_when_it_starts_again(
             async with running(Agent(access, place, spool, tuple, heartbeat_s=0.5)):
                 ended = await driving
             assert (ended.phase, place.running) == ("done", ended.release)
+            report = msgspec.json.decode((await bus.entries(subjects.REPORTED))["cam-1"].value, type=Report)
+            assert report.before["fps"] == BEFORE, "not what the new release does, which ran when the agent came back"
         spool.close()
 
     asyncio.run(story())
@@ -326,8 +328,16 @@ def test_an_agent_that_was_killed_in_a_deployment_ends_it_when_it_starts_again(
 class PowerCut(Exception): ...
 
 
+BEFORE, AFTER = 25.0, 6.0
+
+
 class _Dying(Pretended):
+    """Dies once in a deployment, when the release is already slower than what ran before it."""
+
     deaths = 0
+
+    def readings(self) -> dict[str, float]:
+        return {"fps": AFTER if self.deaths else BEFORE}
 
     def deploy(self, proposal):  # type: ignore[no-untyped-def]
         if not self.deaths:
