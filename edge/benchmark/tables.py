@@ -25,6 +25,7 @@ from edgekit.benchmark.words import (
 OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Memory")
 RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
 ENERGY = ("Artifact", "mJ per inference", "Mean W", "Readings", "Meter")
+ENERGY_SPOKEN = ("Artifact", "mJ per token", "mJ per answer", "Mean W", "Readings", "Meter")
 STAGES = ("Stages, ms", "Picture", *plots.STAGES.values(), "together")
 SPOKEN = (
     "Restart",
