@@ -15,7 +15,11 @@ SIZE, CLASSES = 8, 10
 METADATA, IDENTIFIER = "TFLITE_METADATA", b"M001"
 POSE_NETWORKS = {
     "pose_detector.tflite": ("pose_detection.tflite", ("regressors", "scores"), (127.5, 127.5)),
-    "pose_landmarks_detector.tflite": ("pose_landmark_lite.tflite", ("landmarks", "flag", "mask", "heat", "world"), (0.0, 255.0)),
+    "pose_landmarks_detector.tflite": (
+        "pose_landmark_lite.tflite",
+        ("landmarks", "flag", "mask", "heat", "world"),
+        (0.0, 255.0),
+    ),
 }
 """By the name in a bundle: the file, its outputs, and mean and deviation of its input."""
 
@@ -29,7 +33,13 @@ def pictures_to_scores(*, softmax: bool) -> bytes:
         T(name="image", shape=(1, SIZE, SIZE, 3), dtype="uint8", scale=1 / 256, zero_point=0),
         T(name="weights", shape=weights.shape, dtype="uint8", data=weights, scale=scale, zero_point=128),
         T(name="bias", shape=(CLASSES,), dtype="int32", data=np.zeros(CLASSES, np.int32), scale=scale / 256),
-        T(name="sums", shape=(1, CLASSES), dtype="uint8", scale=1 / 16 if softmax else 1 / 256, zero_point=128 if softmax else 0),
+        T(
+            name="sums",
+            shape=(1, CLASSES),
+            dtype="uint8",
+            scale=1 / 16 if softmax else 1 / 256,
+            zero_point=128 if softmax else 0,
+        ),
     ]
     dense = Op(
         op="FULLY_CONNECTED",

@@ -140,7 +140,9 @@ def test_a_detector_answers_as_the_ssd_head_reads_it(shared_data: Path, tmp_path
     inside = [box for box in boxes[0][:count] if box.min() >= 0 and box.max() <= 1]
     assert inside
     for box in inside:
-        assert np.abs(found["boxes"][0, :count] - box).max(axis=1).min() < 2.01 / 300  # its corner and its size are each cut to whole pixels
+        assert (
+            np.abs(found["boxes"][0, :count] - box).max(axis=1).min() < 2.01 / 300
+        )  # its corner and its size are each cut to whole pixels
 
 
 def test_faces_and_poses_are_arrays_of_points(shared_data: Path, tmp_path: Path) -> None:
