@@ -111,10 +111,11 @@ def energy(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 def energy_words(summary: Summary) -> tuple[str, str]:
     """Millijoules, and of what: an inference, or a token that a language model wrote, its share of reading the prompt included."""
+    taken = summary.mj_per_inference or 0.0
     if summary.tokens is None:
-        return digits(summary.mj_per_inference), "inference"
+        return digits(taken), "inference"
     # An answer's first token is counted with none of its tokens: it is what reading the prompt gave.
-    return digits((summary.mj_per_inference or 0.0) / (summary.tokens.answer_tokens + 1)), "token of an answer"
+    return digits(taken / (summary.tokens.answer_tokens + 1)), "token of an answer"
 
 
 def stages(results: Sequence[Result]) -> list[tuple[str, ...]]:
