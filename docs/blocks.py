@@ -44,6 +44,7 @@ EXTRAS = {
     "llm": "language models through xllamacpp, which needs no compiler",
     "llama": "language models through llama-cpp-python, which is built where it is installed",
     "opencv": "OpenCV's own engine, the last resort",
+    "mediapipe": "running MediaPipe's tasks; it brings an OpenCV of its own, so not beside opencv",
     "vision": "camera apps (PyAV, SciPy)",
     "voice": "speaking to the assistant (PocketSphinx, whisper.cpp); answers are read aloud by espeak-ng or Piper, which are programs",
     "notify": "telling others of events through MQTT and Apprise (paho-mqtt, apprise)",

@@ -110,8 +110,10 @@ class TensorRTSession:
                 self._enqueue()
             finally:
                 graph = done(cuda.cudaStreamEndCapture(self._stream))
-            self._graph = done(cuda.cudaGraphInstantiateWithFlags(graph, 0))
-            done(cuda.cudaGraphDestroy(graph))
+            try:
+                self._graph = done(cuda.cudaGraphInstantiateWithFlags(graph, 0))
+            finally:
+                done(cuda.cudaGraphDestroy(graph))  # the template: what is launched is a copy of it
         except DeviceError as refused:
             cuda.cudaGetLastError()  # what was refused must not be taken for a fault of the next call
             log.info("the engine runs call by call, it cannot be recorded as a CUDA graph (%s)", refused.message)

@@ -117,11 +117,8 @@ def _fed(result: Result) -> list[tuple[str, str, str]]:
 
 def _energy_tile(result: Result) -> list[tuple[str, str, str]]:
     found = result.summary.mj_per_inference
-    return (
-        []
-        if found is None
-        else [("Energy", f"{digits(found)} mJ", f"per inference, at {digits(result.summary.mean_w or 0)} W")]
-    )
+    energy, what = tables.energy_words(result.summary)
+    return [] if found is None else [("Energy", f"{energy} mJ", f"per {what}, at {digits(result.summary.mean_w or 0)} W")]
 
 
 def _accuracy(result: Result) -> tuple[str, str]:

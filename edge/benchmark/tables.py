@@ -8,7 +8,7 @@ from edgekit.benchmark import plots
 from edgekit.benchmark.flags import drift
 from edgekit.benchmark.language import tokens_of
 from edgekit.benchmark.percentiles import samples_needed
-from edgekit.benchmark.report import Report, Result
+from edgekit.benchmark.report import Report, Result, Summary
 from edgekit.benchmark.summarise import median_ms
 from edgekit.benchmark.words import (
     NONE,
@@ -24,7 +24,7 @@ from edgekit.benchmark.words import (
 
 OVERVIEW = ("Artifact", "p50 ms", "p90 ms", "p99 ms", "per second", "Accuracy", "Parity", "Size", "Memory")
 RESTARTS = ("Restart", "Load ms", "First ms", "Warm-up", "Samples", "p50 ms", "Drift", "Peak memory")
-ENERGY = ("Artifact", "mJ per inference", "Mean W", "Readings", "Meter")
+ENERGY = ("Artifact", "mJ", "per", "Mean W", "Readings", "Meter")
 STAGES = ("Stages, ms", "Picture", *plots.STAGES.values(), "together")
 SPOKEN = (
     "Restart",
@@ -99,7 +99,7 @@ def energy(results: Sequence[Result]) -> list[tuple[str, ...]]:
     return [
         (
             result.subject.folder,
-            digits(result.summary.mj_per_inference),
+            *energy_words(result.summary),
             digits(result.summary.mean_w),
             str(sum(len(run.energy.readings_w) for run in result.runs if run.energy)),
             next(run.energy.meter for run in result.runs if run.energy),
@@ -107,6 +107,15 @@ def energy(results: Sequence[Result]) -> list[tuple[str, ...]]:
         for result in results
         if result.summary.mj_per_inference is not None and result.summary.mean_w is not None
     ]
+
+
+def energy_words(summary: Summary) -> tuple[str, str]:
+    """Millijoules, and of what: an inference, or a token that a language model wrote, its share of reading the prompt included."""
+    taken = summary.mj_per_inference or 0.0
+    if summary.tokens is None:
+        return digits(taken), "inference"
+    # An answer's first token is counted with none of its tokens: it is what reading the prompt gave.
+    return digits(taken / (summary.tokens.answer_tokens + 1)), "token of an answer"
 
 
 def stages(results: Sequence[Result]) -> list[tuple[str, ...]]:

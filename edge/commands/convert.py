@@ -57,7 +57,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="auto, fp32, fp16, int8, mixed, int16x8 or dynamic (auto: the fastest that passes the gates; the last two: for CPUs)",
     )
     parser.add_argument(
-        "--format", default="auto", help="auto, tflite, onnx, edgetpu or tensorrt (auto: what the board runs best)"
+        "--format", default="auto", help="auto, tflite, onnx, edgetpu, tensorrt or mediapipe (auto: what the board runs best)"
     )
     parser.add_argument("--calibration", metavar="DATA", help="folder of images, .npz or idx file: sample inputs for int8")
     _configure_gates(parser)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edgekit.conversion.float_cost import FloatCost, Pace
 from edgekit.conversion.language import convert_language, is_language_model
-from edgekit.conversion.pipeline import Conversion, Request, convert_one, source_for
+from edgekit.conversion.pipeline import Conversion, Request, convert_one, package_task, source_for
 from edgekit.core.errors import EdgekitError
 from edgekit.core.profiles import find
 from edgekit.core.progress import Progress
-from edgekit.core.schema import Accuracy, Device, Parity, Recovery
+from edgekit.core.schema import Accuracy, Artifact, Device, Parity, Recovery
+from edgekit.mediapipe_task import is_task
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,16 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
     failed: list[Failure] = []
     for model in models:
         if is_language_model(model):
-            _language_cells(model, boards, request, progress, made, failed)
+            _cells(
+                model,
+                boards,
+                lambda model, device: convert_language(model, device, request.of_language(), progress),
+                made,
+                failed,
+            )
+            continue
+        if is_task(model, request.recipe.format):
+            _cells(model, boards, lambda model, device: package_task(model, device, request), made, failed)
             continue
         try:
             source = source_for(model, request, progress, [device for _, device in boards.values()])
@@ -87,20 +97,18 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
     return Batch(artifacts=tuple(made), failed=tuple(failed))
 
 
-def _language_cells(
+def _cells(
     model: Path,
     boards: Mapping[str, tuple[str, Device]],
-    request: Request,
-    progress: Progress,
+    convert: Callable[[Path, Device], Artifact],
     made: list[Cell],
     failed: list[Failure],
 ) -> None:
-    """The same for a language model, which nothing is shared of between boards but its file."""
+    """The same for a language model or a task of MediaPipe, which nothing is shared of between boards but its file."""
     for target, device in boards.values():
         started = time.monotonic()
         try:
-            artifact = convert_language(model, device, request.of_language(), progress)
-            made.append(_cell(Conversion(artifact=artifact), target, time.monotonic() - started))
+            made.append(_cell(Conversion(artifact=convert(model, device)), target, time.monotonic() - started))
         except EdgekitError as error:
             failed.append(_failure(model, target, error))
 

@@ -26,6 +26,7 @@ from edgekit.core.profiles import find
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device, Recipe, Target
 from edgekit.formats import import_object
+from edgekit.mediapipe_task import is_task, package
 from edgekit.plan import ON_CPU, plan, runs
 
 
@@ -162,7 +163,18 @@ def _from_file(model: Path, device: Device, request: Request, progress: Progress
     """The artifact of a model on disk, a language model by its own route."""
     if is_language_model(model):
         return convert_language(model, device, request.of_language(), progress)
+    if is_task(model, request.recipe.format):
+        return package_task(model, device, request)
     return convert_one(source_for(model, request, progress, (device,)), device, request, progress).artifact
+
+
+def package_task(model: Path, device: Device, request: Request) -> Artifact:
+    """The artifact of a task of MediaPipe. Raises `UsageError` for what can only be asked of a conversion."""
+    if request.recipe.precision != "auto" or request.prune is not None or request.evaluate is not None:
+        raise UsageError(
+            f"{model.name!r} is packaged for MediaPipe as it is, not converted", "leave out --precision, --prune and --evaluate"
+        )
+    return package(model, device, request.output, force=request.force, licence=request.licence)
 
 
 def source_for(path: Path, request: Request, progress: Progress = silent, boards: Sequence[Device] = ()) -> SourceModel:

@@ -34,6 +34,7 @@ EXTRAS = {
     "nkeys": "fleet",
     "zstandard": "flash",
     "cv2": "opencv",
+    "mediapipe": "mediapipe",
     "nicegui": "web",
     "fastapi": "web",
     "uvicorn": "web",

@@ -25,6 +25,8 @@ class Cuda:
         self.pinned: dict[int, Any] = {}
         self.fails = ""
         self.launched = 0
+        self.graphs: list[Any] = []
+        """Recorded graphs and instantiated ones that nobody has destroyed yet."""
         self._recording: list[Callable[[], None]] | None = None
         self.module = ModuleType("cudart")
         does = {
@@ -40,10 +42,10 @@ class Cuda:
             "cudaGetLastError": lambda: (0,),
             "cudaStreamBeginCapture": self._begin,
             "cudaStreamEndCapture": self._end,
-            "cudaGraphInstantiateWithFlags": lambda graph, flags: (0, graph),
+            "cudaGraphInstantiateWithFlags": self._instantiate,
             "cudaGraphLaunch": self._launch,
-            "cudaGraphExecDestroy": lambda graph: (0,),
-            "cudaGraphDestroy": lambda graph: (0,),
+            "cudaGraphExecDestroy": self._destroyed,
+            "cudaGraphDestroy": self._destroyed,
         }
         for name, function in does.items():
             setattr(self.module, name, checked(said["functions"][name], function))
@@ -86,7 +88,21 @@ class Cuda:
 
     def _end(self, stream: int) -> tuple[int, Any]:
         recorded, self._recording = self._recording, None
+        self.graphs.append(recorded)
         return 0, recorded
+
+    def _instantiate(self, graph: list[Callable[[], None]], flags: int) -> tuple[int, Any]:
+        if self.fails == "instantiate":
+            return 2, None
+        self.graphs.append(copy := [*graph])
+        return 0, copy
+
+    def _destroyed(self, graph: list[Callable[[], None]]) -> tuple[int]:
+        held = next((index for index, one in enumerate(self.graphs) if one is graph), None)
+        if held is None:
+            return (1,)
+        del self.graphs[held]
+        return (0,)
 
     def _launch(self, graph: list[Callable[[], None]], stream: int) -> tuple[int]:
         self.launched += 1

@@ -195,21 +195,23 @@ def test_from_the_second_run_on_one_graph_is_launched(vendor: Vendor, made: Arti
     assert vendor.cuda.launched == 2
     for sign, found in zip((1, -1, 2), answers, strict=True):
         np.testing.assert_allclose(found, answer(sign * IMAGE), rtol=1e-5, atol=1e-6)
+    assert len(vendor.cuda.graphs) == 1, "the recorded graph is given back as soon as the one that is launched was made of it"
     session.close()
-    assert not vendor.memory_in_use
+    assert not vendor.memory_in_use and not vendor.cuda.graphs
 
 
-def test_an_engine_that_cannot_be_recorded_runs_call_by_call(
-    vendor: Vendor, made: Artifact, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("step", ["capture", "instantiate"])
+def test_an_engine_that_cannot_be_recorded_runs_call_by_call_and_keeps_no_graph(
+    vendor: Vendor, made: Artifact, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
-    vendor.fail("capture")
+    vendor.fail(step)
     session = tensorrt.runtime.load(made)
     with caplog.at_level("INFO"):
         for sign in (1, -1):
             np.testing.assert_allclose(
                 session.run({"image": sign * IMAGE})["scores"], answer(sign * IMAGE), rtol=1e-5, atol=1e-6
             )
-    assert not vendor.cuda.launched
+    assert not vendor.cuda.launched and not vendor.cuda.graphs
     assert "runs call by call" in caplog.text
 
 
