@@ -21,7 +21,7 @@ class Replay:
     graph: Graph
     execute: Executor
     states: list[dict[str, Array]]
-    _position: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)
 
     @classmethod
     def of(cls, graph: Graph, samples: Sequence[Feed], execute: Executor) -> Replay:
@@ -31,10 +31,17 @@ class Replay:
     def until(self, name: str) -> list[Array]:
         """Run on to the node that writes `name`; the tensor, for each sample. Names must come in the order of the nodes."""
         stop = self._written[name]
-        if stop >= self._position:
-            self._run(self.graph.nodes[self._position : stop + 1], stop, name)
-            self._position = stop + 1
+        if stop >= self.position:
+            self._run(self.graph.nodes[self.position : stop + 1], stop, name)
+            self.position = stop + 1
         return [state[name] for state in self.states]
+
+    def before(self, position: int) -> list[dict[str, Array]]:
+        """Run on to where the node at `position` comes next: per sample, every tensor that it or a later node reads."""
+        if position > self.position:
+            self._run(self.graph.nodes[self.position : position], position - 1, "")
+            self.position = position
+        return self.states
 
     def shift(self, name: str, by: Array) -> None:
         """Add `by` (broadcast) to a tensor that was just written."""
