@@ -163,9 +163,7 @@ METHODS: Mapping[str, Method] = {
     "edgekit": Method(
         convert=by_edgekit, version=lambda: version("edgekit"), code=sources("converters", "edge/conversion", "runtimes")
     ),
-    "onnxruntime": Method(
-        convert=by_onnxruntime, version=lambda: version("onnxruntime"), code=(HERE / "zoo_onnxruntime.py",)
-    ),
+    "onnxruntime": Method(convert=by_onnxruntime, version=lambda: version("onnxruntime"), code=(HERE / "zoo_onnxruntime.py",)),
     "onnx2tf": Method(convert=by_onnx2tf, version=installed("onnx2tf", ONNX2TF_PACKAGES), code=(HERE / "zoo_onnx2tf.py",)),
     "onnx2tf+ai-edge-quantizer": Method(
         convert=by_onnx2tf_and_ai_edge_quantizer,

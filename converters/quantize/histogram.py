@@ -104,14 +104,9 @@ def _strided(flat: Array, phase: int, sampled: int) -> Array:
 
 
 def _count(values: Array, width: float, start: int, bins: int) -> tuple[NDArray[np.int64], int]:
-    """Counts per bin without the exact zeros, which are returned apart.
-
-    A power of two scales float32 without rounding, and `_width` leaves 22 bits for the bin, so float32 counts as exactly as float64.
-    """
-    scaled = values * values.dtype.type(1.0 / width) if values.dtype == np.float32 else values.astype(np.float64) * (1.0 / width)
-    indices = np.floor(scaled, out=scaled).astype(np.int64)
-    indices -= start
-    counts = np.bincount(indices, minlength=bins).astype(np.int64, copy=False)
+    """Counts per bin without the exact zeros, which are returned apart."""
+    indices = np.floor(values.astype(np.float64) * (1.0 / width)).astype(np.int64) - start
+    counts = np.bincount(indices, minlength=bins).astype(np.int64)
     zeros = int(values.size - np.count_nonzero(values))
     if zeros:
         counts[-start] -= zeros

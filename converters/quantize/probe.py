@@ -37,14 +37,20 @@ class Probe:
         known = self.quantization
         activations = {name: params for name, params in known.activations.items() if name in names}
         weights = {name: params for name, params in known.weights.items() if name in names}
-        start = min((self._felt[name] for name in (*activations, *weights)), default=len(self.graph.nodes))
+        if not activations and not weights:
+            return 0.0
+        start = min(self._felt[name] for name in (*activations, *weights))
         replay = self._standing_before(start)
         behind = self._behind(start, replay.states)
         dressed, after = dress_named(behind, _dressing(activations, weights))
         shown = {spec.name: after.get(spec.name, spec.name) for spec in behind.outputs}
+        if not shown:
+            return 0.0
         run = self.execute(to_bytes(dressed, tuple(shown.values())))
         given = [run({spec.name: state[spec.name] for spec in behind.inputs}) for state in replay.states]
-        return noise(self._reference, [self._with(exact, found, shown) for exact, found in zip(self._reference, given, strict=True)])
+        return noise(
+            self._reference, [self._with(exact, found, shown) for exact, found in zip(self._reference, given, strict=True)]
+        )
 
     def noise(
         self,
@@ -96,7 +102,9 @@ class Probe:
 
 def _dressing(activations: Mapping[str, QuantParams], weights: Mapping[str, QuantParams]) -> Dressing:
     """These tensors rounded for all who read them."""
-    return Dressing(activations=activations, weights=weights, float_nodes=frozenset(), reads=lambda node, name: True, integers=True)
+    return Dressing(
+        activations=activations, weights=weights, float_nodes=frozenset(), reads=lambda node, name: True, integers=True
+    )
 
 
 def _outputs(run: Callable[[Feed], Feed], samples: Sequence[Feed], names: Sequence[str]) -> list[Sequence[Array]]:

@@ -53,7 +53,8 @@ class Replay:
         kept = tuple(self.graph.specs[name] for name in made if name == wanted or self._last.get(name, -1) > stop)
         read = dict.fromkeys(name for node in nodes for name in node.inputs if name)
         needed = tuple(self.graph.specs[name] for name in read if name not in made and name not in self.graph.constants)
-        run = self.execute(to_bytes(replace(self.graph, inputs=needed, outputs=kept, nodes=tuple(nodes))))
+        piece = replace(self.graph, inputs=needed, outputs=kept, nodes=tuple(nodes))
+        run = self.execute(to_bytes(piece)) if kept else _nothing
         for state in self.states:
             state.update(run({spec.name: state[spec.name] for spec in needed}))
             for name in [name for name in state if name != wanted and self._last.get(name, -1) <= stop]:
@@ -68,6 +69,11 @@ class Replay:
     def _last(self) -> Mapping[str, int]:
         """Which node reads each tensor last."""
         return {name: index for index, node in enumerate(self.graph.nodes) for name in node.inputs}
+
+
+def _nothing(feed: Feed) -> Feed:
+    """What nodes give that nobody reads any more."""
+    return {}
 
 
 def along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:
