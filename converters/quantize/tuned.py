@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from edgekit.converters.graph import Graph, PassResult
@@ -16,8 +16,6 @@ from edgekit.converters.quantize.probe import LOOKED_AT, Probe
 from edgekit.converters.quantize.rounding import SOON, round_weights
 from edgekit.converters.quantize.schemes import SchemeName, Style, dialect_of
 from edgekit.core.progress import Progress, silent
-
-SILENCE = 1e-30
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -45,9 +43,7 @@ def tuned(
     """The quantization that `assign` gives, with weights rounded together and corrected biases where those leave less noise.
 
     Weights are rounded (`rounding_work`: see `rounding`) and biases corrected on the first samples (`correct.MOST`); each is
-    judged at the heads on the next (`probe.LOOKED_AT`), or where there are no more, on the first again. Where biases gain more than
-    rounding did, the weights as they were get corrected biases, too: of a network that shifts most of all, rounding together loses
-    some of what its biases could have taken back (EfficientNet-B0: 1 dB). The graph keeps its nodes and
+    judged at the heads on the next (`probe.LOOKED_AT`), or where there are no more, on the first again. The graph keeps its nodes and
     tensors, so `calibration`, which is of the graph as it came, holds for it: what integers compute with new weights and biases is
     what floats computed with the old ones. Activations of sixteen bits are taken for exact.
     """
@@ -59,9 +55,6 @@ def tuned(
     best = _Best(probe=probe, graph=graph)
     rounded = best.tried(round_weights(graph, heard, learnt, execute, work=rounding_work))
     corrected = best.tried(correct_biases(best.graph, heard, learnt, execute, exact=graph, progress=progress))
-    if rounded and corrected and best.gains[-1] > best.gains[-2]:
-        alone = best.tried(correct_biases(graph, heard, learnt, execute, progress=progress))
-        rounded, corrected = (0, alone) if alone else (rounded, corrected)
     return Tuned(graph=best.graph, quantization=quantization, rounded=rounded, corrected=corrected)
 
 
@@ -77,8 +70,6 @@ class _Best:
 
     probe: Probe
     graph: Graph
-    gains: list[float] = field(default_factory=list)
-    """By what factor each pass that was taken lowered the noise."""
     _noise: float | None = None
 
     def tried(self, found: PassResult) -> int:
@@ -88,7 +79,6 @@ class _Best:
         before = self._of(self.graph) if self._noise is None else self._noise
         after = self._of(found.graph)
         better = after < before
-        self.gains += [before / max(after, SILENCE)] if better else []
         self._noise = after if better else before
         self.graph = found.graph if better else self.graph
         return found.changes if better else 0
