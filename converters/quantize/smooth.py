@@ -107,7 +107,8 @@ def _smoothed(graph: Graph, sites: Sequence[_Site], reach: Mapping[str, Reach], 
 def _with_own_constants(graph: Graph, changed: Mapping[str, Mapping[str, Array]]) -> Graph:
     """The graph in which each named node reads these constants in the place of those it read, which others may share."""
     names = Names(graph)
-    nodes, constants = [], {}
+    nodes: list[Node] = []
+    constants: dict[str, Array] = {}
     for node in graph.nodes:
         own = {name: names.free(f"{node.name}/smoothed/{name}") for name in changed.get(node.name, {})}
         constants |= {own[name]: changed[node.name][name] for name in own}
