@@ -9,6 +9,7 @@ Results are kept per model and method while it runs, so that a stopped run goes 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -34,7 +35,7 @@ def main() -> int:
     """Fill, convert, run, judge; then one table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*")
-    parser.add_argument("--peers", default=",".join(name for name in METHODS if name != "edgekit"))
+    parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--forms", default=",".join(TABLED), help=f"what edgekit makes: {', '.join(FORMS)}")
     parser.add_argument("--work", type=Path, default=None, help="keep what is made here and go on from it")
     arguments = parser.parse_args()
@@ -42,12 +43,12 @@ def main() -> int:
         print(f"the zoo is not here: {ZOO}", file=sys.stderr)
         return 1
     wanted = arguments.models or sorted(path.stem for path in ZOO.glob("*.onnx"))
-    methods = ["edgekit", *(name for name in arguments.peers.split(",") if name in METHODS)]
+    methods = [name for name in METHODS if name in arguments.methods.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         work = arguments.work or Path(folder)
         forms = tuple(arguments.forms.split(","))
         rows = [row(model, methods, work, forms) for model in wanted]
-    if not arguments.models and forms == TABLED:
+    if not arguments.models and methods == list(METHODS) and forms == TABLED:
         versions = {name: METHODS[name].version() for name in methods}
         measured = {"calibration_feeds": CALIBRATION, "held_out_feeds": HELD_OUT, "versions": versions}
         write("zoo", {"conditions": {**conditions("onnxruntime", "ai-edge-litert"), **measured}, "models": rows})
@@ -61,12 +62,21 @@ def row(model: str, methods: list[str], work: Path, forms: tuple[str, ...] = TAB
     found: dict[str, Any] = {}
     for name in methods:
         asked = forms if name == "edgekit" and forms != TABLED else TABLED
-        kept = folder / (f"{name}.json" if asked == TABLED else f"{name}-{'-'.join(asked)}.json")
+        kept = folder / f"{name}.{'-'.join(asked)}.{origin(name, folder)}.json"
         if not kept.exists():
             kept.write_text(json.dumps(outcome_of(name, folder, asked)), "utf-8")
         found[name] = json.loads(kept.read_text("utf-8"))
         print(f"{model:36} {name:28} {brief(found[name])}", flush=True)
     return {"model": model, **found}
+
+
+def origin(name: str, folder: Path) -> str:
+    """A digest of all that an outcome comes of."""
+    digest = hashlib.sha256(METHODS[name].version().encode())
+    inputs = [folder / file for file in ("model.onnx", "calibration.npz", "held_out.npz")]
+    for path in (*inputs, *METHODS[name].code, Path(__file__).with_name("zoo_score.py")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def ready(model: str, folder: Path, calibration: int = CALIBRATION) -> None:

@@ -13,7 +13,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from common import Finished, run
+from common import ROOT, Finished, run
 from peers import PACKAGES as ONNX2TF_PACKAGES
 from peers import python312
 
@@ -40,6 +40,8 @@ class Method:
 
     convert: Callable[[Path, Path], Mapping[str, Outcome]]
     version: Callable[[], str]
+    code: tuple[Path, ...]
+    """What else of this checkout decides on the outcome."""
 
 
 @cache
@@ -146,17 +148,26 @@ def environment(name: str, packages: tuple[str, ...]) -> Path:
     return python
 
 
-def installed(name: str, package: str) -> Callable[[], str]:
-    """The version of a package in a peer's environment."""
-    code = f"from importlib.metadata import version; print(version({package!r}))"
-    return lambda: run([str(home() / name / "bin" / "python"), "-c", code]).stdout.strip()
+def installed(name: str, packages: tuple[str, ...]) -> Callable[[], str]:
+    """The version of the first package in a peer's environment, which is made when it is not there."""
+    code = f"from importlib.metadata import version; print(version({packages[0]!r}))"
+    return cache(lambda: run([str(environment(name, packages)), "-c", code]).stdout.strip())
+
+
+def sources(*folders: str) -> tuple[Path, ...]:
+    """The Python files of these folders of the checkout."""
+    return tuple(sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")))
 
 
 METHODS: Mapping[str, Method] = {
-    "edgekit": Method(convert=by_edgekit, version=lambda: version("edgekit")),
-    "onnxruntime": Method(convert=by_onnxruntime, version=lambda: version("onnxruntime")),
-    "onnx2tf": Method(convert=by_onnx2tf, version=installed("onnx2tf", "onnx2tf")),
+    "edgekit": Method(
+        convert=by_edgekit, version=lambda: version("edgekit"), code=sources("converters", "edge/conversion", "runtimes")
+    ),
+    "onnxruntime": Method(convert=by_onnxruntime, version=lambda: version("onnxruntime"), code=(HERE / "zoo_onnxruntime.py",)),
+    "onnx2tf": Method(convert=by_onnx2tf, version=installed("onnx2tf", ONNX2TF_PACKAGES), code=(HERE / "zoo_onnx2tf.py",)),
     "onnx2tf+ai-edge-quantizer": Method(
-        convert=by_onnx2tf_and_ai_edge_quantizer, version=installed("ai-edge-quantizer", "ai-edge-quantizer")
+        convert=by_onnx2tf_and_ai_edge_quantizer,
+        version=installed("ai-edge-quantizer", ("ai-edge-quantizer",)),
+        code=(HERE / "zoo_ai_edge_quantizer.py", HERE / "zoo_onnx2tf.py"),
     ),
 }

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.graph import Array, Graph, Node, PassResult
+from edgekit.converters.names import Names
 from edgekit.converters.quantize.fetch import Executor, Feed, fetch
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
@@ -135,6 +136,7 @@ def _corrected(graph: Graph, node: Node, shift: NDArray[np.float64]) -> Array:
 
 def _with_biases(graph: Graph, biases: Mapping[str, Array]) -> Graph:
     """The graph in which each named node reads a bias of its own."""
-    names = {node: f"{node}/corrected/bias" for node in biases}
+    free = Names(graph)
+    names = {node: free.free(f"{node}/corrected/bias") for node in biases}
     nodes = [replace(node, inputs=(*node.inputs[:2], names[node.name])) if node.name in names else node for node in graph.nodes]
     return graph.with_nodes(nodes, constants={names[node]: value for node, value in biases.items()})

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node, PassResult
+from edgekit.converters.names import Names
 from edgekit.converters.quantize.reach import Reach
 from edgekit.converters.quantize.roles import integer
 from edgekit.core.schema import TensorSpec
@@ -143,25 +144,35 @@ def _along_inputs(kernel: Array, factors: NDArray[np.float64], depthwise: bool) 
 
 
 def _rebuilt(graph: Graph, weights: Mapping[str, list[Array]], gates: Mapping[str, NDArray[np.float32]]) -> Graph:
-    """The graph with new kernels and biases, each under its node's name, and a Mul before each gate."""
+    """The graph with new kernels and biases, each under a name of its own, and a Mul before each gate."""
+    names = Names(graph)
     nodes: list[Node] = []
     constants: dict[str, Array] = {}
-    specs = {}
+    specs: dict[str, TensorSpec] = {}
     for node in graph.nodes:
-        current = node
-        if any(
-            value is not graph.constants[name] for name, value in zip(node.inputs[1:], weights.get(node.name, ()), strict=False)
-        ):
-            names = [f"{node.name}/equalised/{part}" for part in ("kernel", "bias")[: len(node.inputs) - 1]]
-            constants |= dict(zip(names, weights[node.name], strict=True))
-            current = replace(node, inputs=(node.inputs[0], *names))
         if node.name in gates:
-            factor, restored = f"{node.name}/equalised/factor", f"{node.name}/equalised"
+            factor = names.free(f"{node.name}/equalised/factor")
             constants[factor] = gates[node.name]
-            specs[restored] = TensorSpec(name=restored, shape=graph.shape(node.inputs[0]), dtype="float32")
-            nodes.append(
-                Node(op="Mul", name=f"{node.name}/equalised/Mul", inputs=(node.inputs[0], factor), outputs=(restored,))
-            )
-            current = replace(node, inputs=(restored,))
-        nodes.append(current)
+            nodes.append(_restoring(node, factor, names))
+            specs[nodes[-1].output] = TensorSpec(name=nodes[-1].output, shape=graph.shape(node.inputs[0]), dtype="float32")
+            nodes.append(replace(node, inputs=(nodes[-1].output,)))
+        elif _is_new(graph, node, weights):
+            parts = ("kernel", "bias")[: len(node.inputs) - 1]
+            own = tuple(names.free(f"{node.name}/equalised/{part}") for part in parts)
+            constants |= dict(zip(own, weights[node.name], strict=True))
+            nodes.append(replace(node, inputs=(node.inputs[0], *own)))
+        else:
+            nodes.append(node)
     return graph.with_nodes(nodes, constants=constants, specs=specs)
+
+
+def _restoring(gate: Node, factor: str, names: Names) -> Node:
+    """The Mul that gives a gate its channels as they were."""
+    restored = names.free(f"{gate.name}/equalised")
+    return Node(op="Mul", name=names.free(f"{restored}/Mul"), inputs=(gate.inputs[0], factor), outputs=(restored,))
+
+
+def _is_new(graph: Graph, node: Node, weights: Mapping[str, list[Array]]) -> bool:
+    """Whether a layer's kernel or bias was scaled."""
+    current = weights.get(node.name, ())
+    return any(value is not graph.constants[name] for name, value in zip(node.inputs[1:], current, strict=False))

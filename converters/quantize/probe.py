@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from edgekit.converters.graph import Array, Graph
@@ -12,6 +12,7 @@ from edgekit.converters.quantize.fetch import Executor, Feed
 from edgekit.converters.quantize.heads import heads, noise
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.qdq import Dressing, dress_named
+from edgekit.converters.quantize.replay import Replay
 
 LOOKED_AT = 4
 """Samples that a question is asked on: enough to tell a bad tensor from a good one."""
@@ -26,13 +27,29 @@ class Probe:
     quantization: Quantization
     samples: Sequence[Feed]
     execute: Executor
+    _replays: list[Replay] = field(default_factory=list, init=False)
 
     def noise_of(self, names: Collection[str]) -> float:
-        """The noise of rounding these activations and weights as the quantization says: squared error over variance."""
+        """The noise of rounding these activations and weights as the quantization says: squared error over variance.
+
+        What comes before the first of them is what it was for the question before: questions in the order of the graph are cheap.
+        """
         known = self.quantization
-        return self.noise(
-            {name: params for name, params in known.activations.items() if name in names},
-            {name: params for name, params in known.weights.items() if name in names},
+        activations = {name: params for name, params in known.activations.items() if name in names}
+        weights = {name: params for name, params in known.weights.items() if name in names}
+        if not activations and not weights:
+            return 0.0
+        start = min(self._felt[name] for name in (*activations, *weights))
+        replay = self._standing_before(start)
+        behind = self._behind(start, replay.states)
+        dressed, after = dress_named(behind, _dressing(activations, weights))
+        shown = {spec.name: after.get(spec.name, spec.name) for spec in behind.outputs}
+        if not shown:
+            return 0.0
+        run = self.execute(to_bytes(dressed, tuple(shown.values())))
+        given = [run({spec.name: state[spec.name] for spec in behind.inputs}) for state in replay.states]
+        return noise(
+            self._reference, [self._with(exact, found, shown) for exact, found in zip(self._reference, given, strict=True)]
         )
 
     def noise(
@@ -42,12 +59,35 @@ class Probe:
         graph: Graph | None = None,
     ) -> float:
         """The noise of rounding these tensors with these parameters, in another `graph` of the same tensors if one is given."""
-        dressing = Dressing(
-            activations=activations, weights=weights, float_nodes=frozenset(), reads=lambda node, name: True, integers=True
-        )
-        dressed, behind = dress_named(graph or self.graph, dressing)
+        dressed, behind = dress_named(graph or self.graph, _dressing(activations, weights))
         seen = tuple(behind.get(name, name) for name in self.heads)
         return noise(self._reference, _outputs(self.execute(to_bytes(dressed, seen)), self.samples, seen))
+
+    def _standing_before(self, position: int) -> Replay:
+        """The float graph run up to a node: further than for the last question, or anew."""
+        if not self._replays or self._replays[-1].position > position:
+            self._replays[:] = [Replay.of(self.graph, self.samples, self.execute)]
+        self._replays[-1].before(position)
+        return self._replays[-1]
+
+    def _behind(self, start: int, states: Sequence[Mapping[str, Array]]) -> Graph:
+        """The graph from a node on, with the heads that it writes."""
+        nodes = self.graph.nodes[start:]
+        made = {name for node in nodes for name in node.outputs if name}
+        read = dict.fromkeys(name for node in nodes for name in node.inputs if name not in made and name in states[0])
+        outputs = tuple(self.graph.specs[name] for name in self.heads if name in made)
+        return replace(self.graph, inputs=tuple(self.graph.specs[name] for name in read), outputs=outputs, nodes=nodes)
+
+    def _with(self, exact: Sequence[Array], found: Feed, shown: Mapping[str, str]) -> Sequence[Array]:
+        """The heads, in order, those that were not computed again as they are in float."""
+        return [found[shown[name]] if name in shown else value for name, value in zip(self.heads, exact, strict=True)]
+
+    @cached_property
+    def _felt(self) -> Mapping[str, int]:
+        """The first node that can tell whether a tensor is rounded: its writer, or of inputs and constants the first reader."""
+        nodes = tuple(enumerate(self.graph.nodes))
+        read = {name: index for index, node in reversed(nodes) for name in node.inputs}
+        return read | {name: index for index, node in nodes for name in node.outputs}
 
     @cached_property
     def heads(self) -> tuple[str, ...]:
@@ -58,6 +98,13 @@ class Probe:
     def _reference(self) -> list[Sequence[Array]]:
         """What the heads are in float, for each sample."""
         return _outputs(self.execute(to_bytes(self.graph, self.heads)), self.samples, self.heads)
+
+
+def _dressing(activations: Mapping[str, QuantParams], weights: Mapping[str, QuantParams]) -> Dressing:
+    """These tensors rounded for all who read them."""
+    return Dressing(
+        activations=activations, weights=weights, float_nodes=frozenset(), reads=lambda node, name: True, integers=True
+    )
 
 
 def _outputs(run: Callable[[Feed], Feed], samples: Sequence[Feed], names: Sequence[str]) -> list[Sequence[Array]]:

@@ -21,7 +21,7 @@ class Replay:
     graph: Graph
     execute: Executor
     states: list[dict[str, Array]]
-    _position: int = field(default=0, init=False)
+    position: int = field(default=0, init=False)
 
     @classmethod
     def of(cls, graph: Graph, samples: Sequence[Feed], execute: Executor) -> Replay:
@@ -31,10 +31,17 @@ class Replay:
     def until(self, name: str) -> list[Array]:
         """Run on to the node that writes `name`; the tensor, for each sample. Names must come in the order of the nodes."""
         stop = self._written[name]
-        if stop >= self._position:
-            self._run(self.graph.nodes[self._position : stop + 1], stop, name)
-            self._position = stop + 1
+        if stop >= self.position:
+            self._run(self.graph.nodes[self.position : stop + 1], stop, name)
+            self.position = stop + 1
         return [state[name] for state in self.states]
+
+    def before(self, position: int) -> list[dict[str, Array]]:
+        """Run on to where the node at `position` comes next: per sample, every tensor that it or a later node reads."""
+        if position > self.position:
+            self._run(self.graph.nodes[self.position : position], position - 1, "")
+            self.position = position
+        return self.states
 
     def shift(self, name: str, by: Array) -> None:
         """Add `by` (broadcast) to a tensor that was just written."""
@@ -46,7 +53,8 @@ class Replay:
         kept = tuple(self.graph.specs[name] for name in made if name == wanted or self._last.get(name, -1) > stop)
         read = dict.fromkeys(name for node in nodes for name in node.inputs if name)
         needed = tuple(self.graph.specs[name] for name in read if name not in made and name not in self.graph.constants)
-        run = self.execute(to_bytes(replace(self.graph, inputs=needed, outputs=kept, nodes=tuple(nodes))))
+        piece = replace(self.graph, inputs=needed, outputs=kept, nodes=tuple(nodes))
+        run = self.execute(to_bytes(piece)) if kept else _nothing
         for state in self.states:
             state.update(run({spec.name: state[spec.name] for spec in needed}))
             for name in [name for name in state if name != wanted and self._last.get(name, -1) <= stop]:
@@ -61,6 +69,11 @@ class Replay:
     def _last(self) -> Mapping[str, int]:
         """Which node reads each tensor last."""
         return {name: index for index, node in enumerate(self.graph.nodes) for name in node.inputs}
+
+
+def _nothing(feed: Feed) -> Feed:
+    """What nodes give that nobody reads any more."""
+    return {}
 
 
 def along(values: NDArray[Any], axis: int, rank: int) -> NDArray[Any]:

@@ -121,7 +121,9 @@ def _moments(
         for name, values in activations:
             for layer in readers[name]:
                 seen = patches(graph, layer.node, values, phase=phase)
-                found[layer.name] = found.get(layer.name, 0.0) + (seen.transpose(0, 2, 1) @ seen).astype(np.float64)
+                moments = seen.transpose(0, 2, 1) @ seen
+                found.setdefault(layer.name, np.zeros(moments.shape, np.float64))
+                found[layer.name] += moments
     return learnt, judged
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node, PassResult
+from edgekit.converters.names import Names
 from edgekit.converters.quantize.reach import Reach
 from edgekit.converters.quantize.weights import weight_name
 
@@ -105,12 +106,13 @@ def _smoothed(graph: Graph, sites: Sequence[_Site], reach: Mapping[str, Reach], 
 
 def _with_own_constants(graph: Graph, changed: Mapping[str, Mapping[str, Array]]) -> Graph:
     """The graph in which each named node reads these constants in the place of those it read, which others may share."""
-    constants = {f"{node}/smoothed/{name}": value for node, values in changed.items() for name, value in values.items()}
-    nodes = []
+    names = Names(graph)
+    nodes: list[Node] = []
+    constants: dict[str, Array] = {}
     for node in graph.nodes:
-        own = changed.get(node.name, {})
-        inputs = tuple(f"{node.name}/smoothed/{name}" if name in own else name for name in node.inputs)
-        nodes.append(replace(node, inputs=inputs))
+        own = {name: names.free(f"{node.name}/smoothed/{name}") for name in changed.get(node.name, {})}
+        constants |= {own[name]: changed[node.name][name] for name in own}
+        nodes.append(replace(node, inputs=tuple(own.get(name, name) for name in node.inputs)))
     return graph.with_nodes(nodes, constants=constants)
 
 

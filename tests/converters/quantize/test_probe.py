@@ -49,3 +49,20 @@ def test_noise_in_separate_branches_adds_up(probe: Probe) -> None:
 def test_nothing_rounded_is_no_noise(probe: Probe) -> None:
     assert probe.noise_of([]) == 0
     assert probe.noise_of(["no such tensor"]) == 0
+
+
+def test_starting_where_the_rounded_tensors_are_hears_what_the_whole_graph_hears(probe: Probe) -> None:
+    """In whatever order the questions come."""
+    known = probe.quantization.activations
+    for name in ("b", "a", "x", "z", "y"):
+        assert probe.noise_of([name]) == pytest.approx(probe.noise({name: known[name]}), rel=1e-6)
+
+
+def test_a_rounded_weight_is_heard_from_its_first_reader_on(build: Callable[..., Graph]) -> None:
+    kernel = RANDOM.normal(size=(4096, 4)).astype(np.float32)
+    nodes = [("Relu", ["x"], ["a"], {}), ("MatMul", ["a", "w"], ["y"], {})]
+    graph = build(nodes, inputs={"x": (1, 4096)}, outputs=["y"], constants={"w": kernel})
+    quantization = assign(graph, calibrate(graph, FEEDS, execute), scheme="ort-x86")
+    probe = Probe(graph=graph, quantization=quantization, samples=FEEDS, execute=execute)
+    assert probe.noise_of(["w"]) == pytest.approx(probe.noise({}, {"w": quantization.weights["w"]}), rel=1e-6)
+    assert probe.noise_of(["w"]) > 0
