@@ -1,9 +1,9 @@
 """Every exporter graph of the zoo to float and int8 by edgekit and by its peers, all judged by the same feeds. Writes results/zoo.json.
 
 Needs the zoo folder beside the checkout (EDGEKIT_SHARED says where else). Peers live in environments of their own (PEERS_HOME keeps
-them, else they are temporary; several GB). `python benchmarks/zoo.py MODEL...` measures only these; `--peers none` only edgekit, and
-`--forms int8,int16x8,dynamic,dynamic-onnx` what it makes (without a model's name nothing but the usual table is written to results).
-Results are kept per model and method while it runs, so that a stopped run goes on where it was.
+them, else they are temporary; several GB). `python benchmarks/zoo.py MODEL...` measures only these; `--methods edgekit` only edgekit,
+and `--forms int8,int16x8,dynamic,dynamic-onnx` what it makes (without a model's name nothing but the usual table is written to results).
+With `--work FOLDER` each outcome is kept there by what it comes of, so that a stopped run goes on where it was.
 """
 
 from __future__ import annotations
