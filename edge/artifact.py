@@ -77,8 +77,9 @@ def read(path: Path | str, *, check_hashes: bool = True) -> Artifact:
     folder = Path(path)
     text = _manifest_bytes(folder)
     manifest = _parsed(folder, text)
+    place = os.fspath(folder)
     for file in manifest.files:
-        _ensure_intact(folder, file, check_hashes)
+        _ensure_intact(place, file, check_hashes)
     return Artifact(path=folder, manifest=manifest, sha256=sha256_bytes(text))
 
 
@@ -89,7 +90,7 @@ def is_artifact(path: Path) -> bool:
 
 def _manifest_bytes(folder: Path) -> bytes:
     file = folder / MANIFEST
-    found = _looked_at(file)
+    found = _looked_at(os.fspath(file))
     if found is None and not folder.exists():
         raise NotFound(f"no artifact at {str(folder)!r}", "make one with 'edgekit convert MODEL --target T'")
     if found is None or not stat.S_ISREG(found.st_mode):
@@ -102,10 +103,10 @@ def _manifest_bytes(folder: Path) -> bytes:
     return file.read_bytes()
 
 
-def _looked_at(file: Path, *, follow: bool = True) -> os.stat_result | None:
-    """What stands there, asked once; None where nothing does."""
+def _looked_at(file: str, *, follow: bool = True) -> os.stat_result | None:
+    """What stands there, asked once; None where nothing does. Every load asks it of every file, hence no `Path`."""
     try:
-        return file.stat(follow_symlinks=follow)
+        return os.stat(file, follow_symlinks=follow)  # noqa: PTH116
     except OSError as exc:
         if exc.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             return None
@@ -125,17 +126,17 @@ def _parsed(folder: Path, text: bytes) -> Manifest:
         raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: {exc}", _AGAIN) from exc
 
 
-def _ensure_intact(folder: Path, file: File, check_hash: bool) -> None:
+def _ensure_intact(folder: str, file: File, check_hash: bool) -> None:
     if len(file.name) > NAME_LIMIT or "\0" in file.name:
-        raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: {file.name[:40]!r}… is not the name of a file", _AGAIN)
-    target = folder / file.name
-    found = _looked_at(target, follow=False) if target.name == file.name else None
-    if target.name != file.name or (found is not None and stat.S_ISLNK(found.st_mode)):
-        raise ArtifactError(
-            f"payload file {file.name!r} points outside the artifact {str(folder)!r}", "do not use this artifact"
-        )
+        manifest = os.path.join(folder, MANIFEST)  # noqa: PTH118
+        raise ArtifactError(f"{manifest!r} is damaged: {file.name[:40]!r}… is not the name of a file", _AGAIN)
+    target = os.path.join(folder, file.name)  # noqa: PTH118
+    plain = file.name not in ("", ".", "..") and os.path.basename(file.name) == file.name  # noqa: PTH119
+    found = _looked_at(target, follow=False) if plain else None
+    if not plain or (found is not None and stat.S_ISLNK(found.st_mode)):
+        raise ArtifactError(f"payload file {file.name!r} points outside the artifact {folder!r}", "do not use this artifact")
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise ArtifactError(f"payload file {file.name!r} is missing from {str(folder)!r}", _AGAIN)
+        raise ArtifactError(f"payload file {file.name!r} is missing from {folder!r}", _AGAIN)
     if found.st_size != file.bytes:
         raise ArtifactError(f"payload file {file.name!r} has {found.st_size} bytes, its manifest says {file.bytes}", _AGAIN)
     if check_hash and (digest := sha256_file(target)) != file.sha256:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
@@ -207,14 +208,19 @@ def _refused(path: str, exc: RuntimeError, engine: str) -> DeviceError:
     return DeviceError(f"{engine} could not prepare {path!r}: {said}")
 
 
+@cache
+def _dtype_name(kind: type[Any]) -> str:
+    return np.dtype(kind).name
+
+
 def _spec(detail: Any) -> TensorSpec:
     """The spec of an interpreter's input or output, with the file's own scale and zero point when it has them."""
     scale, zero_point = detail["quantization"]
     quantized = scale > 0
     return TensorSpec(
         name=detail["name"],
-        shape=tuple(int(dim) for dim in detail["shape"]),
-        dtype=np.dtype(detail["dtype"]).name,
+        shape=tuple(detail["shape"].tolist()),
+        dtype=_dtype_name(detail["dtype"]),
         scale=float(scale) if quantized else None,
         zero_point=int(zero_point) if quantized else None,
     )

@@ -14,7 +14,7 @@ from edgekit.runtimes.base import Placeable, Runtime, Session
 
 GROUP = "edgekit.runtimes"
 AT = "@"
-NOT_RUNTIMES = frozenset({"base", "face", "language", "registry", "text"})
+NOT_RUNTIMES = frozenset({"base", "face", "registry", "text"})
 
 
 def names() -> tuple[str, ...]:
@@ -24,8 +24,8 @@ def names() -> tuple[str, ...]:
 
 @cache
 def built_in() -> tuple[str, ...]:
-    """Names of the runtimes that ship with edgekit: the file names in its `runtimes` folder."""
-    found = (info.name for info in iter_modules(runtimes.__path__))
+    """Names of the runtimes that ship with edgekit: the file names in its `runtimes` folder, whose folders are other things."""
+    found = (info.name for info in iter_modules(runtimes.__path__) if not info.ispkg)
     return tuple(sorted(name for name in found if name not in NOT_RUNTIMES and not name.startswith("_")))
 
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from edgekit.benchmark.sensors import ROOT, read_number, read_text
 from edgekit.doctor.machine import ask as ask_program
 
-TOTALS = ("VDD_IN", "POM_5V_IN", "5V_IN", "VIN")
+VIN = "VIN"
+"""What the one INA238 of a Jetson Thor's carrier board measures, where no label says so."""
+TOTALS = ("VDD_IN", "POM_5V_IN", "5V_IN", VIN)
 """Rails that everything on the module is fed through; where there is one, the others are parts of it."""
 UNCONNECTED = "NC"
 PMIC = ("vcgencmd", "pmic_read_adc")
@@ -34,7 +36,7 @@ def find_meter(root: Path = ROOT, ask: Ask = ask_program) -> Meter | None:
     """The meter that tells most about the board whose files stand under `root`; None where there is none."""
     rails = [rail for rail in (*_hwmon(root), *_tegra(root)) if rail.watts() is not None]
     if rails:
-        total = next((rail for name in TOTALS for rail in rails if rail.name.partition(" ")[0] == name), None)
+        total = next((rail for name in TOTALS for rail in rails if rail.name.startswith(f"{name} (")), None)
         return total or _sum(rails)
     if (root / "usr/bin/vcgencmd").exists() and pmic_watts(ask(PMIC)) is not None:
         return Meter(
@@ -59,8 +61,15 @@ def _hwmon(root: Path) -> Iterator[Meter]:
         if chip.startswith("ina3221"):
             yield from (_volts_times_amperes(folder, channel, chip) for channel in (1, 2, 3))
         elif chip == "ina238":
-            label = read_text(folder / "label") or read_text(folder / "in1_label") or "VIN"
+            label = (
+                read_text(folder / "label") or read_text(folder / "in1_label") or (VIN if _is_jetson(root) else "unlabelled")
+            )
             yield Meter(name=f"{label} ({chip})", watts=_scaled(folder / "power1_input", 1e-6))
+
+
+def _is_jetson(root: Path) -> bool:
+    """On any other machine somebody has wired the chip to what only they know."""
+    return "nvidia,tegra" in (read_text(root / "proc/device-tree/compatible") or "")
 
 
 def _volts_times_amperes(folder: Path, channel: int, chip: str) -> Meter:

@@ -36,15 +36,16 @@ def made(
         place, found = Path(folder), {}
         for count, (name, data) in enumerate(models.items()):
             progress(Event(stage="build calibration models", done=count, total=len(models)))
-            found[name] = _of(name, data, targets, place)
+            found[name] = calibration_artifacts(name, data, targets, place)
         yield found
 
 
-def _of(name: str, data: bytes, targets: Sequence[Target], place: Path) -> list[Artifact]:
+def calibration_artifacts(name: str, data: bytes, targets: Sequence[Target], place: Path) -> list[Artifact]:
+    """One calibration model for every target, in the folder `place`."""
     model = place / f"{name}.onnx"
     model.write_bytes(data)
     source = source_for(model, Request(calibration=_samples(data)))
-    return [_written(source, target, place / f"{name}.{target.format}.{target.precision}") for target in targets]
+    return [written(source, target, place / f"{name}.{target.format}.{target.precision}") for target in targets]
 
 
 def _samples(data: bytes) -> list[dict[str, Array]]:
@@ -53,7 +54,8 @@ def _samples(data: bytes) -> list[dict[str, Array]]:
     return [{"input": generator.random([dim.dim_value for dim in dims], np.float32)} for _ in range(_SAMPLES)]
 
 
-def _written(source: SourceModel, target: Target, path: Path) -> Artifact:
+def written(source: SourceModel, target: Target, path: Path) -> Artifact:
+    """A model for one target, not compared with its source: what is timed need not be right."""
     recipe = Recipe(precision=target.precision, format=target.format)
     built = lower(source, target, recipe, prepare(source, target, silent), silent)
     manifest = describe(source, target, built, built.lowered.files, notes=(), licence="")

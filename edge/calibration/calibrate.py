@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 
 import numpy as np
@@ -50,7 +50,7 @@ def calibrate(
     built = {f"{name}@{width:g}": build(name, width) for name in models or MODELS for width in WIDTHS}
     with made(built, targets, progress) as artifacts:
         return tuple(
-            _profile(device, target, [found[index] for found in artifacts.values()], tuple(artifacts), threads, progress)
+            _measured(device, target, {name: found[index] for name, found in artifacts.items()}, threads, progress)
             for index, target in enumerate(targets)
         )
 
@@ -81,14 +81,19 @@ def targets_here(
     return found
 
 
-def _profile(
-    device: Device, target: Target, artifacts: Sequence[Artifact], names: Sequence[str], threads: int, progress: Progress
+def _measured(
+    device: Device, target: Target, artifacts: Mapping[str, Artifact], threads: int, progress: Progress
 ) -> LatencyProfile:
     progress(Event(stage=f"measure {target.runtime} {target.precision}"))
-    clock = clock_for(cores(threads))
-    with _opened(artifacts, target.runtime, threads) as calls:
-        measured = latencies_ms(calls, clock)
-    works = [works_of(artifact.file("model"))[0] for artifact in artifacts]
+    with opened(artifacts.values(), target.runtime, threads) as calls:
+        return fitted(device, target, artifacts, latencies_ms(calls, clock_for(cores(threads))), threads)
+
+
+def fitted(
+    device: Device, target: Target, artifacts: Mapping[str, Artifact], measured: Sequence[float], threads: int
+) -> LatencyProfile:
+    """The profile in which these artifacts take the milliseconds that `clock_for` this many threads has measured."""
+    works = [works_of(artifact.file("model"))[0] for artifact in artifacts.values()]
     rows = [terms(work) for work in works]
     place = environment()
     return LatencyProfile(
@@ -102,10 +107,10 @@ def _profile(
         version=registry.get(target.runtime).probe().version,
         precision=target.precision,
         threads=cores(threads),
-        clock=clock,
+        clock=clock_for(cores(threads)),
         rates=fit(rows, measured),
         kinds=tuple(sorted(kinds(work for each in works for work in each))),
-        samples=_samples(names, rows, measured),
+        samples=_samples(tuple(artifacts), rows, measured),
         edgekit=__version__,
     )
 
@@ -120,7 +125,7 @@ def _samples(names: Sequence[str], rows: Sequence[Terms], measured: Sequence[flo
 
 
 @contextlib.contextmanager
-def _opened(artifacts: Sequence[Artifact], runtime: str, threads: int) -> Iterator[list[Call]]:
+def opened(artifacts: Iterable[Artifact], runtime: str, threads: int) -> Iterator[list[Call]]:
     """One call of every artifact, each open with seeded inputs."""
     with contextlib.ExitStack() as stack:
         yield [_call(artifact, runtime, threads, stack) for artifact in artifacts]
@@ -129,5 +134,5 @@ def _opened(artifacts: Sequence[Artifact], runtime: str, threads: int) -> Iterat
 def _call(artifact: Artifact, runtime: str, threads: int, stack: contextlib.ExitStack) -> Call:
     session = stack.enter_context(open_artifact(artifact, runtime=runtime, threads=threads))
     generator = np.random.default_rng(0)
-    feed = {spec.name: generator.random(spec.shape, np.float32) for spec in session.inputs}
+    feed = {spec.name: generator.random(spec.shape, np.float32).astype(spec.dtype) for spec in session.inputs}
     return lambda: session.run(feed)

@@ -25,10 +25,10 @@ def sha256_bytes(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def sha256_file(path: Path) -> str:
+def sha256_file(path: Path | str) -> str:
     """The hex SHA-256 of a file, read piece by piece."""
     digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123  (a `Path` costs as much as the hash of a small file)
         while piece := file.read(PIECE_BYTES):
             digest.update(piece)
     return digest.hexdigest()

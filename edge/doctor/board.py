@@ -26,7 +26,7 @@ class Board(Value, frozen=True, kw_only=True, omit_defaults=False):
 
 def read_board(root: Path) -> Board:
     """The board whose files stand under `root`."""
-    modes = {name: int(number) for number, name in _MODE.findall(tree.text(root, "etc/nvpmodel.conf"))}
+    modes = {tree.printable(name): int(number) for number, name in _MODE.findall(tree.text(root, "etc/nvpmodel.conf"))}
     return Board(
         model=_model(root),
         compatible=tree.strings(root, "proc/device-tree/compatible"),

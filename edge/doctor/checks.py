@@ -127,7 +127,8 @@ def throttling(machine: Machine, device: Device) -> Check | None:
     before = [name for bit, name in enumerate(FLAGS, 16) if flags >> bit & 1 and name not in now]
     said = [f"{', '.join(names)} {when}" for names, when in ((now, "now"), (before, "since boot")) if names]
     if not said:
-        return Check(name="power", ok=True, detail="no under-voltage or throttling since boot")
+        known = "no under-voltage now" if machine.power.throttled is None else "no under-voltage or throttling since boot"
+        return Check(name="power", ok=True, detail=known)
     hint = _better_supply(device) if flags & 0x10001 else "add a heat sink or a fan; the flags clear at the next boot"
     return Check(name="power", ok=False, detail="; ".join(said), hint=hint)
 
@@ -148,12 +149,16 @@ def power_mode(machine: Machine, device: Device) -> Check | None:
     name = machine.board.power_mode
     if not name:
         return None
-    share = next((mode.peak_fraction for mode in device.power_modes if mode.name == name), None)
+    shares = {mode.name: mode.peak_fraction for mode in device.power_modes if mode.peak_fraction is not None}
+    share = shares.get(name)
     if share is None or share >= 1:
         return Check(name="power mode", ok=True, detail=name if share is None else f"{name}: all of the GPU")
-    best = max(device.power_modes, key=lambda mode: mode.peak_fraction or 0).name
+    best = max(shares, key=shares.__getitem__)
+    if shares[best] <= share:
+        return Check(name="power mode", ok=True, detail=f"{name}: {share:.0%} of the GPU's peak, no other mode gives more")
     number_of_best = machine.board.power_modes.get(best)
-    detail = f"{name}: {share:.0%} of the GPU's peak; {best} gives all of it"
+    gives = "all of it" if shares[best] >= 1 else f"{shares[best]:.0%}"
+    detail = f"{name}: {share:.0%} of the GPU's peak; {best} gives {gives}"
     return Check(
         name="power mode", ok=True, detail=detail, hint="" if number_of_best is None else f"sudo nvpmodel -m {number_of_best}"
     )
@@ -268,4 +273,6 @@ def _better_supply(device: Device) -> str:
 
 
 def _older(version: str, than: str) -> bool:
-    return tuple(map(int, version.split("."))) < tuple(map(int, than.split(".")))
+    """By their numbers; whatever else stands in a profile that somebody wrote counts for nothing."""
+    first, second = (tuple(map(int, re.findall(r"\d+", one))) for one in (version, than))
+    return first < second

@@ -12,10 +12,14 @@ from edgekit.doctor.probing import LANGUAGE, probe_apart, probe_here
 from edgekit.runtimes import registry
 
 REMEDIES = {
+    "edgetpu": 'pip install --force-reinstall "edgekit[litert]"',
     "litert": 'pip install --force-reinstall "edgekit[litert]"',
+    "llama_cpp": 'pip install --force-reinstall "edgekit[llama]"',
+    "mediapipe": 'pip install --force-reinstall "edgekit[mediapipe]"',
     "onnxruntime": 'pip install --force-reinstall "edgekit[onnx]"',
     "opencv": 'pip install --force-reinstall "edgekit[opencv]"',
     "tensorrt": "sudo apt install python3-libnvinfer, then in its place: python3 -m venv --system-site-packages .venv",
+    "xllamacpp": 'pip install --force-reinstall "edgekit[llm]"',
 }
 """For runtimes whose own hint is to ask the doctor."""
 
@@ -67,7 +71,18 @@ def _asked(wanted: set[str], *, apart: bool) -> Iterator[RuntimeStatus]:
     """Every runtime's own word, with a remedy that does not lead back here."""
     names = (*registry.names(), *LANGUAGE)
     for name, probe in (probe_apart(names) if apart else probe_here(names)).items():
-        hint = REMEDIES.get(name, probe.hint) if "edgekit doctor" in probe.hint else probe.hint
         yield RuntimeStatus(
-            name=name, ok=probe.ok, version=probe.version, reason=probe.reason, hint=hint, wanted=name in wanted
+            name=name,
+            ok=probe.ok,
+            version=probe.version,
+            reason=probe.reason,
+            hint=remedy(name, probe.hint),
+            wanted=name in wanted,
         )
+
+
+def remedy(runtime: str, hint: str) -> str:
+    """What a runtime advises, or what to do when that is to ask the doctor."""
+    if "edgekit doctor" not in hint:
+        return hint
+    return REMEDIES.get(runtime, f"pip install --force-reinstall the package that brings the runtime {runtime!r}")

@@ -59,6 +59,24 @@ def test_a_jetson_s_meter_is_found_and_named(machine: Callable[[str], Path], nam
     assert found.watts() == pytest.approx(watts)
 
 
+def test_a_chip_without_a_label_is_the_input_of_a_jetson_only(machine: Callable[[str], Path]) -> None:
+    root = machine("jetson-agx-thor-meter")
+    (root / "sys/class/hwmon/hwmon2/label").unlink()
+    found = find_meter(root)
+    assert found is not None and found.name == "VIN (ina238)"
+    (root / "proc/device-tree/compatible").write_bytes(b"raspberrypi,5-model-b\0brcm,bcm2712\0")
+    elsewhere = find_meter(root)
+    assert elsewhere is not None
+    assert elsewhere.name.startswith("sum of") and elsewhere.name.endswith("unlabelled (ina238)")
+
+
+def test_a_rail_whose_name_begins_like_the_input_s_is_not_the_input(machine: Callable[[str], Path]) -> None:
+    root = machine("jetson-agx-thor-meter")
+    (root / "sys/class/hwmon/hwmon2/label").write_text("VIN of the camera\n")
+    found = find_meter(root)
+    assert found is not None and found.name.startswith("sum of")
+
+
 def test_a_raspberry_pi_5_s_meter_is_the_sum_of_its_rails(machine: Callable[[str], Path]) -> None:
     found = find_meter(machine("raspberry-pi-5-pmic"), asked("raspberry-pi-5-pmic"))
     assert found is not None

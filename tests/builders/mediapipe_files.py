@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from tiny import Op, T, tflite
+from tiny import Op, T, artifact, tflite
+
+from edgekit.core.schema import Artifact, Port, TensorSpec
 
 SIZE, CLASSES = 8, 10
 METADATA, IDENTIFIER = "TFLITE_METADATA", b"M001"
@@ -52,6 +55,15 @@ def pictures_to_scores(*, softmax: bool) -> bytes:
     last = Op(op="SOFTMAX", inputs=("sums",), outputs=("scores",), options_type="SoftmaxOptions", options={"beta": 1.0})
     scores = T(name="scores", shape=(1, CLASSES), dtype="uint8", scale=1 / 256, zero_point=0)
     return tflite([*tensors, scores], [dense, last], ["image"], ["scores"])
+
+
+def classifier(folder: Path) -> Artifact:
+    """An artifact around such a file, made without MediaPipe."""
+    picture = TensorSpec(name="image", shape=(1, SIZE, SIZE, 3), dtype="uint8")
+    scores = TensorSpec(name="scores", shape=(1, CLASSES), dtype="float32")
+    ports = (Port(source=picture, engine=picture), Port(source=scores, engine=scores))
+    files = {"model.task": pictures_to_scores(softmax=True)}
+    return artifact(folder / "pictures.rpi5.int8-mediapipe", files, "mediapipe", ("mediapipe",), ports, "image-classifier")
 
 
 def with_metadata(model: bytes, outputs: Sequence[str], normal: tuple[float, float] | None = None) -> bytes:

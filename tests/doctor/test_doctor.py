@@ -16,14 +16,17 @@ from hypothesis import strategies as st
 from edgekit.cli import main
 from edgekit.commands.doctor import page
 from edgekit.core import profiles
+from edgekit.core.profiles import find
+from edgekit.core.schema import PowerMode
 from edgekit.doctor import Diagnosis, diagnose
 from edgekit.doctor import checks as checks_module
+from edgekit.doctor.board import Board
 from edgekit.doctor.checks import CHECKS, Check
 from edgekit.doctor.coral import read_corals
-from edgekit.doctor.diagnosis import RuntimeStatus
+from edgekit.doctor.diagnosis import RuntimeStatus, remedy
 from edgekit.doctor.jetpack import release, releases
 from edgekit.doctor.machine import Place, ask, read_machine, unasked
-from edgekit.doctor.probing import probe_apart, probe_here
+from edgekit.doctor.probing import LANGUAGE, probe_apart, probe_here
 from edgekit.runtimes import registry
 
 MACHINES = Path(__file__).parent.parent / "data/machines"
@@ -107,6 +110,40 @@ def test_every_throttling_flag_is_read_now_and_since_boot(
     power = check(diagnose(place("raspberry-pi-4-vcgencmd", ask=answer)), "power")
     assert asked == [("vcgencmd", "get_throttled")]
     assert (power.ok, power.detail) == (ok, detail)
+
+
+def test_the_alarm_of_the_kernel_alone_says_nothing_of_throttling_or_of_yesterday(place: Callable[..., Place]) -> None:
+    here = place("raspberry-pi-4-vcgencmd")
+    folder = here.root / "sys/class/hwmon/hwmon9"
+    folder.mkdir(parents=True)
+    (folder / "name").write_text("rpi_volt\n")
+    for alarm, ok, detail in (("0", True, "no under-voltage now"), ("1", False, "under-voltage now")):
+        (folder / "in0_lcrit_alarm").write_text(alarm)
+        power = check(diagnose(here), "power")
+        assert (power.ok, power.detail) == (ok, detail)
+
+
+def test_all_cores_of_a_large_server_are_counted(place: Callable[..., Place]) -> None:
+    here = place("x86-host")
+    block = (here.root / "proc/cpuinfo").read_text().split("\n\n")[0] + f"\nbugs\t: {'x' * 2000}\n\n"
+    (here.root / "proc/cpuinfo").write_text(block * 512)
+    assert diagnose(here).machine.cpu.cores == 512
+
+
+def test_a_power_mode_is_compared_with_the_best_there_is() -> None:
+    machine = msgspec.structs.replace(read_machine(Place()), board=Board(power_mode="20W", power_modes={"20W": 0, "30W": 1}))
+    device = find("jetson-orin-nano")
+
+    def said(**shares: float) -> Check | None:
+        modes = tuple(
+            PowerMode(name=f"{name}W", peak_fraction=share) for name, share in (("20", shares["own"]), ("30", shares["best"]))
+        )
+        return checks_module.power_mode(machine, msgspec.structs.replace(device, power_modes=modes))
+
+    worse, best = said(own=0.5, best=0.75), said(own=0.75, best=0.5)
+    assert worse is not None and best is not None
+    assert (worse.detail, worse.hint) == ("20W: 50% of the GPU's peak; 30W gives 75%", "sudo nvpmodel -m 1")
+    assert (best.detail, best.hint) == ("20W: 75% of the GPU's peak, no other mode gives more", "")
 
 
 def test_a_silent_vcgencmd_leaves_power_unsaid(place: Callable[..., Place]) -> None:
@@ -301,9 +338,11 @@ def test_only_runtimes_the_machine_wants_are_to_be_fixed() -> None:
     assert "To fix\n  tensorrt  install it" in page(wanted)
 
 
-def test_a_runtime_that_sends_people_to_the_doctor_gets_a_remedy_here() -> None:
-    for runtime in diagnose().runtimes:
-        assert "edgekit doctor" not in runtime.hint
+@pytest.mark.parametrize("runtime", [*registry.built_in(), *LANGUAGE, "somebody_elses"])
+def test_a_runtime_that_sends_people_to_the_doctor_gets_a_remedy_here(runtime: str) -> None:
+    assert remedy(runtime, "pip install x") == "pip install x"
+    said = remedy(runtime, "edgekit doctor")
+    assert "edgekit doctor" not in said and ("install" in said)
 
 
 def test_every_check_explains_itself_and_is_run() -> None:

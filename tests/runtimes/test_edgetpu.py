@@ -22,13 +22,17 @@ IMAGE = np.random.default_rng(1).uniform(-1.5, 1.5, (1, 4, 4, 3)).astype(np.floa
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The delegate's library."""
+    pytest.importorskip("ai_edge_litert")
+    return built(tmp_path_factory.mktemp("delegate") / "libedgetpu.so.1")
+
+
+def built(library: Path, *options: str, source: Path = SOURCE) -> Path:
+    """A library of a C file."""
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         pytest.skip("no C compiler to make a delegate with")
-    pytest.importorskip("ai_edge_litert")
-    made = tmp_path_factory.mktemp("delegate") / "libedgetpu.so.1"
-    subprocess.run([compiler, "-shared", "-fPIC", "-o", made, SOURCE], check=True)
-    return made
+    subprocess.run([compiler, *options, "-shared", "-fPIC", "-o", library, source], check=True)
+    return library
 
 
 @pytest.fixture
@@ -60,6 +64,27 @@ def test_two_accelerators_serve_two_sessions(compiled: Artifact) -> None:
         session.close()
 
 
+@pytest.mark.parametrize("device", ["", "usb", "pci", ":1", "usb:0", "pci:2"])
+def test_what_is_asked_of_the_delegate_is_what_coral_documents(
+    compiled: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str
+) -> None:
+    """libedgetpu (tflite/edgetpu_delegate_for_custom_op_tflite_plugin.cc): one option, "device", which is "usb" or "pci" and a number
+    after a colon, each of which may be absent; without it any accelerator is taken. What was created is destroyed, once."""
+    calls = tmp_path / "calls"
+    monkeypatch.setattr(edgetpu, "LIBRARY", str(built(tmp_path / "libedgetpu.so.1", f'-DRECORD="{calls}"')))
+    session = registry.get(f"edgetpu@{device}" if device else "edgetpu").load(compiled)
+    assert calls.read_text().splitlines() == [
+        "dlopen ",  # the look whether it loads, in a process that ends at once
+        "dlopen ",
+        "create with an error handler",
+        *([f"device {device}"] if device else []),
+        "prepare the one made",
+    ]
+    session.run({session.inputs[0].name: IMAGE})
+    session.close()
+    assert calls.read_text().splitlines()[-2:] == ["prepare the one made", "destroy the one made"]
+
+
 @pytest.mark.parametrize("device", ["usb:1", "usb:4"], ids=["while it is made", "while the model is prepared"])
 def test_a_delegate_that_aborts_is_an_error_and_not_the_end_of_this_process(compiled: Artifact, device: str) -> None:
     with pytest.raises(DeviceError, match="its process was killed by SIGABRT while opening the model") as caught:
@@ -89,9 +114,7 @@ def test_a_library_that_crashes_while_it_is_loaded_does_not_take_the_probe_along
 ) -> None:
     source = tmp_path / "falls.c"
     source.write_text("#include <stdlib.h>\n__attribute__((constructor)) static void falls(void) { abort(); }\n")
-    broken = tmp_path / "libedgetpu.so.1"
-    subprocess.run(["cc" if shutil.which("cc") else "gcc", "-shared", "-fPIC", "-o", broken, source], check=True)
-    monkeypatch.setattr(edgetpu, "LIBRARY", str(broken))
+    monkeypatch.setattr(edgetpu, "LIBRARY", str(built(tmp_path / "libedgetpu.so.1", source=source)))
     probe = edgetpu.runtime.probe()
     assert not probe.ok
     assert "SIGABRT" in probe.reason

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from mediapipe_files import POSE_NETWORKS, pictures_to_scores, with_metadata
+from mediapipe_files import POSE_NETWORKS, classifier, pictures_to_scores, with_metadata
 from numpy.typing import NDArray
 
 from edgekit import artifact as artifacts
@@ -42,42 +42,41 @@ def scorer(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def wrapped(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """An artifact around it that nothing was proven of: MediaPipe takes seconds to open."""
+    return classifier(tmp_path_factory.mktemp("wrapped"))
+
+
 def answers_of(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What LiteRT computes of a file made by `pictures_to_scores`."""
     (found,) = execute(path)([pixels])
     return found.astype(np.float32) / 256
 
 
-def test_a_classifier_answers_as_litert_does_class_by_class(scorer: Path, tmp_path: Path) -> None:
+def test_a_classifier_answers_as_litert_does_class_by_class_and_can_be_verified(scorer: Path, tmp_path: Path) -> None:
     made = convert(scorer, target="rpi5", format="mediapipe", output=tmp_path)
     assert (made.manifest.target.dialect, made.manifest.runtimes) == ("image-classifier", ("mediapipe",))
     assert made.manifest.parity is not None and made.manifest.parity.value == 200.0
-    with load(made.path) as session:
-        scores = session.run({"image": PICTURE})["scores"]
-    np.testing.assert_array_equal(scores, answers_of(scorer, PICTURE))
-    assert scores.max() > 2 * scores.min()
+    assert verify(made.path).ok
 
 
 def test_a_network_whose_numbers_are_no_scores_is_an_embedder(tmp_path: Path) -> None:
     path = tmp_path / "net.tflite"
     path.write_bytes(pictures_to_scores(softmax=False))
     made = package(path, find("rpi5"), tmp_path)
-    assert made.manifest.target.dialect == "image-embedder"
-    with load(made.path) as session:
-        np.testing.assert_allclose(session.run({"image": PICTURE})["embedding"], answers_of(path, PICTURE), atol=1e-6)
+    assert (made.manifest.target.dialect, made.manifest.outputs[0].source.name) == ("image-embedder", "embedding")
+    assert made.manifest.parity is not None and made.manifest.parity.value > 100, "LiteRT's answers, as floats"
 
 
-def test_what_was_packaged_can_be_verified(scorer: Path, tmp_path: Path) -> None:
-    assert verify(package(scorer, find("rpi5"), tmp_path).path).ok
-
-
-def test_a_picture_of_another_size_or_type_is_refused_and_the_session_lives(scorer: Path, tmp_path: Path) -> None:
-    made = package(scorer, find("rpi5"), tmp_path)
-    session = registry.get("mediapipe").load(made)
+def test_a_picture_of_another_size_or_type_is_refused_and_the_session_lives(wrapped: Artifact) -> None:
+    session = registry.get("mediapipe").load(wrapped)
     for wrong in (PICTURE[:, :4], PICTURE.astype(np.float32)):
         with pytest.raises(DeviceError, match=r"must be uint8 \[1, 8, 8, 3\]"):
             session.run({"image": wrong})
-    assert session.run({"image": PICTURE})["scores"].any()
+    scores = session.run({"image": PICTURE})["scores"]
+    np.testing.assert_array_equal(scores, answers_of(wrapped.file("model"), PICTURE))
+    assert scores.max() > 2 * scores.min()
     session.close()
     with pytest.raises(DeviceError, match="closed"):
         session.run({"image": PICTURE})
@@ -90,20 +89,18 @@ def damaged(made: Artifact, folder: Path, data: bytes) -> Artifact:
     return artifacts.write(folder, manifest, files)
 
 
-@pytest.mark.parametrize("cut", [0, 7, 100, 600])
-def test_a_damaged_file_is_an_error_here_and_not_the_end_of_this_process(scorer: Path, tmp_path: Path, cut: int) -> None:
-    made = package(scorer, find("rpi5"), tmp_path)
+@pytest.mark.parametrize("cut", [0, 100, 600])
+def test_a_damaged_file_is_an_error_here_and_not_the_end_of_this_process(wrapped: Artifact, tmp_path: Path, cut: int) -> None:
     with pytest.raises((ArtifactError, DeviceError), match="mediapipe") as caught:
-        load(damaged(made, tmp_path / "damaged", scorer.read_bytes()[:cut]).path)
+        load(damaged(wrapped, tmp_path / "damaged", wrapped.file("model").read_bytes()[:cut]).path)
     assert "Traceback" not in first_line(caught.value)
 
 
-def test_more_classes_than_the_manifest_says_are_an_error(scorer: Path, tmp_path: Path) -> None:
-    made = package(scorer, find("rpi5"), tmp_path)
-    (port,) = made.manifest.outputs
+def test_more_classes_than_the_manifest_says_are_an_error(wrapped: Artifact) -> None:
+    (port,) = wrapped.manifest.outputs
     spec = msgspec.structs.replace(port.engine, shape=(1, 4))
-    smaller = msgspec.structs.replace(made.manifest, outputs=(msgspec.structs.replace(port, engine=spec, source=spec),))
-    session = registry.get("mediapipe").load(msgspec.structs.replace(made, manifest=smaller))
+    smaller = msgspec.structs.replace(wrapped.manifest, outputs=(msgspec.structs.replace(port, engine=spec, source=spec),))
+    session = registry.get("mediapipe").load(msgspec.structs.replace(wrapped, manifest=smaller))
     with pytest.raises(DeviceError, match=r"classes, and the manifest says \[1, 4\]"):
         session.run({"image": PICTURE})
     session.close()
@@ -145,6 +142,7 @@ def test_a_detector_answers_as_the_ssd_head_reads_it(shared_data: Path, tmp_path
         )  # its corner and its size are each cut to whole pixels
 
 
+@pytest.mark.slow
 def test_faces_and_poses_are_arrays_of_points(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "models_mediapipe"
     face, pose = tmp_path / "face.tflite", tmp_path / "pose.task"
