@@ -23,7 +23,8 @@ from edgekit.calibration.calibrate import calibrate
 from edgekit.calibration.timing import Call, latencies_ms
 from edgekit.conversion.describe import describe
 from edgekit.conversion.lowering import lower, prepare
-from edgekit.conversion.pipeline import Request, source_for
+from edgekit.conversion.pipeline import source_for
+from edgekit.conversion.request import Request
 from edgekit.core.errors import EdgekitError
 from edgekit.core.progress import silent
 from edgekit.core.schema import Artifact, Recipe, Target
