@@ -27,7 +27,8 @@ from edgekit.calibration.artifacts import calibration_artifacts, written
 from edgekit.calibration.calibrate import fitted, opened, targets_here
 from edgekit.calibration.models import MODELS, WIDTHS, build
 from edgekit.calibration.timing import clock_for, latencies_ms
-from edgekit.conversion.pipeline import Request, source_for
+from edgekit.conversion.pipeline import source_for
+from edgekit.conversion.request import Request
 from edgekit.core.errors import EdgekitError
 from edgekit.core.profiles import find
 from edgekit.core.schema import Artifact, Target

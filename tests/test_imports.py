@@ -51,8 +51,8 @@ NEEDS_ONNX = (
     *("edgekit.emulate.boards", "edgekit.emulate.family_rules", "edgekit.emulate.full"),
 )
 """What reads graphs, and what stands on it; nothing of this is needed to run an artifact."""
-LANGUAGE = "edgekit.converters.gguf"
-"""Language models are no graphs."""
+NO_NETWORKS = re.compile(r"edgekit\.(converters\.gguf\b|conversion(\.(batch|language|language_board|made|request|routes))?$)")
+"""Language models are no graphs, and a conversion is asked for before it is known what comes."""
 
 WEB_PAGES = re.compile(r"edgekit\.(apps\.\w+|fleet)\.(pages|api)\b")
 """What is written in FastAPI and NiceGUI: an app imports its pages once `need` has found these."""
@@ -84,7 +84,7 @@ def _modules() -> list[str]:
 
 
 def _needs_onnx(name: str) -> bool:
-    return name.startswith(NEEDS_ONNX) and not name.startswith(LANGUAGE)
+    return name.startswith(NEEDS_ONNX) and not NO_NETWORKS.match(name)
 
 
 def test_the_walk_sees_the_whole_tree() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 from edgekit import artifact as artifacts
 from edgekit.conversion.describe import describe
 from edgekit.conversion.lowering import lower, prepare
-from edgekit.conversion.pipeline import Request, source_for
+from edgekit.conversion.pipeline import source_for
+from edgekit.conversion.request import Request
 from edgekit.conversion.source import SourceModel
 from edgekit.converters.graph import Array
 from edgekit.core.optional import need

@@ -20,7 +20,7 @@ from edgekit.core.errors import UsageError
 
 if TYPE_CHECKING:
     from edgekit.conversion.batch import Batch, Cell, Failure
-    from edgekit.conversion.pipeline import Request
+    from edgekit.conversion.request import Request
 
 PRECISIONS = ("auto", "fp32", "fp16", "int8", "mixed", "int16x8", "dynamic")
 LANGUAGE_PRECISIONS = (
@@ -176,7 +176,7 @@ def run(args: argparse.Namespace) -> int:
 
 def request_of(args: argparse.Namespace, precision: str) -> Request:
     """What was asked of each model."""
-    from edgekit.conversion.pipeline import Request
+    from edgekit.conversion.request import Request
     from edgekit.core.schema import Recipe
 
     recipe = Recipe(

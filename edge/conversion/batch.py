@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
-from edgekit.conversion.float_cost import FloatCost, Pace
 from edgekit.conversion.language import convert_language, is_language_model
-from edgekit.conversion.pipeline import Conversion, Request, convert_one, package_task, source_for
+from edgekit.conversion.made import Conversion, FloatCost, Pace
+from edgekit.conversion.request import Request
+from edgekit.conversion.routes import package_task
 from edgekit.core.errors import EdgekitError
 from edgekit.core.profiles import find
 from edgekit.core.progress import Progress
-from edgekit.core.schema import Accuracy, Artifact, Device, Parity, Recovery
+from edgekit.core.schema import Accuracy, Device, Parity, Recovery
 from edgekit.mediapipe_task import is_task
+
+Boards: TypeAlias = Mapping[str, tuple[str, Device]]
+"""By the name of its profile: what the user called it, and the board."""
 
 
 class Cell(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,49 +73,42 @@ def convert_all(models: Sequence[Path], targets: Sequence[str], request: Request
     for target in targets:
         device = find(target.strip())
         boards.setdefault(device.name, (target.strip(), device))
-    made: list[Cell] = []
-    failed: list[Failure] = []
-    for model in models:
-        if is_language_model(model):
-            _cells(
-                model,
-                boards,
-                lambda model, device: convert_language(model, device, request.of_language(), progress),
-                made,
-                failed,
-            )
-            continue
-        if is_task(model, request.recipe.format):
-            _cells(model, boards, lambda model, device: package_task(model, device, request), made, failed)
-            continue
-        try:
-            source = source_for(model, request, progress, [device for _, device in boards.values()])
-        except EdgekitError as error:
-            failed += [_failure(model, target, error) for target, _ in boards.values()]
-            continue
-        for target, device in boards.values():
-            started = time.monotonic()
-            try:
-                made.append(_cell(convert_one(source, device, request, progress), target, time.monotonic() - started))
-            except EdgekitError as error:
-                failed.append(_failure(model, target, error))
-    return Batch(artifacts=tuple(made), failed=tuple(failed))
+    cells = [cell for model in models for cell in _converted(model, boards, request, progress)]
+    return Batch(
+        artifacts=tuple(cell for cell in cells if isinstance(cell, Cell)),
+        failed=tuple(cell for cell in cells if isinstance(cell, Failure)),
+    )
 
 
-def _cells(
-    model: Path,
-    boards: Mapping[str, tuple[str, Device]],
-    convert: Callable[[Path, Device], Artifact],
-    made: list[Cell],
-    failed: list[Failure],
-) -> None:
-    """The same for a language model or a task of MediaPipe, which nothing is shared of between boards but its file."""
+def _converted(model: Path, boards: Boards, request: Request, progress: Progress) -> Iterator[Cell | Failure]:
+    """One model for every board, by its own route."""
+    if is_language_model(model):
+        language = request.of_language()
+        return _cells(model, boards, lambda device: Conversion(artifact=convert_language(model, device, language, progress)))
+    if is_task(model, request.recipe.format):
+        return _cells(model, boards, lambda device: Conversion(artifact=package_task(model, device, request)))
+    return _network(model, boards, request, progress)
+
+
+def _network(model: Path, boards: Boards, request: Request, progress: Progress) -> Iterator[Cell | Failure]:
+    """A network, of which the boards share what is learnt of its source."""
+    try:
+        from edgekit.conversion.pipeline import convert_one, source_for
+
+        source = source_for(model, request, progress, [device for _, device in boards.values()])
+    except EdgekitError as error:
+        yield from (_failure(model, target, error) for target, _ in boards.values())
+        return
+    yield from _cells(model, boards, lambda device: convert_one(source, device, request, progress))
+
+
+def _cells(model: Path, boards: Boards, convert: Callable[[Device], Conversion]) -> Iterator[Cell | Failure]:
     for target, device in boards.values():
         started = time.monotonic()
         try:
-            made.append(_cell(Conversion(artifact=convert(model, device)), target, time.monotonic() - started))
+            yield _cell(convert(device), target, time.monotonic() - started)
         except EdgekitError as error:
-            failed.append(_failure(model, target, error))
+            yield _failure(model, target, error)
 
 
 def _cell(conversion: Conversion, target: str, seconds: float) -> Cell:

@@ -7,34 +7,15 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-import msgspec
-
 from edgekit import artifact as artifacts
 from edgekit.conversion.candidate import Candidate
+from edgekit.conversion.made import FloatCost, Pace
 from edgekit.loading import open_artifact
 from edgekit.parity import Feed
 from edgekit.runtimes.face import FaceSession
 
 ROUNDS = 200
 SECONDS = 1.0
-
-
-class FloatCost(msgspec.Struct, frozen=True, kw_only=True):
-    """Median milliseconds per run on this machine, all in integers and with the layers in float."""
-
-    runtime: str
-    int8_ms: float
-    mixed_ms: float
-    runs: int
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """Median milliseconds per run on this machine, of the artifact and of the same model in float."""
-
-    runtime: str
-    artifact_ms: float
-    float_ms: float
-    runs: int
 
 
 def float_cost(integers: Candidate, mixed: Candidate, feed: Feed) -> FloatCost | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgekit.benchmark import bench
-from edgekit.conversion.pipeline import convert
+from edgekit.conversion import convert
 from edgekit.conversion.source import SourceModel
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from edgekit.conversion.float_cost import FloatCost
+from edgekit.conversion.made import FloatCost
 from edgekit.core.schema import Accuracy, Parity, Recovery, Value
 
 RECORD_VERSION = 1

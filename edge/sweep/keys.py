@@ -8,8 +8,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit import __version__
-from edgekit.conversion.pipeline import Request
-from edgekit.conversion.shrink import Pruning
+from edgekit.conversion.request import Pruning, Request
 from edgekit.converters.graph import Graph
 from edgekit.core.errors import UsageError
 from edgekit.core.files import sha256_bytes, sha256_file

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.conversion.pipeline import Request
+from edgekit.conversion.request import Request
 from edgekit.core.errors import EdgekitError, UsageError
 from edgekit.core.files import ensure_writable, write_atomically
 from edgekit.core.names import did_you_mean

@@ -10,8 +10,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from edgekit.artifact import MANIFEST
-from edgekit.conversion.float_cost import FloatCost
-from edgekit.conversion.pipeline import Request, convert_one, source_for
+from edgekit.conversion.made import FloatCost
+from edgekit.conversion.pipeline import convert_one, source_for
+from edgekit.conversion.request import Request
 from edgekit.conversion.source import SourceModel
 from edgekit.core.errors import EdgekitError, GateFailed, Unsupported
 from edgekit.core.profiles import find

@@ -12,7 +12,7 @@ import pytest
 from edgekit import artifact as artifacts
 from edgekit.conversion import convert
 from edgekit.conversion.batch import convert_all
-from edgekit.conversion.pipeline import Request
+from edgekit.conversion.request import Request
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, NotFound, Unsupported, UsageError
 from edgekit.core.progress import silent
 from edgekit.core.schema import Recipe

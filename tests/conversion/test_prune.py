@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.conversion.pipeline import Request, source_for
-from edgekit.conversion.shrink import Pruning, multiples_for, shrunk
+from edgekit.conversion.pipeline import source_for
+from edgekit.conversion.request import Pruning, Request, multiples_for
+from edgekit.conversion.shrink import shrunk
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.importers.onnx_file import load
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, UsageError

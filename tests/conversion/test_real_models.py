@@ -12,7 +12,7 @@ import pytest
 
 from edgekit import artifact as artifacts
 from edgekit.conversion.batch import Batch, convert_all
-from edgekit.conversion.pipeline import Request
+from edgekit.conversion.request import Request
 from edgekit.core.progress import silent
 from edgekit.core.schema import Recipe
 from edgekit.loading import open_artifact

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from edgekit.artifact import read
 from edgekit.cli import main
-from edgekit.conversion.pipeline import Request
-from edgekit.conversion.shrink import Pruning
+from edgekit.conversion.request import Pruning, Request
 from edgekit.core.errors import NotFound, UsageError
 from edgekit.core.progress import Event, silent
 from edgekit.core.schema import Recipe
