@@ -14,14 +14,16 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, UsageError
 from edgekit.core.optional import need
-from edgekit.core.schema import Artifact, TensorSpec
+from edgekit.core.schema import Artifact, Port, TensorSpec
 from edgekit.runtimes._apart import apart
 from edgekit.runtimes.base import Arrays, Probe, Read, Runtime, Session, Write, complaints, cores, model_file
+from edgekit.runtimes.face import FaceSession
 
 NAME = "litert"
 MODULES = ("ai_edge_litert.interpreter", "tflite_runtime.interpreter", "tensorflow.lite.python.interpreter")
@@ -39,10 +41,11 @@ class LiteRTSession:
     keeps it over the next run. Engine names are the tensor names in the file.
     """
 
-    def __init__(self, interpreter: Any, engine: str = NAME) -> None:
+    def __init__(self, interpreter: Any, engine: str = NAME, outputs: Sequence[Any] = ()) -> None:
+        """`outputs` are the details of the tensors to give instead of the file's own outputs."""
         self._interpreter: Any = interpreter
         self._engine = engine
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        inputs, outputs = interpreter.get_input_details(), outputs or interpreter.get_output_details()
         self.inputs = tuple(_spec(detail) for detail in inputs)
         self.outputs = tuple(_spec(detail) for detail in outputs)
         self._input_index = {detail["name"]: detail["index"] for detail in inputs}
@@ -134,12 +137,8 @@ def execute(
     With `inner`, the results are those tensors of the file instead, which takes the plain kernels. Raises `ArtifactError`
     when the file is not a model, `DeviceError` when LiteRT cannot prepare or run it.
     """
-    module = interpreter_module()
-    options: dict[str, Any] = {}
-    if inner or kernels == "plain":
-        options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-        options["experimental_preserve_all_tensors"] = bool(inner)
-    interpreter = open_interpreter(str(path), 0, options=options)
+    plain = bool(inner) or kernels == "plain"
+    interpreter = open_interpreter(str(path), 0, options=_plain_kernels(keep=bool(inner)) if plain else {})
     into = [detail["index"] for detail in interpreter.get_input_details()]
     out = list(inner) or [detail["index"] for detail in interpreter.get_output_details()]
 
@@ -153,6 +152,29 @@ def execute(
             raise DeviceError(f"{NAME} could not run the model: {exc}") from exc
 
     return run
+
+
+def inner_face(artifact: Artifact, tensor: int) -> FaceSession:
+    """The artifact with a tensor from inside its file, [1, ...] in float, as its only output; inputs stay as they are.
+
+    Raises `ArtifactError` when the file is not a model or has no such tensor, `DeviceError` when LiteRT cannot prepare it.
+    """
+    path = model_file(artifact)
+    interpreter = open_interpreter(path, 1, options=_plain_kernels(keep=True))
+    details = [detail for detail in interpreter.get_tensor_details() if detail["index"] == tensor]
+    if not details:
+        raise ArtifactError(f"{path!r} has no tensor {tensor}", "convert the model again")
+    session = LiteRTSession(interpreter, NAME, details)
+    (spec,) = session.outputs
+    face = Port(source=TensorSpec(name=spec.name, shape=spec.shape, dtype="float32"), engine=spec)
+    manifest = msgspec.structs.replace(artifact.manifest, outputs=(face,))
+    return FaceSession(session, msgspec.structs.replace(artifact, manifest=manifest), NAME)
+
+
+def _plain_kernels(*, keep: bool) -> dict[str, Any]:
+    """Options of an interpreter without XNNPACK; `keep` makes it hold every tensor until the next run."""
+    resolver = interpreter_module().OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    return {"experimental_op_resolver_type": resolver, "experimental_preserve_all_tensors": keep}
 
 
 def open_interpreter(

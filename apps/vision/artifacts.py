@@ -16,7 +16,12 @@ from edgekit.runtimes.face import FaceSession
 @contextmanager
 def opened(path: Path, *, runtime: str = "auto", threads: int = 0) -> Iterator[FaceSession]:
     """A session of the model at `path`, closed when the block ends. Raises as `edgekit.loading.load` and `adopt` do."""
+    with adopted(path) as folder, open_artifact(read(folder), runtime=runtime, threads=threads) as session:
+        yield session
+
+
+@contextmanager
+def adopted(path: Path) -> Iterator[Path]:
+    """The artifact folder at `path`, or one around the TFLite file there, which is gone when the block ends."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as scratch:
-        artifact = adopt(path, Path(scratch) / path.stem) if path.suffix.lower() == SUFFIX else read(path)
-        with open_artifact(artifact, runtime=runtime, threads=threads) as session:
-            yield session
+        yield adopt(path, Path(scratch) / path.stem).path if path.suffix.lower() == SUFFIX else path
