@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.importers.tflite_file import CUSTOM, Operator, TFLiteFile
 from edgekit.converters.memory import MemoryPlan, plan
+from edgekit.converters.tflite_file.read import CUSTOM, Operator, TFLiteFile
 
 QUANTIZERS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 INDEX_TYPES = frozenset({"int64", "int32", "bool", "string", "object"})

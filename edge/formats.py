@@ -10,11 +10,12 @@ import numpy as np
 
 from edgekit.converters.graph import Array
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers import keras, objects, onnx_file, pytorch, saved_model, tflite, tflite_file, trees
+from edgekit.converters.importers import keras, objects, onnx_file, pytorch, saved_model, tflite, trees
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.tflite.face import cut_tail
-from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
 from edgekit.converters.quantize.parameters import QuantParams, dequantize, quantize
+from edgekit.converters.tflite_file import read as tflite_file
+from edgekit.converters.tflite_file.read import Tensor, TFLiteFile
 from edgekit.core.errors import ArtifactError, DeviceError, GateFailed, Unsupported
 from edgekit.parity import Golden, parity
 from edgekit.runtimes import litert

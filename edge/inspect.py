@@ -9,12 +9,13 @@ from pathlib import Path
 from edgekit import artifact
 from edgekit.converters.cost import QUANTIZERS, Cost, graph_cost, tflite_cost
 from edgekit.converters.graph import Graph
-from edgekit.converters.importers import saved_model, tflite_file
+from edgekit.converters.importers import saved_model
 from edgekit.converters.importers.base import Imported
-from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
 from edgekit.converters.lower import edgetpu, tflite
 from edgekit.converters.lower.edgetpu import ParameterCache, Placement
 from edgekit.converters.optimise import optimise
+from edgekit.converters.tflite_file import read as tflite_file
+from edgekit.converters.tflite_file.read import Tensor, TFLiteFile
 from edgekit.core import profiles
 from edgekit.core.errors import ArtifactError, InputError, NotFound, Unsupported
 from edgekit.core.schema import Artifact, Device, TensorSpec

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -18,6 +17,7 @@ import numpy as np
 from edgekit import __version__
 from edgekit import artifact as artifacts
 from edgekit.converters.graph import Array
+from edgekit.converters.tflite_file.read import IDENTIFIER, TFLiteFile, parse
 from edgekit.core.errors import GateFailed, InputError, NotFound, Unsupported
 from edgekit.core.files import ensure_free, ensure_writable, sha256_bytes
 from edgekit.core.schema import (
@@ -38,9 +38,6 @@ from edgekit.loading import open_artifact
 from edgekit.parity import Golden, Run, golden_bytes, golden_of, parity
 from edgekit.runtimes._mediapipe_tasks import MOST, TASKS, boxes_of
 from edgekit.runtimes.litert import execute
-
-if TYPE_CHECKING:
-    from edgekit.converters.importers.tflite_file import TFLiteFile
 from edgekit.runtimes.mediapipe import FORMAT, NAME
 from edgekit.tasks.use import use_by_shape
 
@@ -121,8 +118,6 @@ def package(path: Path, device: Device, output: Path, *, force: bool = False, li
 
 def recognise(data: bytes, name: str) -> Bundle:
     """What a file holds. Raises `InputError` for what is neither a network nor a bundle, `Unsupported` for other tasks."""
-    from edgekit.converters.importers.tflite_file import IDENTIFIER, parse
-
     if data[4:8] == IDENTIFIER:
         return _single(parse(data), name)
     networks = _unpacked(data, name)

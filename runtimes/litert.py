@@ -232,7 +232,8 @@ def _refused(path: str, exc: RuntimeError, engine: str) -> DeviceError:
 
 @cache
 def _dtype_name(kind: type[Any]) -> str:
-    return np.dtype(kind).name
+    name: str = np.dtype(kind).name
+    return name
 
 
 def _spec(detail: Any) -> TensorSpec:

@@ -51,8 +51,10 @@ NEEDS_ONNX = (
     *("edgekit.emulate.boards", "edgekit.emulate.family_rules", "edgekit.emulate.full"),
 )
 """What reads graphs, and what stands on it; nothing of this is needed to run an artifact."""
-NO_NETWORKS = re.compile(r"edgekit\.(converters\.gguf\b|conversion(\.(batch|language|language_board|made|request|routes))?$)")
-"""Language models are no graphs, and a conversion is asked for before it is known what comes."""
+NO_NETWORKS = re.compile(
+    r"edgekit\.(converters\.(gguf|tflite_file)\b|conversion(\.(batch|language|language_board|made|request|routes))?$)"
+)
+"""Language models are no graphs, TFLite files are read as they lie, and a conversion is asked for before it is known what comes."""
 
 WEB_PAGES = re.compile(r"edgekit\.(apps\.\w+|fleet)\.(pages|api)\b")
 """What is written in FastAPI and NiceGUI: an app imports its pages once `need` has found these."""

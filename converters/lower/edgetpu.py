@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from edgekit.converters.importers.tflite_file import CUSTOM, Operator, Tensor, TFLiteFile, parse
 from edgekit.converters.lower.edgetpu_compiler import Compiled as Compiled
 from edgekit.converters.lower.edgetpu_compiler import compile_for_edgetpu as compile_for_edgetpu
 from edgekit.converters.lower.edgetpu_ops import ADVICE, ROWS
+from edgekit.converters.tflite_file.read import CUSTOM, Operator, Tensor, TFLiteFile, parse
 
 FLOAT_TAIL = "float tail"
 FLOAT_HEAD = "float head"

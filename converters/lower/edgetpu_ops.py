@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from edgekit.converters.importers.tflite_file import Operator, Tensor, TFLiteFile
+from edgekit.converters.tflite_file.read import Operator, Tensor, TFLiteFile
 
 TABLE = "https://coral.ai/docs/edgetpu/models-intro/#supported-operations (also developer.axis.com artpec-7/supported-ops)"
 TABLE_2019 = "github.com/dgist-datalab/Datalab_Intern Edge_TPU/convert_model_for_Edge_TPU.md (the table of 2019)"

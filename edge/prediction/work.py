@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edgekit.converters.cost import QUANTIZERS, file_macs, node_macs
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.importers.tflite_file import CUSTOM, Operator, TFLiteFile
+from edgekit.converters.tflite_file.read import CUSTOM, Operator, TFLiteFile
 
 FACE = "face"
 """The kind of what happens at the model's inputs and outputs: every number crosses once."""

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny import Op, T, tflite, tiny_onnx, tiny_tflite
 
 from edgekit.converters.cost import Cost, graph_cost, tflite_cost
-from edgekit.converters.importers import onnx_file, tflite_file
+from edgekit.converters.importers import onnx_file
+from edgekit.converters.tflite_file import read as tflite_file
 
 
 def cost(folder: Path, op: str, data: Sequence[int], weights: Sequence[Sequence[int]], **attributes: Any) -> Cost:

@@ -11,9 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.calibration.models import MODELS, WIDTHS, build
-from edgekit.converters.importers import onnx_file, tflite_file
+from edgekit.converters.importers import onnx_file
 from edgekit.converters.lower import tflite
 from edgekit.converters.optimise import optimise
+from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.prediction import Work, of_graph, of_tflite
 from edgekit.prediction.work import FACE, HEAVY, VIEW
 

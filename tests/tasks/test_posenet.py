@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekit.converters.importers.tflite_file import parse
+from edgekit.converters.tflite_file.read import parse
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.detection import Detections, detect

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from edgekit.apps.vision.explain.asking import Explanation, Map, enlarged, scaled
 from edgekit.artifact import read
-from edgekit.converters.importers import tflite_file
-from edgekit.converters.importers.tflite.values import value_of
-from edgekit.converters.importers.tflite_file import Operator, Tensor, TFLiteFile
+from edgekit.converters.tflite_file import read as tflite_file
+from edgekit.converters.tflite_file.read import Operator, Tensor, TFLiteFile
+from edgekit.converters.tflite_file.values import value_of
 from edgekit.core.errors import ArtifactError, InputError, Unsupported
 from edgekit.core.schema import Artifact
 from edgekit.runtimes.base import model_file

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from edgekit.converters.graph import Array, Attribute, Node
-from edgekit.converters.importers.flatbuffer import broken
 from edgekit.converters.importers.tflite.layouts import Layout, own, permutation
-from edgekit.converters.importers.tflite.values import value_of
-from edgekit.converters.importers.tflite_file import Tensor, TFLiteFile
 from edgekit.converters.names import free_name
+from edgekit.converters.tflite_file.flatbuffer import broken
+from edgekit.converters.tflite_file.read import Tensor, TFLiteFile
+from edgekit.converters.tflite_file.values import value_of
 
 GRIDS = frozenset({"int8", "uint8"})
 """Activations of these types, with a scale, stand for real numbers and are drawn as QuantizeLinear and DequantizeLinear."""

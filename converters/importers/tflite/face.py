@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from edgekit.converters.importers.tflite_file import CUSTOM, Operator, Tensor, TFLiteFile
+from edgekit.converters.tflite_file.read import CUSTOM, Operator, Tensor, TFLiteFile
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Preprocess, TensorSpec

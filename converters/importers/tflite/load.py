@@ -11,15 +11,15 @@ from msgspec.structs import replace as with_fields
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.importers.base import Imported
-from edgekit.converters.importers.flatbuffer import broken
 from edgekit.converters.importers.onnx_shapes import static_graph
 from edgekit.converters.importers.tflite.drawing import GRIDS, Drawing
 from edgekit.converters.importers.tflite.face import asked_shapes, cut_tail, picture_of
 from edgekit.converters.importers.tflite.layouts import arranged, own
 from edgekit.converters.importers.tflite.ops import TABLE
 from edgekit.converters.importers.tflite.site import Site
-from edgekit.converters.importers.tflite_file import CUSTOM, TFLiteFile, parse, read
 from edgekit.converters.optimise.drop_dead_code import drop_dead_code
+from edgekit.converters.tflite_file.flatbuffer import broken
+from edgekit.converters.tflite_file.read import CUSTOM, TFLiteFile, parse, read
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.files import sha256_bytes
 from edgekit.core.schema import Source, TensorSpec

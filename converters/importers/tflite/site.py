@@ -11,7 +11,7 @@ import numpy as np
 from edgekit.converters.graph import Array, Attribute
 from edgekit.converters.importers.tflite.drawing import Drawing
 from edgekit.converters.importers.tflite.layouts import FIRST, LAST, Layout, arranged, own, permutation
-from edgekit.converters.importers.tflite_file import Operator
+from edgekit.converters.tflite_file.read import Operator
 from edgekit.core.errors import Unsupported
 
 FUSED = {1: ("Relu",), 2: ("Clip", -1.0, 1.0), 3: ("Clip", 0.0, 6.0), 4: ("Tanh",)}

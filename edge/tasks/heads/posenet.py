@@ -130,7 +130,7 @@ def _maps(outputs: Arrays, preprocess: Preprocess) -> _Maps:
     return _Maps(
         likely=sigmoid(heat),
         exact=exact.reshape(height, width, 2, POINTS) / stride,
-        ways=np.concatenate([there, back], axis=3) / stride,
+        ways=(np.concatenate([there, back], axis=3) / stride).astype(np.float32),
         stride=stride,
     )
 

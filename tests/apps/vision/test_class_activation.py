@@ -10,7 +10,7 @@ import pytest
 import edgekit
 from edgekit.apps.vision.artifacts import adopted
 from edgekit.apps.vision.explain.class_activation import ClassActivation, linear_head
-from edgekit.converters.importers import tflite_file
+from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.models.digits import artifacts
 from edgekit.tasks.images import read_image

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import Op, T, tflite, tiny_tflite
 
-from edgekit.converters.importers.tflite_file import load, parse
 from edgekit.converters.lower.edgetpu import parameter_cache, placements
 from edgekit.converters.lower.edgetpu_ops import ROWS
+from edgekit.converters.tflite_file.read import load, parse
 from edgekit.core.errors import EdgekitError, InputError, NotFound, Unsupported
 
 MODEL = tiny_tflite(quantized=True)

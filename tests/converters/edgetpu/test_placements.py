@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from tiny import Op, T, tflite
 
-from edgekit.converters.importers.tflite_file import parse
 from edgekit.converters.lower import edgetpu
 from edgekit.converters.lower.edgetpu import Placement, first_off_tpu, parameter_cache, placements, report
 from edgekit.converters.lower.edgetpu_ops import ADVICE, ROWS
+from edgekit.converters.tflite_file.read import parse
 
 IMAGE = (1, 8, 8, 4)
 

@@ -11,8 +11,8 @@ from tiny import Op, T, tflite, tiny_tflite
 
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.importers.tflite import load
-from edgekit.converters.importers.tflite_file import load as read_file
 from edgekit.converters.optimise import optimise
+from edgekit.converters.tflite_file.read import load as read_file
 from edgekit.core.errors import InputError, NotFound, Unsupported
 from edgekit.runtimes.onnxruntime import execute
 

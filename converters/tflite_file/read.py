@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.converters.importers.flatbuffer import Buffer, Table, broken
+from edgekit.converters.tflite_file.flatbuffer import Buffer, Table, broken
 from edgekit.core.errors import InputError, NotFound, Unsupported
 from edgekit.core.optional import need
 

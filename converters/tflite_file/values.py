@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array
-from edgekit.converters.importers.flatbuffer import Table, broken
-from edgekit.converters.importers.tflite_file import Tensor
+from edgekit.converters.tflite_file.flatbuffer import Table, broken
+from edgekit.converters.tflite_file.read import Tensor
 from edgekit.core.errors import Unsupported
 
 DENSE, CSR = 0, 1
