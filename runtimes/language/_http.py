@@ -5,9 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from typing import Any
 LOOK_S = 0.02
 """How often a stream looks whether it should end."""
 LONGEST_LINE = 1 << 24
+READ_BYTES = 1 << 16
 LARGEST_BYTES = 1 << 28
+END = b"[DONE]"
 
 
 class Refused(Exception):
@@ -102,25 +105,44 @@ class Stream:
         self.finished = False
 
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        for batch in self.batches():
+            yield from map(json.loads, batch)
+
+    def batches(self) -> Iterator[list[bytes]]:
+        """The same not decoded, those together that were there at once; the first are never waited with."""
         server, path, body = self._asked
         connection, response = server.send("POST", path, body)
         line: socket.socket = connection.line  # type: ignore[attr-defined]
         watcher = threading.Thread(target=self._watch, args=(line,), daemon=True)
         watcher.start()
         try:
-            while said := self._line(response):
-                if said.strip() == b"data: [DONE]":
-                    self.finished = True
-                elif said.startswith(b"data:"):
-                    yield json.loads(said[5:])
+            rest = b""
+            while more := self._read(response, line):
+                *lines, rest = (rest + more).split(b"\n")
+                if len(rest) > LONGEST_LINE:
+                    raise Unreachable(f"a line of more than {LONGEST_LINE} bytes")
+                if said := self._said(lines):
+                    yield said
+            if not self.interrupted and (said := self._said([rest])):
+                yield said
         finally:
             self._over.set()
             connection.close()
             watcher.join()
 
-    def _line(self, response: http.client.HTTPResponse) -> bytes:
+    def _said(self, lines: Sequence[bytes]) -> list[bytes]:
+        """What events say; the end is none."""
+        said = [line[5:].strip() for line in lines if line.startswith(b"data:")]
+        self.finished = self.finished or END in said
+        return [data for data in said if data != END]
+
+    def _read(self, response: http.client.HTTPResponse, line: socket.socket) -> bytes:
+        """What has come, at least something; nothing at the end."""
         try:
-            return response.readline(LONGEST_LINE)
+            found = response.read1(READ_BYTES)
+            while found and _more(response, line):
+                found += response.read1(READ_BYTES)
+            return found
         except (OSError, http.client.HTTPException, ValueError) as exc:
             if self.interrupted:
                 return b""
@@ -143,6 +165,20 @@ def _whole(connection: http.client.HTTPConnection, response: http.client.HTTPRes
         raise Unreachable(str(exc) or type(exc).__name__) from exc
     finally:
         connection.close()
+
+
+def _more(response: http.client.HTTPResponse, line: socket.socket) -> bool:
+    """Whether more is there already."""
+    if response.isclosed():
+        return False
+    patience = line.gettimeout()
+    line.settimeout(0)
+    try:
+        return bool(response.fp.peek(1))
+    except ssl.SSLWantReadError:
+        return False
+    finally:
+        line.settimeout(patience)
 
 
 def _refused(data: bytes, status: int) -> Refused:

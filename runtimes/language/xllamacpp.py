@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,6 +54,16 @@ TOP = 2048
 _REASONS: Mapping[str, Reason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
 
 
+class _Event(msgspec.Struct, frozen=True):
+    """What its server says with each token."""
+
+    content: str = ""
+    tokens: tuple[int, ...] = ()
+    stop: bool = False
+    stop_type: str = ""
+    timings: Timings | None = None
+
+
 class XllamaSession:
     """One model, one slot: its prompt memory serves the next prompt that begins alike."""
 
@@ -88,14 +99,16 @@ class XllamaSession:
         self._read, self._known = prompt, ()
         stream = self._http.stream("/completion", body, cancel or threading.Event(), ends_at)
         with _complaints():
-            for event in stream:
-                timings = _timings(event.get("timings"), timings)
-                said += event.get("tokens") or []
-                if event.get("content"):
-                    yield Piece(text=event["content"], tokens=max(1, len(event.get("tokens") or [])))
-                if event.get("stop"):
+            for batch in stream.batches():
+                events = [msgspec.json.decode(data, type=_Event) for data in batch]
+                timings = events[-1].timings or timings
+                tokens = [token for event in events for token in event.tokens]
+                said += tokens
+                if content := "".join(event.content for event in events):
+                    yield Piece(text=content, tokens=max(1, len(tokens)))
+                if events[-1].stop:
                     self._known = tuple(said)
-                    yield Done(reason=_REASONS.get(event.get("stop_type", ""), "stop"), timings=timings)
+                    yield Done(reason=_REASONS.get(events[-1].stop_type, "stop"), timings=timings)
                     return
         self._known = tuple(said)
         if not stream.interrupted:
@@ -244,13 +257,6 @@ def _sampling(wanted: Sampling) -> dict[str, Any]:
 def _too_long(tokens: int, limit: int) -> PromptTooLong:
     reason = f"the prompt has {tokens} tokens, the context {limit}"
     return PromptTooLong(reason, "a shorter prompt, or a larger context", tokens=tokens, limit=limit)
-
-
-def _timings(given: Mapping[str, Any] | None, before: Timings) -> Timings:
-    if not given:
-        return before
-    known = {name: given.get(name, 0) for name in ("cache_n", "prompt_n", "prompt_ms", "predicted_n", "predicted_ms")}
-    return Timings(**known)
 
 
 def _spread(top: Sequence[Mapping[str, Any]], vocabulary: int) -> NDArray[Any]:
