@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -102,6 +103,19 @@ def _end(program: subprocess.Popen[str]) -> None:
             os.killpg(program.pid, signal.SIGKILL)
     program.kill()
     program.wait()
+
+
+def bound(argv: Sequence[str]) -> list[str]:
+    """`argv` for a program that Linux kills when the thread that starts it ends, be it by SIGKILL: nothing is left to run for nobody.
+
+    Where `setpriv` is absent, or another one than util-linux's, these are the same arguments.
+    """
+    return [*(["setpriv", "--pdeathsig", "KILL"] if _knows_pdeathsig() else []), *argv]
+
+
+@cache
+def _knows_pdeathsig() -> bool:
+    return which("setpriv") is not None and "--pdeathsig" in run(["setpriv", "--help"], timeout_s=30.0, exits=range(256)).stdout
 
 
 def ending(status: int) -> str:

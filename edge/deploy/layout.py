@@ -187,8 +187,9 @@ def _safe(name: str) -> str:
 
 
 def encoded(release: Release) -> bytes:
-    """What stands in `release.json`: equal releases give the same bytes, and so the same name."""
-    return msgspec.json.encode(release, order="deterministic")
+    """What stands in `release.json`: equal releases give the same bytes, and so the same name, be a time `20` or `20.0`."""
+    read_back = msgspec.convert(msgspec.to_builtins(release), Release)
+    return msgspec.json.encode(read_back, order="deterministic")
 
 
 def name_of(release: Release) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.core import process
 from edgekit.core.errors import GateFailed
 from edgekit.core.schema import Device
 
@@ -44,10 +45,11 @@ def limits_of(device: Device, *, memory_bytes: int | None = None, storage_bytes:
 
 
 def prefix(limits: Limits) -> list[str]:
-    """The programs that hold what follows them to memory and cores. Memory is what a program may write to, as Linux counts
-    `RLIMIT_DATA`, the emulator's own added; what is reserved and never touched counts, which a real board would let pass.
+    """The programs that hold what follows them to memory and cores, and do not let it outlive this process. Memory is what a
+    program may write to, as Linux counts `RLIMIT_DATA`, the emulator's own added; what is reserved and never touched counts,
+    which a real board would let pass.
     """
-    command = []
+    command = process.bound([])
     if limits.memory_bytes is not None:
         command += ["prlimit", f"--data={limits.memory_bytes + EMULATOR_BYTES}"]
     if limits.cores is not None:

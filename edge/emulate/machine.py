@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgekit.core import process as processes
 from edgekit.core.errors import DeviceError
 from edgekit.emulate.card import Keys
 from edgekit.emulate.cores import Core
@@ -153,11 +154,11 @@ class Machine:
 
 @contextmanager
 def running(hardware: Hardware, start: Start) -> Iterator[Machine]:
-    """The machine, for the length of the block."""
+    """The machine, for the length of the block. It ends with the thread that started it, even one that is killed."""
     start.folder.mkdir(parents=True, exist_ok=True)
     with (start.folder / "emulator.log").open("wb") as log:
         process = subprocess.Popen(
-            command(hardware, start), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            processes.bound(command(hardware, start)), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
     machine = Machine(start, process)
     try:

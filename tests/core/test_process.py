@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from processes import child_of, outlived
 
 from edgekit.core.errors import EdgekitError, MissingDependency
-from edgekit.core.process import run
+from edgekit.core.process import bound, run
 
 
 def test_a_program_reads_what_it_is_given() -> None:
@@ -65,3 +68,14 @@ def test_a_file_that_is_no_program_is_said_not_to_start(tmp_path: Path) -> None:
     text.chmod(0o755)
     with pytest.raises(EdgekitError, match="does not start"):
         run([str(text)], timeout_s=5)
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="Linux with util-linux's setpriv")
+def test_a_bound_program_is_gone_when_the_process_that_started_it_is_killed() -> None:
+    code = "from edgekit.core.process import bound, run; run(bound(['sleep', '600']), timeout_s=600)"
+    with subprocess.Popen([sys.executable, "-c", code], text=True) as parent:
+        assert not outlived(parent, child_of(parent.pid, "sleep"))
+
+
+def test_a_bound_program_runs_as_it_would_otherwise() -> None:
+    assert run(bound([sys.executable, "-c", "print('hello')"]), timeout_s=30).stdout.strip() == "hello"

@@ -393,3 +393,8 @@ def test_status_of_a_bare_board(board: Place, tmp_path: Path) -> None:
     found = verbs.status(board.layout)
     assert (found.release, found.active, found.problems) == ("", False, ())
     assert found.free_bytes > 0 and found.memory_bytes > 0
+
+
+def test_a_release_has_one_name_however_its_times_are_written() -> None:
+    whole, broken = (Release(app="digits", artifact="a" * 64, health=Health(deadline_s=each)) for each in (20, 20.0))
+    assert name_of(whole) == name_of(broken) == name_of(msgspec.json.decode(msgspec.json.encode(whole), type=Release))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import main
-from edgekit.core import profiles
+from edgekit.core import process, profiles
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, Unsupported
 from edgekit.emulate import cache, packages, qemu, rootfs
 from edgekit.emulate.boards import board_of, emulatable
@@ -64,7 +64,7 @@ def test_limits_are_the_smallest_the_board_is_sold_with() -> None:
     assert limits_of(profiles.find("cm4")).storage_bytes == 8 * 10**9, "none (Lite), 8, 16 or 32 GB eMMC"
     assert limits_of(profiles.find("jetson-agx-orin-64gb")).storage_bytes == 64 * 10**9
     assert limits_of(profiles.find("rpi5"), memory_bytes=8 << 30).memory_bytes == 8 << 30
-    command = prefix(limits)
+    command = prefix(limits)[len(process.bound([])) :]
     assert command[0] == "prlimit" and command[1] == f"--data={(1 << 30) + (160 << 20)}" and "taskset" in command
 
 

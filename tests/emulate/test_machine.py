@@ -7,9 +7,11 @@ import lzma
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from processes import child_of, outlived
 
 from edgekit.core import profiles
 from edgekit.core.errors import GateFailed
@@ -55,6 +57,30 @@ def test_its_ports_are_on_loopback_and_it_reaches_nothing_outside() -> None:
 
 def test_it_ends_where_the_board_would_start_again_so_that_the_card_is_read_anew() -> None:
     assert "-no-reboot" in command(hardware("rpi5"), start("/c/card.img"))
+
+
+WAITS_FOR_EVER = bytes.fromhex("7f2003d5 ffffff17")
+"""A kernel of two instructions: `wfi`, and a jump back to it."""
+STARTED = """
+import sys, time
+from pathlib import Path
+from edgekit.core import profiles
+from edgekit.emulate.cores import core_of
+from edgekit.emulate.limits import limits_of
+from edgekit.emulate.machine import Hardware, Start, running
+folder, device = Path(sys.argv[1]), profiles.find("rpi-zero-2w")
+made = Hardware(core=core_of(device), limits=limits_of(device), kernel=folder / "kernel", initrd=folder / "kernel")
+with running(made, Start(card=folder / "card.img", words="", folder=folder / "start", http=0, ssh=0)):
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(None in (shutil.which(qemu.SYSTEM), shutil.which("setpriv")), reason="QEMU and util-linux's setpriv")
+def test_no_machine_is_left_running_when_the_process_that_started_it_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "kernel").write_bytes(WAITS_FOR_EVER)
+    (tmp_path / "card.img").write_bytes(bytes(1 << 20))
+    with subprocess.Popen([sys.executable, "-c", STARTED, str(tmp_path)], text=True) as parent:
+        assert not outlived(parent, child_of(parent.pid, qemu.SYSTEM[:15]))
 
 
 def test_a_snapshot_is_woken_from_a_qcow2_card() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import msgspec
@@ -226,8 +227,9 @@ def test_a_replayed_a_forged_and_a_second_order_of_one_number_are_refused_and_sa
 # Power cuts
 
 
-def _agent_until_killed(step: int, server: Server, board: Spot, root: Path) -> bool:
-    """An agent in a child that kills itself, as a power cut would, before its `step`-th change to the disk; whether it lived."""
+def _agent_until_killed(step: int, server: Server, board: Spot, serial: int) -> bool:
+    """An agent in a child that kills itself, as a power cut would, before its `step`-th change to the disk; whether it lived
+    to carry out order `serial`."""
     child = os.fork()
     if child:
         _, status = os.waitpid(child, 0)
@@ -245,18 +247,20 @@ def _agent_until_killed(step: int, server: Server, board: Spot, root: Path) -> b
 
     async def obey() -> None:
         nonlocal armed
-        spool = Spool(root / "fleet.db")
+        spool = Spool(board.layout.root / "fleet.db")
         agent = agent_of(server, "cam-1", Board(layout=board.layout), spool=spool)
-        before, armed = agent.ledger().serial, True
+        armed = True
         async with running(agent):
-            await until(lambda: agent.ledger().serial > before and agent.ledger().verdict, "the order was carried out", 60)
+            await until(lambda: agent.ledger().serial == serial and agent.ledger().verdict, "the order was carried out", 60)
             armed = False
+        assert agent.ledger().verdict == "ok", agent.ledger().message
 
     try:
         sys.addaudithook(hook)
         asyncio.run(obey())
         os._exit(0)
     except BaseException:
+        traceback.print_exc()
         os._exit(2)
 
 
@@ -283,17 +287,17 @@ def test_an_agent_killed_at_any_step_leaves_the_old_or_the_new_release_and_goes_
 
     serial, step, seen = 2, 0, set()
     asyncio.run(ordered(serial))
-    assert _agent_until_killed(10**6, server, board, board.layout.root)
+    assert _agent_until_killed(10**6, server, board, serial)
     while True:
         serial += 1
         asyncio.run(ordered(serial))
-        lived = _agent_until_killed(step, server, board, board.layout.root)
+        lived = _agent_until_killed(step, server, board, serial)
         running_now = board.layout.running()
         assert running_now in names and board.layout.release(running_now).app == "sentinel", step
         seen.add(running_now == names[serial % 2])
         if lived:
             break
-        assert _agent_until_killed(10**6, server, board, board.layout.root), "the next start ends what was begun"
+        assert _agent_until_killed(10**6, server, board, serial), "the next start ends what was begun"
         assert board.layout.running() == names[serial % 2] and not board.layout.state().pending
         step += 7
     assert seen == {True, False} and step > 9
