@@ -9,6 +9,7 @@ from threading import Thread
 from time import monotonic
 
 from edgekit.apps.vision.analyst import Look
+from edgekit.apps.vision.filters import filtered
 from edgekit.apps.vision.latest import Latest
 from edgekit.apps.vision.overlay import Picture, jpeg, overlaid
 from edgekit.apps.vision.rules.settings import Camera
@@ -85,6 +86,10 @@ class Showing:
             picture = self.picture(shown.look)
             for broadcast in wanted:
                 marked = broadcast is self.marked
-                broadcast.show(jpeg(overlaid(picture, shown.look, shown.camera, self._labels) if marked else picture))
+                broadcast.show(jpeg(self._marked(picture, shown) if marked else picture))
                 self._done[broadcast] = shown
         return True
+
+    def _marked(self, picture: Picture, shown: Shown) -> Picture:
+        """The picture with the camera's filter, and what was found drawn over it."""
+        return overlaid(filtered(picture, shown.look, shown.camera.filter), shown.look, shown.camera, self._labels)

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 from nicegui import ui
 
+from edgekit.apps.vision.filters import FILTERS
 from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.words import described
-from edgekit.apps.vision.rules.settings import Camera, Detect, Rule, written
+from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, written
 from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.web.shell import User
 from edgekit.core.errors import EdgekitError, InputError
@@ -54,6 +55,10 @@ class Settings:
             step=5,
         )
         _switch("Look only while something moves", detect.motion_gate, lambda value: self._detect(motion_gate=value))
+        chosen = ui.select(list(FILTERS), label="Filter on faces, live only", value=camera.filter)
+        chosen.props("outlined dense options-dense").classes("ek-field").on_value_change(
+            lambda event: self._filter(event.value)
+        )
         ui.label("Rules").classes("vi-subtitle")
         for index, rule in enumerate(written(camera)):
             with ui.element("div").classes("vi-rule"):
@@ -70,6 +75,9 @@ class Settings:
                 f"that is no setting: {str(exc).partition(' - at')[0]}", "0 to 100 %; above 0 to 120 looks"
             ) from exc
         await self._change(replace(camera, detect=detect))
+
+    async def _filter(self, name: Filter) -> None:
+        await self._change(replace(self._watch.camera, filter=name))
 
     async def _rule(self, index: int, enabled: bool) -> None:
         camera = self._watch.camera

@@ -16,7 +16,7 @@ from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.places import Line, Zone
 from edgekit.apps.vision.privacy.settings import Faces, Mask
-from edgekit.apps.vision.rules.settings import Camera, Detect, Rule, Site
+from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, Site
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.names import did_you_mean
 from edgekit.core.strict_yaml import Places, parse_located
@@ -24,7 +24,7 @@ from edgekit.core.strict_yaml import Places, parse_located
 T = TypeVar("T")
 SIZE_LIMIT_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces")
+CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces", "filter")
 SITE_KEYS = ("cameras", "detector", "pose", "notify", "cloud")
 Where = tuple["str | int", ...]
 
@@ -87,6 +87,7 @@ class _Reader:
         masks = self._all(Mask, found.get("masks", {}), (*where, "masks"))
         self._check_masks(masks, (*where, "masks"))
         faces: Faces = self._typed(Faces, found.get("faces", "shown"), (*where, "faces"))  # type: ignore[arg-type]
+        drawn: Filter = self._typed(Filter, found.get("filter", "none"), (*where, "filter"))  # type: ignore[arg-type]
         rules = tuple(self._typed(list[Rule], found.get("rules", []), (*where, "rules")))
         for index, rule in enumerate(rules):
             self._check_rule(rule, zones, lines, (*where, "rules", index))
@@ -100,6 +101,7 @@ class _Reader:
             starts=self._typed(datetime, found["starts"], (*where, "starts")) if "starts" in found else None,
             masks=masks,
             faces=faces,
+            filter=drawn,
         )
 
     def _source(self, text: str, where: Where) -> Any:

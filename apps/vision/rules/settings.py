@@ -21,6 +21,8 @@ from edgekit.apps.vision.rules.schedule import Hours
 from edgekit.core.schema import Value
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
+Filter = Literal["none", "glasses", "hat", "moustache"]
+"""What is drawn on the faces of the live picture, for fun."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -76,6 +78,7 @@ class Camera:
     """Wall clock of a recording's first frame; schedules go by it."""
     masks: Mapping[str, Mask] = field(default_factory=dict)
     faces: Faces = "shown"
+    filter: Filter = "none"
 
     @property
     def private(self) -> bool:
