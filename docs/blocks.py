@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, digits, fleet, models, numbers, pruning, zoo
+from measured import accuracy, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -199,10 +199,13 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "digits": digits,
     "fleet": fleet,
     "extras": extras,
+    "face": face,
     "folders": folders,
+    "loading": loading,
     "manifest": manifest_fields,
     "models": models,
     "numbers": numbers,
+    "prediction": prediction,
     "subcommands": subcommands,
     "targets": targets,
     "zoo": zoo,

@@ -148,6 +148,62 @@ def pruning() -> str:
     return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
 
 
+def prediction() -> str:
+    """Models that no calibration has seen: what the calibrated machine was predicted to take for them, and took."""
+    found = result("prediction")
+    header = ("engine", "models", "mean error (MAPE)", "median", "worst", "within 10 %", "within the interval")
+    rows = [(name, *_prediction_cells(told)) for name, told in (*found["by_engine"].items(), ("together", found["summary"]))]
+    left_out = ", ".join(f"{name} {error:.1%}" for name, error in found["left_out"].items())
+    return (
+        f"{table(header, rows)}\n\nThe calibration's own networks, each predicted from the others: {left_out}. {conditions(found['conditions'])}"
+    )
+
+
+def _prediction_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
+    refused = f", {told['refused']} refused" if told["refused"] else ""
+    return (
+        f"{told['models']}{refused}",
+        *(f"{told[key]:.1%}" for key in ("mape", "median", "worst", "within_10_percent", "within_interval")),
+    )
+
+
+def loading() -> str:
+    """What `edgekit.load` adds to the engine's own load and a hash of the files."""
+    found = result("loading")
+    header = ("artifact", "size", "engine and hashes", "`edgekit.load`", "more", "ratio")
+    rows = [
+        (
+            row["artifact"],
+            megabytes(row["bytes"]),
+            f"{row['engine_ms']:.2f} ms",
+            f"{row['edgekit_ms']:.2f} ms",
+            f"{1e3 * (row['edgekit_ms'] - row['engine_ms']):.0f} µs",
+            f"{row['ratio']:.2f}",
+        )
+        for row in found["artifacts"]
+    ]
+    return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
+
+
+def face() -> str:
+    """What a call through edgekit takes beside the engine's own."""
+    found = result("face")
+    header = ("network", "engine", "its own call", "`raw` more", "ratio", "`run` over by hand", "`run` more than by hand")
+    return f"{table(header, map(_face_row, found['rows']))}\n\n{conditions(found['conditions'])}"
+
+
+def _face_row(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        row["model"],
+        f"{row['runtime']} {row['precision']}",
+        f"{row['engine_ms']:.3f} ms",
+        f"{row['raw_extra_us']:.1f} µs",
+        f"{row['raw_over_engine']:.3f}",
+        f"{row['face_over_by_hand']:.3f}",
+        f"{row['face_extra_us'] - row['by_hand_extra_us']:.1f} µs",
+    )
+
+
 def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     if "failed" in row:
         return (row["model"], f"`{row['settings']}`", row["failed"], *[""] * 7)
