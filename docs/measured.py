@@ -154,9 +154,7 @@ def prediction() -> str:
     header = ("engine", "models", "mean error (MAPE)", "median", "worst", "within 10 %", "within the interval")
     rows = [(name, *_prediction_cells(told)) for name, told in (*found["by_engine"].items(), ("together", found["summary"]))]
     left_out = ", ".join(f"{name} {error:.1%}" for name, error in found["left_out"].items())
-    return (
-        f"{table(header, rows)}\n\nThe calibration's own networks, each predicted from the others: {left_out}. {conditions(found['conditions'])}"
-    )
+    return f"{table(header, rows)}\n\nThe calibration's own networks, each predicted from the others: {left_out}. {conditions(found['conditions'])}"
 
 
 def _prediction_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
