@@ -35,6 +35,8 @@ TOKENS = 64
 CONTEXT = 256
 Ask = Callable[[str, int], int]
 """A prompt and the most tokens to say: how many were said."""
+REST_S = 1.0
+"""Before each turn: an engine's idle threads go on spinning for a while, and would take a core from the other."""
 WIDTH, KEYS, FEED, LAYERS = 768, 256, 2048, 18
 """Of the random model: heads of 64, of which 4 share keys, as SmolLM2's and Llama 3.2's are."""
 COLD = (
@@ -111,6 +113,7 @@ def _measured(model: Path, args: argparse.Namespace) -> dict[str, Any]:
     taken: dict[str, list[Taken]] = {"edgekit": [], "bare": []}
     for number in range(args.rounds + 1):
         for name, ask in (("edgekit", _through(session)), ("bare", bare)):
+            time.sleep(REST_S)
             found = _round(ask, f"Round {number}. ")
             if number:  # the first warms up
                 taken[name].append(found)
