@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.commands._arguments import password_in
 
 if TYPE_CHECKING:
+    from edgekit.core.schema import Device
     from edgekit.flash.drives import Drive
     from edgekit.flash.flash import Flashed, Plan
     from edgekit.flash.settings import Settings, Wifi
@@ -24,6 +25,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-o", "--output", type=Path, metavar="CARD.img", help="write a file")
     where.add_argument("--device", type=Path, metavar="/dev/sdX", help="write a card or stick")
     where.add_argument("--drives", action="store_true", help="list the drives of this machine, and which may be written")
+    parser.add_argument(
+        "--storage",
+        choices=("emmc", "nvme", "sd"),
+        default="",
+        help="of a Jetson or Coral that is flashed over USB, without --image",
+    )
     parser.add_argument("--force", action="store_true", help="replace an output file that exists")
     parser.add_argument("--dry-run", action="store_true", help="print every step and do none")
     parser.add_argument("--confirm", metavar="/dev/sdX", help="the drive's name once more, for scripts (else it is asked for)")
@@ -76,6 +83,10 @@ def run(args: argparse.Namespace) -> int:
         listed = drives.list_drives()
         emit(args, {"drives": [_as_json(drive) for drive in listed]}, "\n".join(map(_line, listed)))
         return 0
+    if args.image is None and args.target and (device := _without_card(args.target)):
+        from edgekit.commands._flash_usb import show
+
+        return show(args, device, _install(args))
     plan = checked(_plan(args))
     planned = steps(plan)
     if args.dry_run:
@@ -90,6 +101,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _without_card(target: str) -> Device | None:
+    """The board, where it is one that its maker's tools flash over USB."""
+    from edgekit.core import profiles
+
+    device = profiles.find(target)
+    return device if device.family in ("jetson", "coral") else None
+
+
 def _plan(args: argparse.Namespace) -> Plan:
     from edgekit.core import profiles
     from edgekit.core.errors import UsageError
@@ -100,6 +119,8 @@ def _plan(args: argparse.Namespace) -> Plan:
 
     if args.image is None:
         raise UsageError("flash needs --image", "edgekit flash --image raspios.img.xz -o card.img")
+    if args.storage:
+        raise UsageError("--storage is of boards flashed over USB: an image goes to --output or --device", "leave it out")
     image = look_at(args.image)
     entry = catalogue.find(catalogue.read(args.catalogue), args.image) if args.catalogue else None
     settings = _settings(args)

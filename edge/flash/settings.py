@@ -53,10 +53,7 @@ class Settings:
 
 def checked(settings: Settings) -> Settings:
     """The same settings. Raises `InputError` naming the first that cannot be."""
-    _must(settings.hostname, _HOSTNAME, "hostname", "letters, digits and hyphens, 63 at most: edge-01")
-    _must(settings.user, _USER, "user name", "small letters, digits, - and _, 31 at most, no digit first: ada")
-    if settings.user == "root":
-        raise InputError("the first user cannot be root", "choose a name, and use sudo")
+    ensure_names(settings.hostname, settings.user)
     _must(settings.password_hash, _HASH, "password hash", "what 'openssl passwd -6' prints")
     _must(settings.timezone, _TIMEZONE, "time zone", "Europe/Berlin")
     _must(settings.locale, _LOCALE, "locale", "en_GB.UTF-8")
@@ -70,6 +67,14 @@ def checked(settings: Settings) -> Settings:
     if settings.wifi is not None:
         _ensure_wifi(settings.wifi)
     return settings
+
+
+def ensure_names(hostname: str, user: str) -> None:
+    """Raises `InputError` for a host or user name that cannot be; empty ones are none."""
+    _must(hostname, _HOSTNAME, "hostname", "letters, digits and hyphens, 63 at most: edge-01")
+    _must(user, _USER, "user name", "small letters, digits, - and _, 31 at most, no digit first: ada")
+    if user == "root":
+        raise InputError("the first user cannot be root", "choose a name, and use sudo")
 
 
 def wifi(ssid: str, passphrase: str, country: str, *, hidden: bool = False) -> Wifi:
