@@ -137,6 +137,14 @@ def test_settings_count_at_once_are_written_down_and_nonsense_is_refused(page: P
     assert "# the site of the tests" in site_file.read_text()
 
 
+def test_a_filter_for_faces_is_chosen_on_the_cameras_page_and_written_down(page: Page, server: Served, site_file: Path) -> None:
+    page.goto(f"{server.url}/cameras/yard")
+    page.get_by_label("Filter on faces, live only").click()
+    page.get_by_role("option", name="glasses").click()
+    page.get_by_text("In force, and written down").first.wait_for()
+    assert said(site_file).cameras[0].filter == "glasses"
+
+
 def test_a_file_changed_by_hand_counts_at_once_and_a_broken_one_says_where(page: Page, server: Served, site_file: Path) -> None:
     page.goto(f"{server.url}/cameras/yard")
     page.get_by_role("switch", name="crossing").wait_for()
