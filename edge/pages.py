@@ -167,6 +167,7 @@ svg.chart { display: block; width: 100%; height: auto; font: 12px system-ui, -ap
 .chart circle.s0, .chart circle.s1, .chart circle.s2 { stroke: none; fill-opacity: 0.5; }
 footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.85rem; }
 @media (max-width: 44rem) { main { padding: 1.5rem 1rem 3rem; } dl { columns: 1; } }
+@media screen and (max-width: 44rem) { figure { overflow-x: auto; } svg.chart { min-width: 38rem; } }
 @media print { :root { --paper: #fff; --ink: #000; --soft: #444; --line: #ccc; --wash: #f4f4f4; --mark: #0b6bcb; --mark-soft: #9cc4ee;
   --second: #c2571a; --third: #2f8f5b; --fourth: #7a5bb5; --warn: #5c3200; --warn-wash: #fff4e0; --warn-line: #c58a1b; }
   body { font-size: 10pt; print-color-adjust: exact; -webkit-print-color-adjust: exact; } main { max-width: none; padding: 0; }
