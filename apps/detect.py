@@ -66,16 +66,33 @@ def reading(manifest: Manifest) -> tuple[Preprocess, Postprocess]:
 
 
 def rows(found: Detections) -> list[dict[str, Any]]:
-    """Each detection as in the JSON result, best first: label, class_id, score, box [x1, y1, x2, y2] in pixels."""
+    """Each detection as in the JSON result, best first: label, class_id, score, box [x1, y1, x2, y2] in pixels.
+
+    Where the model gives them also `landmarks` [[x, y], ...] and `keypoints` [[x, y, score], ...].
+    """
     return [
         {
             "label": label,
             "class_id": int(class_id),
             "score": round(float(score), 4),
             "box": [round(float(edge), 1) for edge in box],
+            **_points(found, index),
         }
-        for label, class_id, score, box in zip(found.labels, found.class_ids, found.scores, found.boxes, strict=True)
+        for index, (label, class_id, score, box) in enumerate(
+            zip(found.labels, found.class_ids, found.scores, found.boxes, strict=True)
+        )
     ]
+
+
+def _points(found: Detections, index: int) -> dict[str, list[list[float]]]:
+    points: dict[str, list[list[float]]] = {}
+    if found.landmarks is not None:
+        points["landmarks"] = [[round(float(x), 1), round(float(y), 1)] for x, y in found.landmarks[index]]
+    if found.keypoints is not None:
+        points["keypoints"] = [
+            [round(float(x), 1), round(float(y), 1), round(float(sure), 4)] for x, y, sure in found.keypoints[index]
+        ]
+    return points
 
 
 def _checked(options: RunOptions) -> _Request:

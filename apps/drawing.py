@@ -25,6 +25,8 @@ PALETTE: Sequence[Color] = (
     (144, 196, 60),
     (93, 109, 255),
 )
+SURE = 0.3
+"""Key points less sure than this are not drawn: they are hidden, or out of the picture."""
 DARK, LIGHT = (20, 20, 20), (255, 255, 255)
 
 
@@ -41,6 +43,10 @@ def draw(image: NDArray[np.uint8], detections: Detections) -> NDArray[np.uint8]:
     if detections.landmarks is not None:
         for index in order:
             pen.dots(detections.landmarks[index].tolist(), LIGHT)
+    if detections.keypoints is not None:
+        for index in order:
+            points = detections.keypoints[index]
+            pen.dots(points[points[:, 2] >= SURE, :2].tolist(), color_of(int(detections.class_ids[index])))
     for index in order:
         text = f"{detections.labels[index]} {detections.scores[index]:.0%}"
         pen.plate(detections.boxes[index].tolist(), text, color_of(int(detections.class_ids[index])))

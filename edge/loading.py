@@ -97,6 +97,16 @@ def open_artifact(artifact: Artifact, *, runtime: str = AUTO, threads: int = 0, 
     return session
 
 
+def open_inner(artifact: Artifact, tensor: int) -> FaceSession:
+    """A TFLite artifact with one tensor from inside its file, [1, ...] in float, as its only output. LiteRT alone can show it.
+
+    Raises `ArtifactError` when the file has no such tensor, and what LiteRT raises.
+    """
+    from edgekit.runtimes.litert import inner_face
+
+    return inner_face(artifact, tensor)
+
+
 def order(artifact: Artifact) -> tuple[str, ...]:
     """The runtimes to try: as the profile of the artifact's board has them, then the manifest's others, then last resorts."""
     manifest = artifact.manifest

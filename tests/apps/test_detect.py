@@ -11,7 +11,7 @@ from detectors import IMAGE_SPEC, ROWS_SPEC, artifact_of, constant_detector
 from numpy.typing import NDArray
 
 from edgekit.apps.base import RunOptions
-from edgekit.apps.detect import run
+from edgekit.apps.detect import rows, run
 from edgekit.apps.drawing import color_of, draw
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, EdgekitError, InputError, NotFound, Unsupported, UsageError
@@ -147,6 +147,24 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, picture: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(EdgekitError, match="could not write"):
         run(RunOptions(artifact=detector(tmp_path), image=picture, output=tmp_path / "file" / "out.png"))
+
+
+def test_points_are_told_in_pixels_and_those_that_are_sure_are_drawn() -> None:
+    points = np.array([[[20.04, 30, 0.9], [50, 30, 0.1]]], np.float32)
+    found = Detections(
+        boxes=np.array([[0, 0, 80, 60]], np.float32),
+        scores=np.array([0.5], np.float32),
+        class_ids=np.array([1]),
+        labels=("person",),
+        landmarks=points[..., :2] + 10,
+        keypoints=points,
+    )
+    (row,) = rows(found)
+    assert row["keypoints"] == [[20.0, 30.0, 0.9], [50.0, 30.0, 0.1]]
+    assert row["landmarks"] == [[30.0, 40.0], [60.0, 40.0]]
+    drawn = draw(np.full((100, 100, 3), 90, np.uint8), found)
+    assert tuple(drawn[30, 20]) == color_of(1)
+    assert tuple(drawn[30, 50]) == (90, 90, 90)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (480, 640)], ids=str)

@@ -15,7 +15,9 @@ import pytest
 
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_file
+from edgekit.deploy.board import lacking
 from edgekit.deploy.layout import Layout, name_of
+from edgekit.deploy.push import proposal_of
 from edgekit.flash import environment
 from edgekit.flash.install import FOLDER, Install, files, install_of, release_of
 from edgekit.flash.systems import systems
@@ -136,6 +138,14 @@ def test_wheels_without_the_packed_packages_make_no_card(wheels: Path, tmp_path:
     (tmp_path / MANIFEST).write_text(json.dumps({**described, "wheels": []}))
     with pytest.raises(InputError, match=r"no environment.tar.gz"):
         install_of("digits", digits.artifacts()[0], tmp_path)
+
+
+def test_a_deployment_sends_no_file_that_came_with_the_card(card: Card) -> None:
+    assert card.run().returncode == 0
+    assert card.run().returncode == 0
+    proposal = proposal_of(card.install.artifact, release_of(card.install))
+    assert len(proposal.parts) > 1
+    assert lacking(Layout(card.root), proposal) == ()
 
 
 def test_it_may_run_again_and_leaves_a_release_that_was_deployed_since(card: Card) -> None:

@@ -20,9 +20,9 @@ from edgekit.converters.tflite_file.read import Operator, Tensor, TFLiteFile
 from edgekit.converters.tflite_file.values import value_of
 from edgekit.core.errors import ArtifactError, InputError, Unsupported
 from edgekit.core.schema import Artifact
+from edgekit.loading import open_inner
 from edgekit.runtimes.base import model_file
 from edgekit.runtimes.face import FaceSession
-from edgekit.runtimes.litert import inner_face
 from edgekit.tasks.preprocess import Placement, prepare
 
 FORMAT = "tflite"
@@ -56,7 +56,7 @@ class ClassActivation:
         if preprocess is None:
             raise ArtifactError(f"{artifact.path.name!r} does not say how pictures go in", "convert the model again")
         self._preprocess, self._weights = preprocess, head.weights
-        self._session: FaceSession = inner_face(artifact, head.features)
+        self._session: FaceSession = open_inner(artifact, head.features)
 
     def __call__(self, picture: NDArray[np.uint8], class_id: int) -> Explanation:
         """What of the picture (uint8 RGB [H, W, 3]) speaks for the class. Raises `InputError` for a class that is none."""
