@@ -11,7 +11,8 @@ from detectors import IMAGE_SPEC, ROWS_SPEC, artifact_of, constant_detector
 from numpy.typing import NDArray
 
 from edgekit.apps.base import RunOptions
-from edgekit.apps.detect import rows, run
+from edgekit.apps.detect import rows as told
+from edgekit.apps.detect import run
 from edgekit.apps.drawing import color_of, draw
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, EdgekitError, InputError, NotFound, Unsupported, UsageError
@@ -159,7 +160,7 @@ def test_points_are_told_in_pixels_and_those_that_are_sure_are_drawn() -> None:
         landmarks=points[..., :2] + 10,
         keypoints=points,
     )
-    (row,) = rows(found)
+    (row,) = told(found)
     assert row["keypoints"] == [[20.0, 30.0, 0.9], [50.0, 30.0, 0.1]]
     assert row["landmarks"] == [[30.0, 40.0], [60.0, 40.0]]
     drawn = draw(np.full((100, 100, 3), 90, np.uint8), found)
