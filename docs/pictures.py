@@ -19,6 +19,7 @@ DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent / "tests" / "builders"))
 
 from cameras import SITE_APP  # noqa: E402
+from documents import write_documents  # noqa: E402
 from web import Served, browser, chromium, log_in, served, visitor  # noqa: E402
 
 SIZE, COLORS = (1080, 700), 128
@@ -51,6 +52,7 @@ def main() -> None:
     """Write the pictures."""
     _digits()
     _cameras()
+    _assistant()
 
 
 def _cameras() -> None:
@@ -72,6 +74,29 @@ def _cameras() -> None:
             page.locator("[data-corner]").first.wait_for()
             page.wait_for_selector(".ek-live-live")
             _save(page, "vision-zones.jpg")
+
+
+def _assistant() -> None:
+    """An answer that is quoted from a document, and the passage it is from."""
+    with tempfile.TemporaryDirectory() as home:
+        documents = write_documents(Path(home) / "documents")
+        app = ["-m", "edgekit", "run", "assistant", "--port", "0", "--data", f"{home}/data", "--documents", str(documents)]
+        with (
+            served(app, cwd=Path(home)) as server,
+            browser(chromium()) as opened,
+            visitor(opened) as watched,
+        ):
+            page = watched.page
+            log_in(page, server)
+            page.get_by_text("4 documents").wait_for()
+            question = page.get_by_placeholder("Ask your documents")
+            question.fill("How many litres of water does the pump move?")
+            question.press("Enter")
+            page.get_by_text("pump.md, Pump").click()
+            page.get_by_text("## Service").wait_for()
+            page.wait_for_timeout(1000)
+            shot = page.screenshot()
+    Image.open(io.BytesIO(shot)).convert("RGB").quantize(COLORS).save(DOCS / "assistant.png", optimize=True)
 
 
 def _save(page: Page, name: str) -> None:

@@ -168,13 +168,13 @@ def _whole(connection: http.client.HTTPConnection, response: http.client.HTTPRes
 
 
 def _more(response: http.client.HTTPResponse, line: socket.socket) -> bool:
-    """Whether more is there already."""
+    """Whether more is there already; the end of a chunk, which is read with the next one, is nothing."""
     if response.isclosed():
         return False
     patience = line.gettimeout()
     line.settimeout(0)
     try:
-        return bool(response.fp.peek(1))
+        return bool(response.fp.peek(1).strip(b"\r\n"))
     except ssl.SSLWantReadError:
         return False
     finally:

@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -26,13 +26,15 @@ def listener() -> Iterator[socket.socket]:
         yield listening
 
 
-def _stream(listener: socket.socket, sent: Sequence[bytes]) -> Stream:
+def _stream(listener: socket.socket, sent: Iterable[bytes]) -> Stream:
     """Of a server that sends these, one after another, and hangs up."""
 
     def answer() -> None:
         connection, _ = listener.accept()
         with connection:
-            connection.recv(1 << 16)
+            asked = b""
+            while not asked.endswith(b"{}"):  # hanging up on what was not read would be no end but a reset
+                asked += connection.recv(1 << 16)
             for data in sent:
                 connection.sendall(data)
 
@@ -71,3 +73,20 @@ def test_an_answer_that_breaks_off_in_a_chunk_is_no_end(listener: socket.socket)
     stream = _stream(listener, [HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + _chunk(ONE) + b"ff\r\ndata: "])
     with pytest.raises(Unreachable):
         list(stream)
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_an_event_is_told_before_the_next_is_there(listener: socket.socket, chunked: bool) -> None:
+    heard = threading.Event()
+
+    def later() -> Iterator[bytes]:
+        yield HEAD + (b"Transfer-Encoding: chunked\r\n\r\n" if chunked else b"\r\n")
+        yield _chunk(ONE) if chunked else ONE
+        assert heard.wait(30), "the first event was held back until the second"
+        yield _chunk(TWO) + b"0\r\n\r\n" if chunked else TWO
+
+    found = iter(_stream(listener, later()))
+    assert next(found) == {"n": 1}
+    assert not heard.is_set()
+    heard.set()
+    assert list(found) == [{"n": 2}]
