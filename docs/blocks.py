@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -197,6 +197,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli": cli,
     "devices": devices,
     "digits": digits,
+    "assistant": assistant,
     "fleet": fleet,
     "extras": extras,
     "face": face,

@@ -23,6 +23,9 @@ def models() -> str:
     return f"{table(header, rows)}\n\n{conditions(spine['conditions'])}"
 
 
+FTS5 = "FTS5, content words"
+
+
 def numbers() -> str:
     """What edgekit itself costs, measured by `make bench` and `benchmarks/peers.py`, each row with its own day and machine."""
     spine, size, start, peers, mobile = (result(name) for name in ("spine", "install_size", "startup", "peers", "mobilenet"))
@@ -74,6 +77,50 @@ def _digit_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
 
 def _app_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
     return [text for each in artifacts.values() for text in (f"{each['app'][name]:.1f} %", "")]
+
+
+def assistant() -> str:
+    """What the assistant finds, how fast, and what it costs over its engine driven bare; asked beside measured."""
+    finding, engine = result("retrieval"), result("assistant_engine")
+    rows = [*_finding_rows(finding), *(row for name, found in engine["models"].items() for row in _engine_rows(name, found))]
+    told = (
+        f"Finding: {conditions(finding['conditions'])} Engine: {engine['engine']}, {engine['rounds']} rounds in turns. "
+        f"{conditions(engine['conditions'])}"
+    )
+    return f"{table(('what', 'measured', 'goal'), rows)}\n\n{told}"
+
+
+def _finding_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    xquad, medical = (found["recall"][name] for name in ("xquad.en", "pubmedqa_dev500"))
+    speed = found["speed"]
+    return [
+        (
+            f"XQuAD English, {xquad['questions']:,} questions: recall@1, recall@5",
+            f"{xquad['edgekit']['recall@1']:.4f}, {xquad['edgekit']['recall@5']:.4f}",
+            "0.95, 0.99",
+        ),
+        ("the same by FTS5 alone", f"{xquad[FTS5]['recall@1']:.4f}, {xquad[FTS5]['recall@5']:.4f}", ""),
+        (f"PubMedQA passages, {medical['questions']} questions: recall@1", f"{medical['edgekit']['recall@1']:.3f}", "0.96"),
+        ("the same by FTS5 alone", f"{medical[FTS5]['recall@1']:.3f}", ""),
+        ("a query among 10,000 chunks, p50, p95", f"{speed['p50_ms']:.1f} ms, {speed['p95_ms']:.1f} ms", "p95 10 ms"),
+        ("idle server without a model", megabytes(found["idle_server_rss_bytes"]), "120 MB"),
+    ]
+
+
+def _engine_rows(name: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    rate, turn = found["tokens_per_s"], found["second_turn_first_token_ms"]
+    return [
+        (
+            f"`{name}` ({megabytes(found['bytes'])}): tokens/s over the bare engine's",
+            f"{found['generation_share_of_bare']:.3f} ({rate['edgekit']:,.0f} of {rate['bare']:,.0f})",
+            "0.97",
+        ),
+        (
+            "its second turn: time to first token over the bare engine's",
+            f"{found['second_turn_over_bare']:.2f} ({turn['edgekit']:.1f} over {turn['bare']:.1f} ms)",
+            "1.1",
+        ),
+    ]
 
 
 def fleet() -> str:
