@@ -36,6 +36,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("-o", "--output", metavar="OUT.onnx", type=Path, required=True, help="file to write")
     parser.add_argument("--evaluate", metavar="DATA", type=Path, help="labelled data for the report; not used in training")
+    _configure_learning(parser)
+    parser.add_argument("--no-bench", action="store_true", help="do not measure latency at the end")
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
+    parser.add_argument("--force", action="store_true", help="replace a file, or begin a run again")
+    add_input_shape(parser)
+
+
+def _configure_learning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", metavar="N", type=int, default=2000, help="pictures to learn from (%(default)s)")
     parser.add_argument("--epochs", metavar="N", type=int, default=20, help="passes over them (%(default)s)")
     parser.add_argument("--batch", metavar="N", type=int, default=32, help="pictures at a time (%(default)s)")
@@ -63,10 +71,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="how much more unusual answers of the source count (%(default)s)",
     )
-    parser.add_argument("--no-bench", action="store_true", help="do not measure latency at the end")
-    parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
-    parser.add_argument("--force", action="store_true", help="replace a file, or begin a run again")
-    add_input_shape(parser)
 
 
 def run(args: argparse.Namespace) -> int:
