@@ -12,6 +12,7 @@ import onnx.version_converter
 
 from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET, default_opset, to_bytes
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx_composites import with_composites_unfolded
 from edgekit.converters.importers.onnx_external import load_external_data
 from edgekit.converters.importers.onnx_names import class_names
 from edgekit.converters.importers.onnx_order import put_in_order
@@ -43,7 +44,7 @@ def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     model = _inlined(file, model)
     _ensure_known_operators(model)
     notes = (*put_in_order(model), *freeze_inputs(model, input_shapes or {}))
-    came = inferred_graph(_upgraded(file, model), name=file.stem)
+    came = inferred_graph(_upgraded(file, with_composites_unfolded(file, model)), name=file.stem)
     graph, precision = in_single(came)
     ensure_finite(graph)
     use = _declared_use(file, model)

@@ -77,13 +77,6 @@ def _mish(sketch: Sketch) -> str:
     return ""
 
 
-def _swish(sketch: Sketch) -> str:
-    data, alpha = sketch.node.inputs[0], sketch.node.number("alpha", 1.0)
-    inner = data if alpha == 1 else sketch.draw("Mul", [data, sketch.number(alpha)])
-    sketch.finish("Mul", [data, sketch.draw("Sigmoid", [inner])])
-    return ""
-
-
 def _gelu(sketch: Sketch) -> str:
     """x / 2 * (1 + erf(x / sqrt 2)), or the tanh form where the model was trained with that."""
     data = sketch.node.inputs[0]
@@ -198,7 +191,6 @@ REWRITES: Mapping[str, Rewrite] = {
     "Reshape": _reshape,
     "Resize": _resize,
     "Split": _split,
-    "Swish": _swish,
     **dict.fromkeys(
         (
             *("ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean", "ReduceMin"),

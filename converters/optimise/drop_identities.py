@@ -10,7 +10,7 @@ from edgekit.converters.graph import Graph, Node, PassResult
 
 
 def drop_identities(graph: Graph) -> PassResult:
-    """Remove Identity, Dropout (inference), and Cast, Reshape, Transpose, Pad, Slice, Concat ... that change nothing.
+    """Remove Identity, Dropout (inference), and Cast, Reshape, Transpose, Pad, Slice, Concat, Add, Mul, Where ... that change nothing.
 
     Guarantees: graph outputs keep their names; every remaining tensor keeps its value. A node whose output is a graph
     output and whose input is a graph input or a constant stays, for something must write the output.
@@ -19,8 +19,9 @@ def drop_identities(graph: Graph) -> PassResult:
     kept: list[Node] = []
     for node in graph.nodes:
         current = replace(node, inputs=tuple(renamed.get(name, name) for name in node.inputs))
-        if _does_nothing(graph, current) and node.output not in graph.output_names:
-            renamed[node.output] = current.inputs[0]
+        passed = _passed(graph, current)
+        if passed and node.output not in graph.output_names:
+            renamed[node.output] = passed
         else:
             kept.append(current)
     changes = len(graph.nodes) - len(kept)
@@ -32,9 +33,8 @@ def _absorb_output_identities(graph: Graph, changes: int) -> PassResult:
     renamed: dict[str, str] = {}
     gone: set[str] = set()
     for node in graph.nodes:
-        source = node.inputs[0] if node.inputs else ""
-        inner = source in graph.producers and source not in graph.output_names and source not in renamed
-        if inner and node.output in graph.output_names and _does_nothing(graph, node):
+        source = _passed(graph, node) if node.output in graph.output_names else ""
+        if source in graph.producers and source not in graph.output_names and source not in renamed:
             renamed[source] = node.output
             gone.add(node.name)
     if not gone:
@@ -47,19 +47,21 @@ def _absorb_output_identities(graph: Graph, changes: int) -> PassResult:
     return PassResult(graph=graph.with_nodes(nodes), changes=changes + len(gone))
 
 
-def _does_nothing(graph: Graph, node: Node) -> bool:
+def _passed(graph: Graph, node: Node) -> str:
+    """The input that the node gives on as it is; empty where it does something."""
     if node.domain:
-        return False
+        return ""
     if node.op == "Identity":
-        return True
+        return node.inputs[0]
     if node.op == "Dropout":
-        return not _drops(graph, node) and not any(
-            name in graph.consumers or name in graph.output_names for name in node.outputs[1:]
-        )
-    if node.op not in _NEUTRAL or node.inputs[0] not in graph.specs:
-        return False
-    before, after = graph.specs[node.inputs[0]], graph.specs[node.output]
-    return before.shape == after.shape and before.dtype == after.dtype and _NEUTRAL[node.op](graph, node)
+        read = any(name in graph.consumers or name in graph.output_names for name in node.outputs[1:])
+        return "" if read or _drops(graph, node) else node.inputs[0]
+    passed = _CHOOSES[node.op](graph, node) if node.op in _CHOOSES else node.inputs[0] if node.op in _NEUTRAL else ""
+    if passed not in graph.specs:
+        return ""
+    before, after = graph.specs[passed], graph.specs[node.output]
+    unchanged = before.shape == after.shape and before.dtype == after.dtype
+    return passed if unchanged and (node.op in _CHOOSES or _NEUTRAL[node.op](graph, node)) else ""
 
 
 def _drops(graph: Graph, node: Node) -> bool:
@@ -88,6 +90,24 @@ def _keeps_everything(graph: Graph, node: Node) -> bool:
     return steps is not None and bool(np.all(steps > 0))
 
 
+def _beside_neutral(graph: Graph, node: Node) -> str:
+    """What is added to a constant of zeros, or multiplied by one of ones."""
+    neutral = 0 if node.op == "Add" else 1
+    for name, other in (node.inputs, node.inputs[::-1]):
+        value = graph.constant(other)
+        if value is not None and np.all(value == neutral):
+            return name
+    return ""
+
+
+def _always_taken(graph: Graph, node: Node) -> str:
+    """What a Where takes everywhere, by a condition that is known."""
+    condition = graph.constant(node.inputs[0])
+    if condition is None or (np.any(condition) and not np.all(condition)):
+        return ""
+    return node.inputs[1] if np.all(condition) else node.inputs[2]
+
+
 def _always(graph: Graph, node: Node) -> bool:
     return True
 
@@ -98,6 +118,7 @@ def _has_one_input(graph: Graph, node: Node) -> bool:
 
 _NEUTRAL = {
     "Cast": _always,
+    "CastLike": _always,
     "Reshape": _always,
     "Squeeze": _always,
     "Unsqueeze": _always,
@@ -108,3 +129,6 @@ _NEUTRAL = {
     "Pad": _pads_nothing,
     "Slice": _keeps_everything,
 }
+"""Operators that can only give on their first input, and when they do so: its shape and type are those of the output."""
+_CHOOSES = {"Add": _beside_neutral, "Mul": _beside_neutral, "Where": _always_taken}
+"""Operators that can give on one input or another: which one, if any."""

@@ -136,6 +136,9 @@ def test_identities_go_and_the_output_keeps_its_name() -> None:
         pytest.param(node("Slice", "x b e", "a"), {"b": np.int64([0]), "e": np.int64([9])}, id="a slice of everything"),
         pytest.param(node("Concat", "x", "a", axis=1), {}, id="a concat of one"),
         pytest.param(node("Dropout", "x", "a"), {}, id="a dropout"),
+        pytest.param(node("Add", "x c", "a"), {"c": np.zeros((4, 1, 1), np.float32)}, id="a sum with zeros"),
+        pytest.param(node("Mul", "c x", "a"), {"c": np.ones(6, np.float32)}, id="a product with ones"),
+        pytest.param(node("Where", "c d x", "a"), {"c": np.zeros(1, bool), "d": np.float32(3)}, id="a choice already made"),
     ],
 )
 def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarray]) -> None:
@@ -154,6 +157,11 @@ def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarr
             id="a slice that reverses",
         ),
         pytest.param(node("Pad", "x p", "a"), {"p": np.int64([0, 0, 1, 0, 0, 0, -1, 0])}, id="a pad that shifts"),
+        pytest.param(node("Add", "x c", "a"), {"c": np.float32([0, 0, 0, 0, 0, 1])}, id="a sum with few zeros"),
+        pytest.param(node("Mul", "x c", "a"), {"c": np.ones((2, 1, 1, 1), np.float32)}, id="a product that spreads"),
+        pytest.param(
+            node("Where", "c d x", "a"), {"c": np.bool_([0, 0, 0, 0, 0, 1]), "d": np.float32(3)}, id="a choice here and there"
+        ),
     ],
 )
 def test_what_only_looks_like_nothing_stays(operation: Any, constants: dict[str, np.ndarray]) -> None:

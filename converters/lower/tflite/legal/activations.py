@@ -74,11 +74,6 @@ def reciprocal(x: Term, node: Node) -> Term:
     return Term(x.scribe, x.scribe.add("Div", [one, x.name], x.scribe.shape(x.name), "reciprocal"))
 
 
-def swish(x: Term, node: Node) -> Term:
-    """x sigmoid(alpha x) (Swish-24)."""
-    return x * (x * node.number("alpha", 1.0)).of("Sigmoid")
-
-
 FORMULAS: dict[str, Callable[[Term, Node], Term]] = {
     "Softplus": softplus,
     "Mish": mish,
@@ -86,7 +81,6 @@ FORMULAS: dict[str, Callable[[Term, Node], Term]] = {
     "Selu": selu,
     "Celu": celu,
     "Reciprocal": reciprocal,
-    "Swish": swish,
 }
 
 
