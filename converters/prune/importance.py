@@ -6,26 +6,23 @@ between layers, unlike a norm of its weights (cf. Molchanov et al., arXiv 1906.1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph
+from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.ends import channel_rows
-from edgekit.converters.prune.layers import Floats, channel_axis, energy
+from edgekit.converters.prune.ends import Executor, Feed, some_rows
+from edgekit.converters.prune.layers import Floats, channel_axis, energy, without
+from edgekit.converters.prune.places import Places
 from edgekit.core.progress import Event, Progress, silent
-
-Feed = Mapping[str, Array]
-Executor = Callable[[bytes], Callable[[Feed], Feed]]
-
 
 JOINT = 1024
 """Channels of a tensor beyond which only each one's own variance is kept, not how they vary together (8 MB of sums)."""
-POSITIONS = 1024
+POSITIONS = 256
 """Of each picture that are looked at."""
 
 
@@ -50,28 +47,29 @@ def read_tensors(graph: Graph, coupling: Coupling) -> Mapping[str, int]:
 
 
 def moments(
-    graph: Graph, tensors: Mapping[str, int], samples: Iterable[Feed], execute: Executor, progress: Progress = silent
+    graph: Graph,
+    tensors: Mapping[str, int],
+    samples: Iterable[Feed],
+    execute: Executor,
+    places: Places,
+    progress: Progress = silent,
 ) -> Mapping[str, Moments]:
-    """Mean and variance per channel of the named tensors over `samples`; one sample's activations are held at a time."""
+    """Mean and covariance of the channels of the named tensors over `samples`; one sample's activations are held at a time."""
     run = execute(to_bytes(graph, tuple(tensors)))
     sums = {name: np.zeros(graph.shape(name)[axis]) for name, axis in tensors.items()}
     products = {name: np.zeros((len(total), len(total))) for name, total in sums.items()}
+    shapes = {name: without(graph.shape(name), axis) for name, axis in tensors.items()}
     count = 0
     for sample in samples:
         outputs = {**sample, **run(sample)}
         for name, axis in tensors.items():
-            rows = _thinned(channel_rows(outputs[name], axis))
+            rows = some_rows(outputs[name], axis, places.rows(count, shapes[name], POSITIONS)).astype(np.float64)
             sums[name] += rows.mean(axis=0)
             together = rows.T @ rows if rows.shape[1] <= JOINT else np.diag(np.square(rows).sum(axis=0))
             products[name] += together / len(rows)
         count += 1
         progress(Event(stage="measure channels", done=count))
     return {name: _moments(total / max(count, 1), products[name] / max(count, 1)) for name, total in sums.items()}
-
-
-def _thinned(rows: Floats) -> Floats:
-    """Every so many-th row, so that at most `POSITIONS` are left."""
-    return rows[:: -(-len(rows) // POSITIONS)]
 
 
 def _moments(mean: Floats, products: Floats) -> Moments:

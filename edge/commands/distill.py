@@ -119,6 +119,10 @@ def _text(found: Distilled) -> str:
         f"parameters {found.params_before:,} -> {found.params_after:,}",
         f"loss        {found.loss_before:.4f} -> {found.loss_after:.4f} on held-out pictures (kept: epoch {found.kept_epoch})",
     ]
+    if found.agreement_before is not None and found.agreement_after is not None:
+        lines.append(
+            f"agreement   {found.agreement_before:.4f} -> {found.agreement_after:.4f} with the source, on the same pictures"
+        )
     if found.accuracy is not None:
         one = found.accuracy
         lines.append(

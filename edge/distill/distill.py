@@ -17,13 +17,14 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_model
 from edgekit.converters.importers.onnx_file import METADATA_KEY
 from edgekit.converters.prune import prune
-from edgekit.converters.prune.prune import Gradients
+from edgekit.converters.prune.rounds import Gradients
 from edgekit.core.errors import ConversionError, InputError, UsageError
 from edgekit.core.files import ensure_free, ensure_writable, sha256_bytes, write_atomically
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Value
 from edgekit.distill import checkpoint
+from edgekit.distill.agreement import agreement_with
 from edgekit.distill.compare import Latency, accuracy_of, latencies
 from edgekit.distill.device import chosen
 from edgekit.distill.loop import Epoch, Trainer, train
@@ -83,6 +84,9 @@ class Distilled(Value, frozen=True, kw_only=True, omit_defaults=False):
     kept_epoch: int
     loss_before: float
     loss_after: float
+    agreement_before: float | None
+    """With the source's own answers on the pictures held out; None where it is not known how they are read."""
+    agreement_after: float | None
     accuracy: Accuracies | None
     latency: tuple[Latency, ...]
     settings: Settings
@@ -144,14 +148,13 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
     start = _resumed(path, order) if request.resume else _started(request, source, samples, progress)
     _same_in_torch(source, samples)
     found = matches(source.graph, start.graph, start.kept, settings.features)
-    trainer = Trainer(source.graph, start.graph, found, samples, settings)
-    before = trainer.best_loss
+    trainer = Trainer(source.graph, start.graph, found, samples, settings, lambda feeds: agreement_with(source, feeds))
     if start.begun is not None:
         _restore(trainer, start.begun, path)
     else:
         checkpoint.save(path, order, trainer, start.kept, start.said)
     train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress)
-    return _finished(request, source, samples, start, trainer, before, progress)
+    return _finished(request, source, samples, start, trainer, progress)
 
 
 def _started(request: Request, source: SourceModel, samples: Samples, progress: Progress) -> _Start:
@@ -184,8 +187,11 @@ class _Some:
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
+    def __len__(self) -> int:
+        return min(self._samples.count, MEASURED_ON)
+
     def __iter__(self) -> Iterator[Feed]:
-        for place in np.unique(np.linspace(0, self._samples.count - 1, MEASURED_ON).astype(np.int64)):
+        for place in np.linspace(0, self._samples.count - 1, len(self)).astype(np.int64):
             yield self._samples.single(int(place))
 
 
@@ -218,7 +224,7 @@ def _same_in_torch(source: SourceModel, samples: Samples) -> None:
 
 
 def _finished(
-    request: Request, source: SourceModel, samples: Samples, start: _Start, trainer: Trainer, before: float, progress: Progress
+    request: Request, source: SourceModel, samples: Samples, start: _Start, trainer: Trainer, progress: Progress
 ) -> Distilled:
     """Write the result, then measure what it is worth."""
     graph = trainer.kept()
@@ -242,8 +248,10 @@ def _finished(
         pictures=samples.count,
         batch=trainer.batch,
         kept_epoch=trainer.best_epoch,
-        loss_before=before,
-        loss_after=trainer.best_loss,
+        loss_before=trainer.before.loss,
+        loss_after=trainer.best_score.loss,
+        agreement_before=trainer.before.agreement,
+        agreement_after=trainer.best_score.agreement,
         accuracy=_accuracies(request, source, start.graph, graph, progress),
         latency=timed,
         settings=trainer.settings,

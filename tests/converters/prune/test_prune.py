@@ -22,7 +22,8 @@ from edgekit.converters.prune.cut import remove
 from edgekit.converters.prune.eliminate import elimination, readers_of
 from edgekit.converters.prune.families import families, work
 from edgekit.converters.prune.importance import moments, read_tensors
-from edgekit.converters.prune.rebuild import patches
+from edgekit.converters.prune.patches import patches
+from edgekit.converters.prune.places import Places
 from edgekit.converters.prune.sensitivity import DEEPEST, ladder
 from edgekit.core.errors import InputError, UsageError
 
@@ -190,7 +191,7 @@ def test_a_channel_that_another_one_repeats_costs_nothing() -> None:
     graph = graph.with_nodes(graph.nodes, constants={first.inputs[1]: weight, first.inputs[2]: bias})
     coupling = couple(graph)
     family = next(one for one in families(coupling) if one.name == first.name)
-    measured = moments(graph, read_tensors(graph, coupling), feeds(graph, 16), run_one_thread)
+    measured = moments(graph, read_tensors(graph, coupling), feeds(graph, 16), run_one_thread, Places())
     order, lost = elimination(family, readers_of(family, graph, coupling, measured))
     half = len(order) // 2
     pairs = {int(np.flatnonzero(np.sort(family.units) == unit)[0]) // 2 for unit in order[:half]}
