@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.prune.layers import LAYERS, Floats, made_axis
+from edgekit.converters.rewriting import without_dead
 
 Feed = Mapping[str, Array]
 Executor = Callable[[bytes], Callable[[Feed], Feed]]
@@ -59,6 +60,11 @@ def _is_layer(graph: Graph, node: Node) -> bool:
 def channel_rows(values: Array, axis: int) -> Floats:
     """[positions, channels] in float64."""
     return np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis]).astype(np.float64)
+
+
+def up_to(graph: Graph, names: Iterable[str]) -> Graph:
+    """The part of the graph that computes these tensors."""
+    return without_dead(replace(graph, outputs=tuple(graph.specs[name] for name in names)))
 
 
 def some_rows(values: Array, axis: int, rows: NDArray[np.int64]) -> Array:

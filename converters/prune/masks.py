@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, made_axis, with_weights
+from edgekit.converters.prune.original import MOST, samples_that_fit
 from edgekit.converters.prune.patches import PLACES, is_fittable, patches, row_shape
 from edgekit.converters.prune.places import Places
-from edgekit.converters.prune.stream import Stream, that_fit
+from edgekit.converters.prune.stream import Stream
 from edgekit.core.errors import UsageError
 from edgekit.core.progress import Event, Progress, silent
 
@@ -24,8 +26,6 @@ DAMPING = 1e-2
 """Of the mean of the Hessian's diagonal, added to it."""
 GROUP, KEPT = 4, 2
 """2:4: in every four inputs of a row two weights stay (NVIDIA Ampere's sparse tensor cores)."""
-MOST = 128
-"""Samples that are looked at."""
 BLOCK = 128
 """Inputs among which the share of an unstructured mask is kept."""
 
@@ -77,7 +77,7 @@ class _Seen:
 
     @staticmethod
     def of(graph: Graph, samples: Iterable[Feed], execute: Executor | None) -> _Seen | None:
-        data = () if execute is None else that_fit(graph, samples, MOST)
+        data = () if execute is None else tuple(islice(samples, samples_that_fit(graph, MOST)))
         if execute is None or not data:
             return None
         return _Seen(stream=Stream(graph, data, execute), places=Places())

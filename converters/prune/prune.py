@@ -93,7 +93,7 @@ def prune(
         Asked(share=share, multiple=multiple, importance=importance, gradients=gradients, data=data, progress=progress)
     )
     ensure_reachable(graph, asked)
-    now = begun(graph)
+    now = begun(graph, asked)
     for goal in asked.goals():
         now = next_round(graph, now, goal, asked)
     progress(Event(stage="prune", done=1, total=1))

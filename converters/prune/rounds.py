@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.cost import graph_cost
-from edgekit.converters.graph import Graph, Node
+from edgekit.converters.graph import Graph
 from edgekit.converters.prune.allocate import allocate
 from edgekit.converters.prune.channels import Ints
 from edgekit.converters.prune.compensate import compensated
@@ -21,21 +21,19 @@ from edgekit.converters.prune.eliminate import readers_of
 from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.prune.families import Work, families, work
 from edgekit.converters.prune.importance import Moments, given_scores, moments, read_tensors, scores
-from edgekit.converters.prune.layers import LAYERS, Floats, made_axis
-from edgekit.converters.prune.places import places_that_matter
+from edgekit.converters.prune.layers import LAYERS, Floats, channels_of, made_axis
+from edgekit.converters.prune.original import Original, original, samples_that_fit
 from edgekit.converters.prune.rebuild import rebuild
 from edgekit.converters.prune.sensitivity import DEEPEST, Ladder, ladder, sensitivities, with_elimination
 from edgekit.core.errors import InputError
-from edgekit.core.progress import Progress, silent
+from edgekit.core.progress import Event, Progress, silent
 
 Importance = Literal["weights", "activations", "taylor"]
 Gradients = Callable[[Mapping[str, int]], Mapping[str, Floats]]
-ROUND = 0.07
-"""Share of the MACs that goes at a time."""
+ROUND, ROUNDS = 0.07, 3
+"""Share of the MACs that goes at a time, unless that makes more rounds: in many small ones coarse steps add up to more than was asked."""
 PROBES = 8
 """Samples on which each family alone is tried."""
-MENDED_ON = 128
-"""Samples that layers are rebuilt on."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,29 +63,38 @@ class Asked:
 
     def goals(self) -> list[float]:
         """The shares that are to be gone after each round: where data say anew what is left is worth, several small cuts do less harm."""
-        rounds = math.ceil(self.share / ROUND) if self.data is not None and self.importance == "activations" else 1
+        gradual = self.data is not None and self.importance == "activations"
+        rounds = min(ROUNDS, math.ceil(self.share / ROUND)) if gradual else 1
         return [self.share * (index + 1) / rounds for index in range(rounds)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class State:
-    """What is left: a graph, for each tensor that a layer makes the channels of the original it still has, and what families are felt."""
+    """What is left: a graph, and for each tensor that a layer makes the channels of the original it still has."""
 
     graph: Graph
     kept: Mapping[str, Ints]
     felt: Mapping[str, float] = field(default_factory=dict)
+    """By family how much the ends feel of what is lost in it."""
+    before: Original | None = None
+    """What the original made of the samples, where there are any."""
 
 
-def begun(graph: Graph) -> State:
-    """Everything kept."""
+def begun(graph: Graph, asked: Asked) -> State:
+    """Everything kept, and the original asked about the samples."""
     layers = [node for node in graph.nodes if node.op in LAYERS]
-    return State(graph=graph, kept={node.output: np.arange(channels_of(graph, node), dtype=np.int64) for node in layers})
-
-
-def channels_of(graph: Graph, node: Node) -> int:
-    """How many channels a layer makes."""
-    shape = graph.shape(node.output)
-    return shape[made_axis(node, len(shape))]
+    kept = {node.output: np.arange(channels_of(graph, node), dtype=np.int64) for node in layers}
+    data = asked.data
+    if data is None:
+        return State(graph=graph, kept=kept)
+    count = samples_that_fit(graph, data.count)
+    told = original(
+        graph,
+        data.spread(count),
+        data.execute,
+        lambda done: asked.progress(Event(stage="ask the original", done=done, total=count)),
+    )
+    return State(graph=graph, kept=kept, before=told)
 
 
 def ensure_reachable(graph: Graph, asked: Asked) -> None:
@@ -97,27 +104,25 @@ def ensure_reachable(graph: Graph, asked: Asked) -> None:
     allocate(work(graph, coupling, tuple(one.family for one in ladders)), ladders, asked.share)
 
 
-def next_round(original: Graph, now: State, goal: float, asked: Asked) -> State:
+def next_round(whole: Graph, now: State, goal: float, asked: Asked) -> State:
     """One cut, so that `goal` of the original's MACs are gone, and what is left of every layer mended."""
-    graph, coupling, data = now.graph, couple(now.graph), asked.data
-    share = 1 - (1 - goal) * graph_cost(original).macs / max(graph_cost(graph).macs, 1)
+    graph, coupling, before = now.graph, couple(now.graph), now.before
+    share = 1 - (1 - goal) * graph_cost(whole).macs / max(graph_cost(graph).macs, 1)
     if share <= 0:
         return now
-    measured = {} if data is None else _measured(graph, coupling, data, asked.progress)
+    measured = {} if before is None else _measured(graph, coupling, before, asked.progress)
     plain = _ladders(graph, coupling, measured, asked)
-    felt = now.felt or ({} if data is None else _felt(graph, coupling, measured, plain, data, asked.progress))
+    felt = now.felt or ({} if before is None else _felt(graph, coupling, measured, plain, before, asked.progress))
     ladders = tuple(one.scaled(felt[one.family.name]) if one.family.name in felt else one for one in plain)
-    kept = _kept(work(graph, coupling, tuple(one.family for one in ladders)), ladders, share, _floors(original, now, ladders))
+    kept = _kept(work(graph, coupling, tuple(one.family for one in ladders)), ladders, share, _floors(whole, now, ladders))
     gone = np.concatenate([np.zeros(0, np.int64), *(one.removed(int(k)) for one, k in zip(ladders, kept, strict=True))])
     smaller, left = remove(compensated(graph, coupling, gone, measured), coupling, gone), _left(now, coupling, gone)
-    if data is not None:
-        smaller = rebuild(smaller, original, left, data.spread(MENDED_ON), data.execute, MENDED_ON, asked.progress)
-    return State(graph=smaller, kept=left, felt=felt)
+    mended = smaller if before is None else rebuild(smaller, before, left, asked.progress)
+    return replace(now, graph=mended, kept=left, felt=felt)
 
 
-def _measured(graph: Graph, coupling: Coupling, data: Data, progress: Progress) -> Mapping[str, Moments]:
-    places = places_that_matter(graph, data.samples, data.execute)
-    return moments(graph, read_tensors(graph, coupling), data.samples, data.execute, places, progress)
+def _measured(graph: Graph, coupling: Coupling, before: Original, progress: Progress) -> Mapping[str, Moments]:
+    return moments(graph, read_tensors(graph, coupling), before.samples, before.execute, before.places, progress)
 
 
 def _ladders(graph: Graph, coupling: Coupling, measured: Mapping[str, Moments], asked: Asked) -> tuple[Ladder, ...]:
@@ -143,17 +148,18 @@ def _felt(
     coupling: Coupling,
     measured: Mapping[str, Moments],
     plain: tuple[Ladder, ...],
-    data: Data,
+    before: Original,
     progress: Progress,
 ) -> Mapping[str, float]:
-    return sensitivities(graph, coupling, plain, tuple(data.spread(PROBES)), data.execute, measured, progress)
+    probes = before.samples[:: -(-len(before.samples) // PROBES)]
+    return sensitivities(graph, coupling, plain, probes, before.execute, measured, progress)
 
 
-def _floors(original: Graph, now: State, ladders: tuple[Ladder, ...]) -> list[int]:
+def _floors(whole: Graph, now: State, ladders: tuple[Ladder, ...]) -> list[int]:
     """For each family how many sets make up `DEEPEST` of what its layer had in the original."""
-    makers = {node.name: node for node in original.nodes}
+    makers = {node.name: node for node in whole.nodes}
     return [
-        math.ceil(DEEPEST * len(one.order) * channels_of(original, maker) / len(now.kept[maker.output]))
+        math.ceil(DEEPEST * len(one.order) * channels_of(whole, maker) / len(now.kept[maker.output]))
         for one, maker in ((one, makers[one.family.name]) for one in ladders)
     ]
 

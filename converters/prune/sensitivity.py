@@ -12,9 +12,9 @@ from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.channels import Ints
 from edgekit.converters.prune.compensate import compensated
 from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.cut import remove
+from edgekit.converters.prune.cut import silenced
 from edgekit.converters.prune.eliminate import Reader, elimination
-from edgekit.converters.prune.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise
+from edgekit.converters.prune.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise, up_to
 from edgekit.converters.prune.families import Family
 from edgekit.converters.prune.importance import Moments
 from edgekit.converters.prune.layers import Floats, without
@@ -89,13 +89,13 @@ def sensitivities(
 ) -> Mapping[str, float]:
     """By family the noise at the graph's end tensors, over `probes`, per worth lost: seen when a fourth of it alone is removed."""
     ends = end_tensors(graph)
-    plain = execute(to_bytes(graph, tuple(ends)))
+    plain = execute(to_bytes(up_to(graph, ends)))
     places = places_that_matter(graph, probes, execute)
     wanted = [_answers(graph, ends, places, index, plain(probe)) for index, probe in enumerate(probes)]
 
     def noise_without(removed: Ints) -> float:
         whole = compensated(graph, coupling, removed, measured)
-        return noise(execute(to_bytes(remove(whole, coupling, removed), tuple(ends))), ends, probes, wanted)
+        return noise(execute(to_bytes(up_to(silenced(whole, coupling, removed), ends))), ends, probes, wanted)
 
     found: dict[str, float] = {}
     for index, one in enumerate(ladders):

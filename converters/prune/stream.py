@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import islice
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.rewriting import without_dead
-
-LIVE_BYTES = 512 << 20
-"""What the values that are still to be read may take; of larger pictures fewer are looked at."""
 
 
 class Stream:
@@ -64,11 +60,6 @@ def _part(graph: Graph, nodes: Sequence[Node], wanted: set[str]) -> Graph:
     read = dict.fromkeys(name for node in alive.nodes for name in node.inputs if name)
     inputs = tuple(graph.specs[name] for name in read if name not in made and name not in graph.constants)
     return replace(alive, inputs=inputs, specs={**alive.specs, **{spec.name: spec for spec in inputs}})
-
-
-def that_fit(graph: Graph, samples: Iterable[Feed], most: int) -> tuple[Feed, ...]:
-    """The first samples, at most so many, whose values stay within `LIVE_BYTES` on the way through the graph; always one."""
-    return tuple(islice(samples, max(1, min(most, LIVE_BYTES // max(live_bytes(graph), 1)))))
 
 
 def live_bytes(graph: Graph) -> int:

@@ -1,4 +1,4 @@
-"""How far a network answers as its source does on pictures that it did not learn from: what the weights to keep are chosen by.
+"""How far a network answers as its source does on pictures that it did not learn from: weights that agree less than at first are not kept.
 
 A loss falls where most of its terms are, and a detector's are background: its boxes may get worse all the while.
 """
@@ -28,8 +28,6 @@ from edgekit.tasks.metrics import DETECTIONS_PER_CLASS, Judged, average_precisio
 from edgekit.tasks.preprocess import Placement
 
 Outputs = Mapping[str, NDArray[Any]]
-MOST = 200
-"""Pictures that are asked about after each epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,12 +48,11 @@ def agreement_with(source: SourceModel, feeds: Sequence[Feed]) -> Agreement | No
     reading, preprocess = source.postprocess, source.preprocess
     if reading is None or reading.task not in ("classification", "detection"):
         return None
-    few = feeds[:MOST]
-    answers = [source.run(feed) for feed in few]
+    answers = [source.run(feed) for feed in feeds]
     try:
         if reading.task == "classification":
-            return Agreement(feeds=few, compare=_same_class(reading, preprocess, answers))
-        return None if preprocess is None else Agreement(feeds=few, compare=_same_boxes(reading, preprocess, few, answers))
+            return Agreement(feeds=feeds, compare=_same_class(reading, preprocess, answers))
+        return None if preprocess is None else Agreement(feeds=feeds, compare=_same_boxes(reading, preprocess, feeds, answers))
     except EdgekitError:
         return None  # a source that finds nothing here, or whose outputs cannot be read, has no answers to agree with
 

@@ -20,7 +20,7 @@ from edgekit.core.errors import ConversionError
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Value
-from edgekit.distill.agreement import MOST, Agreement
+from edgekit.distill.agreement import Agreement
 from edgekit.distill.augment import changed
 from edgekit.distill.device import Supply, chosen
 from edgekit.distill.interpreter import TorchGraph, torch_graph
@@ -56,9 +56,9 @@ class HeldOut:
     loss: float
     agreement: float | None
 
-    def better_than(self, other: HeldOut) -> bool:
-        """By agreement; by loss where they agree alike, or where there is none."""
-        return (self.agreement or 0.0, -self.loss) > (other.agreement or 0.0, -other.loss)
+    def better_than(self, other: HeldOut, floor: float | None) -> bool:
+        """By the loss, which is the finer measure; never below an agreement of `floor`, since a loss may fall where no answer gains."""
+        return self.loss < other.loss and (floor is None or self.agreement is None or self.agreement >= floor)
 
 
 class Trainer:
@@ -87,7 +87,7 @@ class Trainer:
         self.adam = FilterwiseAdam(self.student.parameters, units(self.student, self._first()), settings.learning_rate)
         self.history: tuple[Epoch, ...] = ()
         self.best = {name: value.clone() for name, value in self.average.items()}
-        self._agreement = agree([samples.single(int(place)) for place in self.held[:MOST]])
+        self._agreement = agree([samples.single(int(place)) for place in self.held])
         self.before = self.best_score = self.score()
         self.best_epoch = 0
 
@@ -126,7 +126,7 @@ class Trainer:
             agreement=held.agreement,
             seconds=round(time.perf_counter() - started, 2),
         )
-        if held.better_than(self.best_score):
+        if held.better_than(self.best_score, self.before.agreement):
             self.best = {name: value.clone() for name, value in self.average.items()}
             self.best_epoch, self.best_score = number, held
         self.history = (*self.history, done)

@@ -20,10 +20,11 @@ from edgekit.converters.prune.ends import scored_ends
 from edgekit.converters.prune.families import families
 from edgekit.converters.prune.importance import moments, read_tensors
 from edgekit.converters.prune.layers import LAYERS, NewWeights, with_weights
+from edgekit.converters.prune.original import original, samples_that_fit
 from edgekit.converters.prune.places import Places, places_that_matter
 from edgekit.converters.prune.rebuild import rebuild
 from edgekit.converters.prune.regress import Sums, correction
-from edgekit.converters.prune.stream import Stream, live_bytes, that_fit
+from edgekit.converters.prune.stream import Stream, live_bytes
 
 Build = Callable[..., Graph]
 
@@ -62,14 +63,13 @@ def test_a_stream_goes_on_with_the_weights_that_layers_have_by_then() -> None:
         np.testing.assert_allclose(value, np.broadcast_to(bias[None, :, None, None], value.shape), atol=1e-6)
 
 
-def test_of_large_graphs_fewer_samples_are_streamed_but_one_always(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_large_graphs_fewer_samples_are_looked_at_but_one_always(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = network(("relu", "residual"), 1)
-    data = feeds(graph, 8)
-    assert len(that_fit(graph, data, 5)) == 5
-    monkeypatch.setattr("edgekit.converters.prune.stream.LIVE_BYTES", 3 * live_bytes(graph))
-    assert len(that_fit(graph, data, 5)) == 3
-    monkeypatch.setattr("edgekit.converters.prune.stream.LIVE_BYTES", 1)
-    assert len(that_fit(graph, data, 5)) == 1
+    assert samples_that_fit(graph, 5) == 5
+    monkeypatch.setattr("edgekit.converters.prune.original.LIVE_BYTES", 3 * live_bytes(graph))
+    assert samples_that_fit(graph, 5) == 3
+    monkeypatch.setattr("edgekit.converters.prune.original.LIVE_BYTES", 1)
+    assert samples_that_fit(graph, 5) == 1
 
 
 @settings(max_examples=25)
@@ -114,7 +114,7 @@ def test_rebuilding_never_leaves_the_layers_further_from_what_they_were(graph: G
     )
     cut, data = remove(graph, coupling, gone), feeds(graph, 30)
     kept = {node.output: np.arange(graph.shape(node.output)[1]) for node in graph.nodes if node.op == "Gemm"}
-    mended = rebuild(cut, graph, kept, data[:24], run_one_thread, 24)
+    mended = rebuild(cut, original(graph, data[:24], run_one_thread), kept)
     assert error_of(graph, mended, data[24:]) <= 1.05 * error_of(graph, cut, data[24:]) + 1e-9
 
 
@@ -125,7 +125,7 @@ def test_a_depthwise_layer_is_fitted_tap_by_tap() -> None:
     halved = with_weights(graph, {deep.name: NewWeights(kernel=-0.5 * graph.constants[deep.inputs[1]])})
     kept = {deep.output: np.arange(graph.shape(deep.output)[1])}
     data = feeds(graph, 24)
-    mended = rebuild(halved, graph, kept, data[:16], run_one_thread, 16)
+    mended = rebuild(halved, original(graph, data[:16], run_one_thread), kept)
     assert error_of(graph, mended, data[16:]) < 1e-4 * error_of(graph, halved, data[16:])
 
 
