@@ -3,7 +3,7 @@
     python benchmarks/pruning.py [--work FOLDER] [--pictures FOLDER] [--only-speed] [MODEL ...]
 
 Needs PyTorch and the folder of real models beside the checkout (EDGEKIT_SHARED says where else). No label is read in training; the data
-that judges is never shown. Minutes for digits; YOLOX-nano wants a GPU (hours on two cores). A run in FOLDER that was stopped, or that was
+that judges is never shown. Minutes for digits, half an hour or more on two cores for YOLOX-nano. A run in FOLDER that was stopped, or that was
 made on another machine with the same pictures, is gone on with: one that is complete is only compared here. Models that are not asked
 for keep the rows they have. `--only-speed` measures latency again, on a machine that does nothing else, and leaves the rest as it is.
 `pruning_pictures.py FOLDER` makes the pictures for YOLOX-nano.
@@ -95,7 +95,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--epochs", "150", "--batch", "64", "--learning-rate", "3e-3", "--emphasis", "0.5", "--augment"),
+        options=("--epochs", "8", "--batch", "16", "--learning-rate", "5e-3", "--augment", "--threads", "2"),
     )
 
 
