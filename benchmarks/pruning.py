@@ -95,7 +95,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--epochs", "8", "--batch", "16", "--learning-rate", "5e-3", "--augment", "--threads", "2"),
+        options=("--limit", "256", "--epochs", "4", "--batch", "4", "--learning-rate", "1e-3", "--threads", "2"),
     )
 
 

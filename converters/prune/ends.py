@@ -90,7 +90,7 @@ def noise(
     Squared error over variance in each channel, so that scores count as much as the larger numbers of boxes; the mean over channels
     and tensors.
     """
-    error = dict.fromkeys(ends, 0.0)
+    error: dict[str, Floats] = {name: np.zeros(right.values.shape[1]) for name, right in wanted[0].items()}
     for sample, right in zip(probes, wanted, strict=True):
         outputs = run(sample)
         for name, axis in ends.items():

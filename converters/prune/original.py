@@ -15,7 +15,7 @@ from edgekit.converters.prune.patches import PLACES, output_rows, row_shape
 from edgekit.converters.prune.places import Places, places_that_matter
 from edgekit.converters.prune.stream import live_bytes
 
-MOST = 96
+MOST = 128
 """Samples that are looked at; more tell little."""
 LIVE_BYTES = 512 << 20
 """What the values on their way through a graph may take; of larger pictures fewer are looked at."""

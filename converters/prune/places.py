@@ -39,7 +39,7 @@ class Places:
         known = self.maps[sample] if sample < len(self.maps) else None
         if known is None or len(shape) != 3:
             return np.ones(int(np.prod(shape)))
-        return np.broadcast_to(resized(known, shape[1], shape[2]), shape).reshape(-1)
+        return np.asarray(np.broadcast_to(resized(known, shape[1], shape[2]), shape).reshape(-1))
 
     def _draw(self, sample: int, shape: tuple[int, ...], limit: int) -> NDArray[np.int64]:
         count = int(np.prod(shape))

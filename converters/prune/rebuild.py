@@ -89,5 +89,5 @@ def _solved(graph: Graph, node: Node, fit: Sums, check: Sums, *, biased: bool) -
 def _as_kernel(graph: Graph, node: Node, weights: Floats) -> Floats:
     """[groups, n, m] in the layout of the layer's constant."""
     if node.op == "Conv":
-        return weights.transpose(0, 2, 1).reshape(graph.shape(node.inputs[1]))
-    return weights[0].T if node.op == "Gemm" and node.integer("transB", 0) else weights[0]
+        return np.asarray(weights.transpose(0, 2, 1).reshape(graph.shape(node.inputs[1])))
+    return np.asarray(weights[0].T if node.op == "Gemm" and node.integer("transB", 0) else weights[0])

@@ -30,7 +30,7 @@ from edgekit.core.progress import Event, Progress, silent
 
 Importance = Literal["weights", "activations", "taylor"]
 Gradients = Callable[[Mapping[str, int]], Mapping[str, Floats]]
-ROUND, ROUNDS = 0.07, 3
+ROUND, ROUNDS = 0.05, 4
 """Share of the MACs that goes at a time, unless that makes more rounds: in many small ones coarse steps add up to more than was asked."""
 PROBES = 8
 """Samples on which each family alone is tried."""

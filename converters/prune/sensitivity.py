@@ -115,4 +115,4 @@ def _answers(graph: Graph, ends: Mapping[str, int], places: Places, sample: int,
 def _sensitivity(one: Ladder, noise_without: Callable[[Ints], float]) -> float:
     """Noise is in proportion to the worth that is lost: further measurements would only see the outputs saturate."""
     kept = next((kept for kept in one.choices[1:] if kept <= PROBED * len(one.order)), one.choices[-1])
-    return noise_without(one.removed(kept)) / max(one.mended[len(one.order) - kept], np.finfo(np.float64).tiny)
+    return noise_without(one.removed(kept)) / max(float(one.mended[len(one.order) - kept]), float(np.finfo(np.float64).tiny))

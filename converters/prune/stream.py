@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.ends import Executor, Feed
+from edgekit.converters.prune.layers import LAYERS
 from edgekit.converters.rewriting import without_dead
 
 
@@ -63,18 +65,16 @@ def _part(graph: Graph, nodes: Sequence[Node], wanted: set[str]) -> Graph:
 
 
 def live_bytes(graph: Graph) -> int:
-    """The most that the values of one sample take at any time, when each is kept until its last reader has run."""
-    last = {name: at for at, node in enumerate(graph.nodes) for name in node.inputs if name and name not in graph.constants}
-    live = sum(_bytes(graph, spec.name) for spec in graph.inputs)
-    most = live
-    for at, node in enumerate(graph.nodes):
-        live += sum(_bytes(graph, name) for name in node.outputs if name)
-        most = max(most, live)
-        gone = {
-            name for name in (*node.inputs, *node.outputs) if name and name not in graph.constants and last.get(name, -1) <= at
-        }
-        live -= sum(_bytes(graph, name) for name in gone)
-    return most
+    """The most that a stream holds of one sample at any time: what lies before one layer, and before the next."""
+    stops = [at for at, node in enumerate(graph.nodes) if node.op in LAYERS]
+    held = [*(_held(graph, at) for at in stops), set[str]()]
+    return max((sum(_bytes(graph, name) for name in one | after) for one, after in pairwise(held)), default=0)
+
+
+def _held(graph: Graph, at: int) -> set[str]:
+    """The computed tensors and inputs that nodes from there on read of what lies before."""
+    known = {spec.name for spec in graph.inputs} | {name for node in graph.nodes[:at] for name in node.outputs}
+    return known & {name for node in graph.nodes[at:] for name in node.inputs}
 
 
 def _bytes(graph: Graph, name: str) -> int:

@@ -13,18 +13,20 @@ from prune_graphs import feeds, network, networks, run_one_thread
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.prune import prune
 from edgekit.converters.prune.compensate import compensated
 from edgekit.converters.prune.coupling import couple
 from edgekit.converters.prune.cut import remove
 from edgekit.converters.prune.ends import scored_ends
 from edgekit.converters.prune.families import families
 from edgekit.converters.prune.importance import moments, read_tensors
-from edgekit.converters.prune.layers import LAYERS, NewWeights, with_weights
+from edgekit.converters.prune.layers import LAYERS, NewWeights, channels_of, with_weights
 from edgekit.converters.prune.original import original, samples_that_fit
 from edgekit.converters.prune.places import Places, places_that_matter
 from edgekit.converters.prune.rebuild import rebuild
 from edgekit.converters.prune.regress import Sums, correction
 from edgekit.converters.prune.stream import Stream, live_bytes
+from edgekit.core.errors import InputError
 
 Build = Callable[..., Graph]
 
@@ -157,3 +159,30 @@ def test_without_scores_every_place_counts_alike() -> None:
     graph = network(("relu",), 0)
     places = places_that_matter(graph, feeds(graph, 2), run_one_thread)
     assert set(places.weights(0, (1, 12, 12))) == {1.0}
+
+
+@settings(max_examples=6)
+@given(networks, st.sampled_from([0.1, 0.3, 0.5]))
+def test_after_all_rounds_it_is_known_which_channels_of_the_original_each_layer_has(graph: Graph, share: float) -> None:
+    try:
+        pruned = prune(graph, share=share, samples=feeds(graph, 6), execute=run_one_thread, multiple=2)
+    except InputError:
+        return
+    assert pruned.report.share >= share
+    for node in pruned.graph.nodes:
+        if node.op in LAYERS:
+            places = pruned.kept[node.output]
+            assert len(places) == channels_of(pruned.graph, node)
+            assert np.array_equal(places, np.unique(places)) and places[-1] < channels_of(graph, node)
+
+
+def test_several_rounds_end_no_further_from_the_source_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = network(("relu", "residual", "depthwise", "relu"), 11)
+    data = feeds(graph, 40)
+
+    def error(rounds: int) -> float:
+        monkeypatch.setattr("edgekit.converters.prune.rounds.ROUNDS", rounds)
+        made = prune(graph, share=0.4, samples=data[:32], execute=run_one_thread, multiple=2).graph
+        return error_of(graph, made, data[32:])
+
+    assert error(3) <= 1.1 * error(1)
