@@ -52,7 +52,8 @@ class Places:
 def resized(values: Floats, height: int, width: int) -> Floats:
     """The nearest value for each place of a picture of another size."""
     rows, columns = (np.arange(new) * old // new for new, old in zip((height, width), values.shape, strict=True))
-    return values[rows[:, None], columns]
+    found: Floats = values[rows[:, None], columns]
+    return found
 
 
 def places_that_matter(graph: Graph, samples: Iterable[Feed], execute: Executor) -> Places:
