@@ -1,11 +1,11 @@
 """What pruning costs and gains, before and after distillation: MACs, accuracy, latency in the engines here. Writes results/pruning.json.
 
-    python benchmarks/pruning.py [--work FOLDER] [--pictures FOLDER] [--only-speed] [MODEL ...]
+    python benchmarks/pruning.py [--work FOLDER] [--pictures FOLDER] [--only learn|speed] [MODEL ...]
 
 Needs PyTorch and the folder of real models beside the checkout (EDGEKIT_SHARED says where else). No label is read in training; the data
 that judges is never shown. Minutes for digits, half an hour or more on two cores for YOLOX-nano. A run in FOLDER that was stopped, or that was
 made on another machine with the same pictures, is gone on with: one that is complete is only compared here. Models that are not asked
-for keep the rows they have. `--only-speed` measures latency again, on a machine that does nothing else, and leaves the rest as it is.
+for keep the rows they have, and so does the half that `--only` leaves out: latency wants a machine that does nothing else.
 `pruning_pictures.py FOLDER` makes the pictures for YOLOX-nano.
 """
 
@@ -22,7 +22,10 @@ from typing import Any
 from common import RESULTS, ROOT, SHARED, conditions, edgekit, write
 from pruning_speed import FORMATS, measured
 
-KEPT = ("macs_before", "macs_after", "params_before", "params_after", "accuracy", "pictures", "notes")
+KEPT = (
+    *("macs_before", "macs_after", "params_before", "params_after", "accuracy", "agreement_before", "agreement_after"),
+    *("kept_epoch", "pictures", "notes"),
+)
 PACKAGES = ("onnxruntime", "ai-edge-litert")
 SECONDS = 10.0
 """For each engine."""
@@ -48,18 +51,20 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     chosen = [case for case in cases(options.pictures) if not options.model or case.name in options.model]
     options.work.mkdir(parents=True, exist_ok=True)
-    rows = {row["model"]: row for row in earlier()}
     for case in chosen:
-        learned = rows[case.name] if options.only_speed else learnt(case, options.work)
-        rows[case.name] = learned | ({} if "failed" in learned else {"speed": speed(case, options.work)})
-    write("pruning", {"models": [rows[name] for name in sorted(rows)]})
+        if options.only != "speed":
+            keep(learnt(case, options.work))
+        if options.only != "learn":
+            keep({"model": case.name, "speed": speed(case, options.work)})
     return 0
 
 
-def earlier() -> list[dict[str, Any]]:
-    """The rows that were measured before."""
+def keep(row: dict[str, Any]) -> None:
+    """Put what is new about a model into the results; what was known of it and of others stays."""
     path = RESULTS / "pruning.json"
-    return list(json.loads(path.read_text("utf-8"))["models"]) if path.exists() else []
+    rows = {one["model"]: one for one in json.loads(path.read_text("utf-8"))["models"]} if path.exists() else {}
+    rows[row["model"]] = rows.get(row["model"], {}) | row
+    write("pruning", {"models": [rows[name] for name in sorted(rows)]})
 
 
 def speed(case: Case, work: Path) -> dict[str, Any]:
@@ -73,7 +78,9 @@ def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="*", metavar="MODEL", help="digits, yolox_nano (both)")
     parser.add_argument("--work", type=Path, default=Path("/tmp/edgekit-pruning"), help="where runs are kept (%(default)s)")
-    parser.add_argument("--only-speed", action="store_true", help="measure latency again, nothing else")
+    parser.add_argument(
+        "--only", choices=("learn", "speed"), help="one of the two halves: latency wants a machine that does nothing else"
+    )
     parser.add_argument("--pictures", type=Path, default=SHARED / "calibration", help="for the detector (%(default)s)")
     return parser
 
@@ -100,13 +107,15 @@ def cases(pictures: Path) -> Iterator[Case]:
 
 
 def learnt(case: Case, work: Path) -> dict[str, Any]:
-    """One case: what `edgekit distill` says of it, or why it could not."""
+    """One case: what `edgekit distill` says of it."""
     out = work / f"{case.name}.onnx"
     begun = ("--resume",) if out.with_name(f"{case.name}.distill.pt").exists() else ("--force",)
     asked = ("--prune", case.share, "--data", str(case.pictures), "--evaluate", str(case.labelled), "-o", str(out))
     told = json.loads(edgekit("distill", str(case.model), *asked, *case.options, *begun, "--no-bench", "--json").stdout)
     settings = " ".join(("--prune", case.share, *case.options))
-    found = {"failed": told["error"]} if "error" in told else {key: told[key] for key in KEPT}
+    if "error" in told:
+        raise SystemExit(f"{case.name}: {told['error']}")
+    found = {key: told[key] for key in KEPT}
     return {"model": case.name, "settings": settings, "conditions": conditions(*PACKAGES, "torch"), **found}
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from edgekit.conversion.source import SourceModel
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.core.errors import EdgekitError
+from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.distill.pictures import Feed
 from edgekit.runtimes.onnxruntime import execute
@@ -53,7 +53,7 @@ def agreement_with(source: SourceModel, feeds: Sequence[Feed]) -> Agreement | No
         if reading.task == "classification":
             return Agreement(feeds=feeds, compare=_same_class(reading, preprocess, answers))
         return None if preprocess is None else Agreement(feeds=feeds, compare=_same_boxes(reading, preprocess, feeds, answers))
-    except EdgekitError:
+    except (InputError, Unsupported):
         return None  # a source that finds nothing here, or whose outputs cannot be read, has no answers to agree with
 
 
