@@ -3,7 +3,7 @@
     python benchmarks/pruning.py [--work FOLDER] [--pictures FOLDER] [--only learn|speed] [MODEL ...]
 
 Needs PyTorch and the folder of real models beside the checkout (EDGEKIT_SHARED says where else). No label is read in training; the data
-that judges is never shown. Minutes for digits, half an hour or more on two cores for YOLOX-nano. A run in FOLDER that was stopped, or that was
+that judges is never shown. Minutes for digits, half an hour or more on two cores for YOLOX-nano. A run in FOLDER that was stopped (by `--minutes`, too), or that was
 made on another machine with the same pictures, is gone on with: one that is complete is only compared here. Models that are not asked
 for keep the rows they have, and so does the half that `--only` leaves out: latency wants a machine that does nothing else.
 `pruning_pictures.py FOLDER` makes the pictures for YOLOX-nano.
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     options.work.mkdir(parents=True, exist_ok=True)
     for case in chosen:
         if options.only != "speed":
-            keep(learnt(case, options.work))
+            keep(learnt(case, options.work, options.minutes))
         if options.only != "learn":
             keep({"model": case.name, "speed": speed(case, options.work)})
     return 0
@@ -81,6 +81,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", choices=("learn", "speed"), help="one of the two halves: latency wants a machine that does nothing else"
     )
+    parser.add_argument("--minutes", type=float, default=600, help="begin no epoch after so many (%(default)s)")
     parser.add_argument("--pictures", type=Path, default=SHARED / "calibration", help="for the detector (%(default)s)")
     return parser
 
@@ -106,16 +107,20 @@ def cases(pictures: Path) -> Iterator[Case]:
     )
 
 
-def learnt(case: Case, work: Path) -> dict[str, Any]:
+def learnt(case: Case, work: Path, minutes: float) -> dict[str, Any]:
     """One case: what `edgekit distill` says of it."""
     out = work / f"{case.name}.onnx"
     begun = ("--resume",) if out.with_name(f"{case.name}.distill.pt").exists() else ("--force",)
     asked = ("--prune", case.share, "--data", str(case.pictures), "--evaluate", str(case.labelled), "-o", str(out))
-    told = json.loads(edgekit("distill", str(case.model), *asked, *case.options, *begun, "--no-bench", "--json").stdout)
+    told = json.loads(
+        edgekit(
+            "distill", str(case.model), *asked, *case.options, *begun, "--minutes", str(minutes), "--no-bench", "--json"
+        ).stdout
+    )
     settings = " ".join(("--prune", case.share, *case.options))
     if "error" in told:
         raise SystemExit(f"{case.name}: {told['error']}")
-    found = {key: told[key] for key in KEPT}
+    found = {key: told[key] for key in KEPT} | {"epochs": len(told["history"])}
     return {"model": case.name, "settings": settings, "conditions": conditions(*PACKAGES, "torch"), **found}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,6 +55,8 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float = math.inf
+    """No epoch is begun after so many."""
     resume: bool = False
     force: bool = False
     bench_s: float = 2.0
@@ -153,7 +156,7 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
         _restore(trainer, start.begun, path)
     else:
         checkpoint.save(path, order, trainer, start.kept, start.said)
-    train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress)
+    train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress, request.minutes)
     return _finished(request, source, samples, start, trainer, progress)
 
 
@@ -233,10 +236,6 @@ def _finished(
     progress(Event(stage="compare"))
     timed, notes = ((), ()) if request.bench_s <= 0 else _timed(request, source, progress)
     old, new = graph_cost(source.graph), graph_cost(graph)
-    if trainer.best_epoch == 0:
-        notes = (*notes, "no epoch was better than the pruned model as it was: that one is written")
-    if trainer.batch != trainer.settings.batch:
-        notes = (*notes, f"this graph takes one picture at a time: trained in batches of 1, not {trainer.settings.batch}")
     return Distilled(
         out=str(request.out),
         sha256=sha256_bytes(data),
@@ -256,8 +255,19 @@ def _finished(
         latency=timed,
         settings=trainer.settings,
         history=trainer.history,
-        notes=notes,
+        notes=(*notes, *_notes(trainer)),
     )
+
+
+def _notes(trainer: Trainer) -> Iterator[str]:
+    """What did not go as it was asked."""
+    done, asked = len(trainer.history), trainer.settings.epochs
+    if done < asked:
+        yield f"stopped after {done} of {asked} epochs: --resume goes on"
+    if trainer.best_epoch == 0:
+        yield "no epoch was better than the pruned model as it was: that one is written"
+    if trainer.batch != trainer.settings.batch:
+        yield f"this graph takes one picture at a time: trained in batches of 1, not {trainer.settings.batch}"
 
 
 def _timed(request: Request, source: SourceModel, progress: Progress) -> tuple[tuple[Latency, ...], tuple[str, ...]]:

@@ -65,14 +65,14 @@ class TorchGraph:
         )
 
 
-def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu") -> TorchGraph:
-    """`graph` ready to run in PyTorch on a device. Raises `Unsupported` naming the first operator that has no counterpart here."""
+def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu", fixed: Collection[str] = ()) -> TorchGraph:
+    """`graph` ready to run in PyTorch on a device; the constants in `fixed` are not learned. Raises `Unsupported` naming the first operator that has no counterpart here."""
     for node in graph.nodes:
         if node.op not in OPS or node.domain:
             raise Unsupported(
                 f"op {node.op} at {node.name!r} cannot be trained yet", "prune without it: edgekit convert MODEL --prune 20%"
             )
-    learned = _learned(graph) if trained else frozenset()
+    learned = _learned(graph).difference(fixed) if trained else frozenset[str]()
     tensors = {name: tensor(value, device) for name, value in graph.constants.items() if value.dtype.kind in "fiub"}
     return TorchGraph(
         graph=graph,

@@ -28,6 +28,7 @@ from edgekit.distill.match import Match, Sight, Usual, loss, seen_in, sight, spr
 from edgekit.distill.pictures import Feed, Samples
 from edgekit.distill.settings import Settings
 from edgekit.distill.units import units
+from edgekit.distill.untouched import untouched
 from edgekit.train.filterwise import FilterwiseAdam
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Trainer:
         torch.backends.cudnn.benchmark = True
         self.settings, self.matches, self.device = settings, tuple(found), chosen(settings.device)
         self.teacher = torch_graph(source, trained=False, device=self.device)
-        self.student = torch_graph(pruned, trained=True, device=self.device)
+        self.student = torch_graph(pruned, trained=True, device=self.device, fixed=untouched(source, pruned))
         self.supply = Supply(samples, self.device)
         self.average = {name: value.detach().clone() for name, value in self.student.parameters.items()}
         self.held, self.rest = _split(samples.count, settings)
@@ -230,9 +231,10 @@ def schedule(share: float, warm_up: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
 
 
-def train(trainer: Trainer, each: Callable[[Epoch], None], progress: Progress = silent) -> None:
-    """Run the epochs that are left, calling `each` after every one."""
-    while len(trainer.history) < trainer.settings.epochs:
+def train(trainer: Trainer, each: Callable[[Epoch], None], progress: Progress = silent, minutes: float = math.inf) -> None:
+    """Run the epochs that are left, calling `each` after every one; none is begun after so many minutes."""
+    end = time.monotonic() + 60 * minutes
+    while len(trainer.history) < trainer.settings.epochs and time.monotonic() < end:
         each(trainer.epoch(progress))
 
 
