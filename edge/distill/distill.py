@@ -152,7 +152,7 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
     _same_in_torch(source, samples)
     found = matches(source.graph, start.graph, start.kept, settings.features)
     trainer = Trainer(source.graph, start.graph, found, samples, settings, lambda feeds: agreement_with(source, feeds))
-    if start.begun is not None:
+    if start.begun is not None and start.begun.history:
         _restore(trainer, start.begun, path)
     else:
         checkpoint.save(path, order, trainer, start.kept, start.said)
