@@ -27,7 +27,7 @@ def rebuild(graph: Graph, before: Original, kept: Mapping[str, NDArray[np.int64]
     """`graph`, pruned out of an original, with kernels and biases fitted to the original's values.
 
     `kept`: for each tensor that a layer makes, the channels of the original that are left. Every node runs once for each sample, with
-    all layers before it mended.
+    all layers before it mended. With less than `CHECKED` samples biases alone are.
     """
     stream = Stream(graph, before.samples, before.execute)
     layers = [node for node in layers_of(graph) if node.output in kept and node.output in before.values]
