@@ -77,9 +77,10 @@ class Trainer:
         torch = need("torch")
         torch.set_num_threads(settings.threads)
         torch.backends.cudnn.benchmark = True
-        self.settings, self.matches, self.device = settings, tuple(found), chosen(settings.device)
+        self.settings, self.device, self.shared = settings, chosen(settings.device), untouched(source, pruned)
+        self.matches = tuple(one for one in found if one.name not in self.shared.made)
         self.teacher = torch_graph(source, trained=False, device=self.device)
-        self.student = torch_graph(pruned, trained=True, device=self.device, fixed=untouched(source, pruned))
+        self.student = torch_graph(pruned, trained=True, device=self.device, fixed=self.shared.constants)
         self.supply = Supply(samples, self.device)
         self.average = {name: value.detach().clone() for name, value in self.student.parameters.items()}
         self.held, self.rest = _split(samples.count, settings)
@@ -179,9 +180,10 @@ class Trainer:
         torch = need("torch")
         names = [one.name for one in self.matches]
         with torch.no_grad():
-            wanted = self.teacher.run(feed, {*names, *self.sight.ends})
+            wanted = self.teacher.run(feed, {*names, *self.sight.ends, *self.shared.tensors})
             places = self.sight.weights(wanted)
-        return loss(self.matches, wanted, student.run(feed, names), self.known, self.settings.emphasis, places)
+        begun = {**feed, **{name: wanted[name] for name in self.shared.tensors}}
+        return loss(self.matches, wanted, student.run(begun, names), self.known, self.settings.emphasis, places)
 
     def _usual(self) -> tuple[dict[str, Usual], Sight]:
         """How each compared channel is spread in the source, and what it sees where, over the first few batches."""

@@ -1,8 +1,11 @@
-"""What pruning left as it was: layers that compute what they did, of what they did. They have nothing to learn, and gradients end there."""
+"""What pruning left as it was: layers that compute what they did, of what they did. They have nothing to learn, and nothing to compute
+anew: what the source makes there is what the pruned network makes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,17 +15,38 @@ ROUNDING = 1e-4
 """How far a weight may be from the source's, as a share of its constant's largest, to count as the same."""
 
 
-def untouched(source: Graph, pruned: Graph) -> frozenset[str]:
-    """The constants of `pruned` that only nodes read which compute what their namesakes in `source` do; none when that is all of them."""
+@dataclass(frozen=True, kw_only=True)
+class Untouched:
+    """The constants that only such layers read, and what they make; nothing when they are all there is."""
+
+    constants: frozenset[str] = frozenset()
+    made: frozenset[str] = frozenset()
+    tensors: frozenset[str] = frozenset()
+    """Those of `made` that the other layers read."""
+
+
+def untouched(source: Graph, pruned: Graph) -> Untouched:
+    """The part of `pruned`, from its inputs on, whose nodes do what their namesakes in `source` do."""
     theirs = {node.name: node for node in source.nodes}
     same = {spec.name for spec in source.inputs}
-    still, changed = set[str](), set[str]()
+    others: list[Node] = []
+    still = set[str]()
     for node in pruned.nodes:
         old = theirs.get(node.name)
-        alike = old is not None and _alike(source, pruned, old, node, same)
-        (still if alike else changed).update(name for name in node.inputs if name in pruned.constants)
-        same.update(node.outputs if alike else ())
-    return frozenset(still - changed) if changed else frozenset()
+        if old is not None and _alike(source, pruned, old, node, same):
+            same.update(node.outputs)
+            still.update(node.inputs)
+        else:
+            others.append(node)
+    read = {name for node in others for name in node.inputs}
+    if not others:
+        return Untouched()
+    made = same & pruned.producers.keys()
+    return Untouched(
+        made=frozenset(made),
+        constants=frozenset(name for name in still - read if name in pruned.constants),
+        tensors=frozenset(made & read),
+    )
 
 
 def _alike(source: Graph, pruned: Graph, old: Node, node: Node, same: Collection[str]) -> bool:
