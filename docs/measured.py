@@ -192,8 +192,8 @@ def pruning() -> str:
     found = result("pruning")
     header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "time, one thread", "pictures")
     rows = [_pruning_row(row) for row in found["models"]]
-    told = (f"{row['model']}: {conditions(row['conditions'])}" for row in found["models"])
-    fast = (f"{row['model']}, time: {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
+    told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"])
+    fast = (f"{row['model']}, time. {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
     return "\n".join([table(header, rows), "", *(f"- {line}" for line in (*told, *fast))])
 
 
