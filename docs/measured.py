@@ -192,7 +192,7 @@ def pruning() -> str:
     found = result("pruning")
     header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "time, one thread", "pictures")
     rows = [_pruning_row(row) for row in found["models"]]
-    told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"])
+    told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"] if "conditions" in row)
     fast = (f"{row['model']}, time. {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
     return "\n".join([table(header, rows), "", *(f"- {line}" for line in (*told, *fast))])
 
@@ -252,8 +252,10 @@ def _face_row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    score = row["accuracy"]
     times = (_share(one) for one in row["speed"]["engines"]) if "speed" in row else ("not measured",)
+    if "accuracy" not in row:
+        return (row["model"], *["not measured yet"] * 7, "<br>".join(times), "")
+    score = row["accuracy"]
     return (
         row["model"],
         f"`{row['settings']}`",
