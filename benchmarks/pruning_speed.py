@@ -1,9 +1,10 @@
 """Whether a pruned model is faster, with confidence: both in turns in each engine, the ratio of their times with a 95 % interval.
 
-    python benchmarks/pruning_speed.py SOURCE.onnx PRUNED.onnx [PRUNED.onnx ...] [--precision fp32] [--seconds 10] [-o FILE.json]
+    python benchmarks/pruning_speed.py SOURCE.onnx PRUNED.onnx [PRUNED.onnx ...] [--precision fp32] [--seconds 10] [--threads 1]
+        [-o FILE.json]
 
 Each turn runs every model once, in an order that turns round, so that whatever else the machine does falls on all of them alike. The
-interval is that of the median of the turns' ratios (bootstrap, 1,000 draws). Threads are what `edgekit.load` takes.
+interval is that of the median of the turns' ratios (bootstrap, 1,000 draws).
 """
 
 from __future__ import annotations
@@ -32,8 +33,9 @@ Times = NDArray[np.float64]
 def main(argv: list[str] | None = None) -> int:
     """Measure and say it."""
     options = _options().parse_args(argv)
-    rows = [row for form in FORMATS for row in measured(options.model, form, options.precision, options.seconds)]
-    found = {"conditions": conditions("onnxruntime", "ai-edge-litert"), "precision": options.precision, "rows": rows}
+    how = {"precision": options.precision, "threads": options.threads}
+    rows = [row for form in FORMATS for row in measured(options.model, form, seconds=options.seconds, **how)]
+    found = {"conditions": conditions("onnxruntime", "ai-edge-litert"), **how, "rows": rows}
     text = json.dumps(found, indent=2)
     if options.output:
         write_atomically(options.output, text.encode() + b"\n")
@@ -46,18 +48,19 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("model", nargs="+", type=Path, metavar="MODEL", help="the source first")
     parser.add_argument("--precision", default="fp32", help="fp32 or dynamic (%(default)s)")
     parser.add_argument("--seconds", type=float, default=10, help="for each engine (%(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="of each engine (%(default)s)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json")
     return parser
 
 
-def measured(models: Sequence[Path], form: str, precision: str, seconds: float) -> list[dict[str, Any]]:
+def measured(models: Sequence[Path], form: str, *, precision: str, seconds: float, threads: int) -> list[dict[str, Any]]:
     """One row for each model but the first: its times beside the first one's."""
     with tempfile.TemporaryDirectory(prefix="edgekit-") as folder, ExitStack() as stack:
         paths = [
             edgekit.convert(str(path), target="cpu", precision=precision, format=form, output=Path(folder) / str(number)).path
             for number, path in enumerate(models)
         ]
-        sessions = [stack.enter_context(edgekit.load(path)) for path in paths]
+        sessions = [stack.enter_context(edgekit.load(path, threads=threads)) for path in paths]
         times = in_turns([_runner(session) for session in sessions], seconds)
     rows = [compared(times[:, 0], times[:, number]) for number in range(1, len(models))]
     return [{"engine": form, "model": path.stem, **row} for path, row in zip(models[1:], rows, strict=True)]

@@ -190,9 +190,11 @@ def accuracy() -> str:
 def pruning() -> str:
     """Pruned networks before and after they learned from the whole one."""
     found = result("pruning")
-    header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "latency here", "pictures")
+    header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "time, one thread", "pictures")
     rows = [_pruning_row(row) for row in found["models"]]
-    return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
+    told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"] if "conditions" in row)
+    fast = (f"{row['model']}, time. {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
+    return "\n".join([table(header, rows), "", *(f"- {line}" for line in (*told, *fast))])
 
 
 def prediction() -> str:
@@ -250,10 +252,10 @@ def _face_row(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    if "failed" in row:
-        return (row["model"], f"`{row['settings']}`", row["failed"], *[""] * 7)
+    times = (_share(one) for one in row["speed"]["engines"]) if "speed" in row else ("not measured",)
+    if "accuracy" not in row:
+        return (row["model"], *["not measured yet"] * 7, "<br>".join(times), "")
     score = row["accuracy"]
-    times = (f"{one['source_ms']:.2f} → {one['result_ms']:.2f} ms ({one['engine']})" for one in row["latency"])
     return (
         row["model"],
         f"`{row['settings']}`",
@@ -264,6 +266,11 @@ def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
         "<br>".join(times),
         f"{row['pictures']:,}",
     )
+
+
+def _share(one: Mapping[str, Any]) -> str:
+    low, high = one["share_95"]
+    return f"{one['share']:.3f} ({low:.3f} to {high:.3f}) of {one['source_ms']:.2f} ms ({one['engine']})"
 
 
 def _zoo_cells(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -59,6 +59,21 @@ def remove(graph: Graph, coupling: Coupling, removed: Ints) -> Graph:
     return _checked(drop_dead_code(made).graph)
 
 
+def silenced(graph: Graph, coupling: Coupling, removed: Ints) -> Graph:
+    """`graph` with zeros wherever a constant meets channels in `removed`: what `remove` leaves computes the same, at other shapes."""
+    constants: dict[str, Array] = {}
+    inputs = {node.name: list(node.inputs) for node in graph.nodes}
+    for cut in coupling.cuts:
+        gone = np.isin(coupling.roots[cut.labels], removed)
+        if gone.any():
+            name, mine = inputs[cut.node][cut.index], f"{cut.node}/silenced/{cut.index}"
+            value = constants[name] if name == mine else graph.constants[name].copy()
+            np.moveaxis(value, cut.axis, 0)[gone] = 0
+            constants[mine] = value
+            inputs[cut.node][cut.index] = mine
+    return graph.with_nodes([replace(node, inputs=tuple(inputs[node.name])) for node in graph.nodes], constants=constants)
+
+
 def _cut_constants(asked: _Removal) -> tuple[list[Node], dict[str, Array]]:
     """Every node reading its own, shorter constants; equal cuts of one constant stay one constant."""
     cuts: dict[tuple[str, int], dict[int, Ints]] = {}

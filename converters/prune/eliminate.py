@@ -85,8 +85,11 @@ def readers_of(family: Family, graph: Graph, coupling: Coupling, measured: Mappi
 
 def _reader(kernel: Floats, covariance: Floats, unit: Ints) -> Reader:
     rows = kernel.reshape(len(unit), -1).astype(np.float64)
-    damped = covariance + np.eye(len(unit)) * (DAMPING * float(np.trace(covariance)) / len(unit) + 1e-12)
     total = float(np.einsum("ij,ij->", rows, covariance @ rows))
-    return Reader(
-        kernel=rows, inverse=np.asarray(np.linalg.inv(damped), np.float64), unit=unit.copy(), total=max(total, 1e-300)
-    )
+    inverse = np.asarray(np.linalg.inv(damped(covariance)), np.float64)
+    return Reader(kernel=rows, inverse=inverse, unit=unit.copy(), total=max(total, 1e-300))
+
+
+def damped(covariance: Floats) -> Floats:
+    """A covariance that can be inverted."""
+    return covariance + np.eye(len(covariance)) * (DAMPING * float(np.trace(covariance)) / len(covariance) + 1e-12)

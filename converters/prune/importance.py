@@ -6,8 +6,9 @@ between layers, unlike a norm of its weights (cf. Molchanov et al., arXiv 1906.1
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,18 +16,17 @@ from numpy.typing import NDArray
 from edgekit.converters.graph import Array, Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.ends import channel_rows
-from edgekit.converters.prune.layers import Floats, channel_axis, energy
+from edgekit.converters.prune.ends import Executor, Feed, some_rows
+from edgekit.converters.prune.layers import Floats, channel_axis, energy, without
+from edgekit.converters.prune.places import Places
 from edgekit.core.progress import Event, Progress, silent
-
-Feed = Mapping[str, Array]
-Executor = Callable[[bytes], Callable[[Feed], Feed]]
-
 
 JOINT = 1024
 """Channels of a tensor beyond which only each one's own variance is kept, not how they vary together (8 MB of sums)."""
-POSITIONS = 1024
+POSITIONS = 128
 """Of each picture that are looked at."""
+TOGETHER = 16
+"""Samples whose rows are summed at once: many small products cost more than they compute."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,33 +50,50 @@ def read_tensors(graph: Graph, coupling: Coupling) -> Mapping[str, int]:
 
 
 def moments(
-    graph: Graph, tensors: Mapping[str, int], samples: Iterable[Feed], execute: Executor, progress: Progress = silent
+    graph: Graph,
+    tensors: Mapping[str, int],
+    samples: Iterable[Feed],
+    execute: Executor,
+    places: Places,
+    progress: Progress = silent,
 ) -> Mapping[str, Moments]:
-    """Mean and variance per channel of the named tensors over `samples`; one sample's activations are held at a time."""
+    """Mean and covariance of the channels of the named tensors over `samples`; of `TOGETHER` of them rows are held at a time."""
     run = execute(to_bytes(graph, tuple(tensors)))
-    sums = {name: np.zeros(graph.shape(name)[axis]) for name, axis in tensors.items()}
-    products = {name: np.zeros((len(total), len(total))) for name, total in sums.items()}
-    count = 0
-    for sample in samples:
-        outputs = {**sample, **run(sample)}
-        for name, axis in tensors.items():
-            rows = _thinned(channel_rows(outputs[name], axis))
-            sums[name] += rows.mean(axis=0)
-            together = rows.T @ rows if rows.shape[1] <= JOINT else np.diag(np.square(rows).sum(axis=0))
-            products[name] += together / len(rows)
-        count += 1
-        progress(Event(stage="measure channels", done=count))
-    return {name: _moments(total / max(count, 1), products[name] / max(count, 1)) for name, total in sums.items()}
+    shapes = {name: without(graph.shape(name), axis) for name, axis in tensors.items()}
+    sums = {name: _Sums.of(graph.shape(name)[axis]) for name, axis in tensors.items()}
+    every = enumerate(samples)
+    while some := list(islice(every, TOGETHER)):
+        seen: dict[str, list[Array]] = {name: [] for name in tensors}
+        for index, sample in some:
+            outputs = {**sample, **run(sample)}
+            for name, axis in tensors.items():
+                seen[name].append(some_rows(outputs[name], axis, places.rows(index, shapes[name], POSITIONS)))
+            progress(Event(stage="measure channels", done=index + 1))
+        sums = {name: sums[name].with_rows(np.concatenate(seen[name]).astype(np.float64)) for name in tensors}
+    return {name: total.moments() for name, total in sums.items()}
 
 
-def _thinned(rows: Floats) -> Floats:
-    """Every so many-th row, so that at most `POSITIONS` are left."""
-    return rows[:: -(-len(rows) // POSITIONS)]
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sums:
+    """Over rows of channels: how many, their sum [C], and the sum of their products [C, C], or of their squares [C] of a very wide one."""
 
+    count: int
+    total: Floats
+    products: Floats
 
-def _moments(mean: Floats, products: Floats) -> Moments:
-    wide = len(mean) > JOINT
-    return Moments(mean=mean, covariance=products - (np.diag(np.square(mean)) if wide else np.outer(mean, mean)))
+    @staticmethod
+    def of(channels: int) -> _Sums:
+        return _Sums(count=0, total=np.zeros(channels), products=np.zeros((channels,) * (2 if channels <= JOINT else 1)))
+
+    def with_rows(self, rows: Floats) -> _Sums:
+        more = rows.T @ rows if self.products.ndim == 2 else np.square(rows).sum(axis=0)
+        return _Sums(count=self.count + len(rows), total=self.total + rows.sum(axis=0), products=self.products + more)
+
+    def moments(self) -> Moments:
+        mean, products = self.total / max(self.count, 1), self.products / max(self.count, 1)
+        if products.ndim == 1:
+            return Moments(mean=mean, covariance=np.diag(products - np.square(mean)))
+        return Moments(mean=mean, covariance=products - np.outer(mean, mean))
 
 
 def scores(graph: Graph, coupling: Coupling, measured: Mapping[str, Moments]) -> NDArray[np.float64]:

@@ -27,6 +27,17 @@ def made_axis(node: Node, rank: int) -> int:
     return 1 if node.op in ("Conv", "ConvTranspose") else rank - 1
 
 
+def channels_of(graph: Graph, node: Node) -> int:
+    """How many channels a layer makes."""
+    shape = graph.shape(node.output)
+    return shape[made_axis(node, len(shape))]
+
+
+def without(shape: tuple[int, ...], axis: int) -> tuple[int, ...]:
+    """A shape with one axis less."""
+    return shape[:axis] + shape[axis + 1 :]
+
+
 def energy(weight: Array, axis: int) -> Floats:
     """The sum of squares at each position along `axis`."""
     others = tuple(at for at in range(weight.ndim) if at != axis)

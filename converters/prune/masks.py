@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.importance import Executor, Feed
-from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, with_weights
-from edgekit.converters.prune.patches import is_fittable, patches, places_of, row_count, up_to
+from edgekit.converters.prune.ends import Executor, Feed
+from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, made_axis, with_weights
+from edgekit.converters.prune.original import MOST, samples_that_fit
+from edgekit.converters.prune.patches import PLACES, is_fittable, patches, row_shape
+from edgekit.converters.prune.places import Places
+from edgekit.converters.prune.stream import Stream
 from edgekit.core.errors import UsageError
 from edgekit.core.progress import Event, Progress, silent
 
@@ -51,7 +54,7 @@ def sparsify(
     """
     if share is not None and not 0 < share < 1:
         raise UsageError(f"the share of zeros is {share:.0%}, it must lie between 0 and 100 %", "leave it out for 2:4")
-    data = tuple(samples) if execute is not None else ()
+    seen = _Seen.of(graph, samples, execute)
     zeros: dict[str, float] = {}
     skipped: dict[str, str] = {}
     layers = [node for node in graph.nodes if node.op in LAYERS and node.inputs[1] in graph.constants]
@@ -60,19 +63,39 @@ def sparsify(
         reason = _reason(graph, node, share)
         if reason:
             skipped[node.name] = reason
-            continue
-        rows = _as_rows(node, graph.constants[node.inputs[1]].astype(np.float64))
-        hessian = _hessian(graph, node, data, execute) if data and execute is not None else None
-        sparse = _masked(rows, share) if hessian is None else _mended(rows, hessian, share)
-        zeros[node.name] = float(np.mean(sparse == 0))
-        added = _as_kernel(node, sparse - rows, graph.shape(node.inputs[1]))
-        graph = _exactly(with_weights(graph, {node.name: NewWeights(kernel=added)}), node, sparse)
+        else:
+            graph, zeros[node.name] = _sparse(graph, node, share, seen)
     return Sparse(graph=graph, zeros=zeros, skipped=skipped)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Seen:
+    """The samples on their way through the graph, layer by layer, and the places of each that are looked at."""
+
+    stream: Stream
+    places: Places
+
+    @staticmethod
+    def of(graph: Graph, samples: Iterable[Feed], execute: Executor | None) -> _Seen | None:
+        data = () if execute is None else tuple(islice(samples, samples_that_fit(graph, MOST)))
+        if execute is None or not data:
+            return None
+        return _Seen(stream=Stream(graph, data, execute), places=Places())
+
+
+def _sparse(graph: Graph, node: Node, share: float | None, seen: _Seen | None) -> tuple[Graph, float]:
+    """The graph with zeros in one layer's kernel, and the share of it that is zero."""
+    node = next(one for one in graph.nodes if one.name == node.name)
+    rows = _as_rows(node, graph.constants[node.inputs[1]].astype(np.float64))
+    sparse = _masked(rows, share) if seen is None else _mended(rows, _hessian(graph, node, seen), share)
+    added = _as_kernel(node, sparse - rows, graph.shape(node.inputs[1]))
+    changed = with_weights(graph, {node.name: NewWeights(kernel=added)})
+    return _exactly(changed, node, sparse), float(np.mean(sparse == 0))
 
 
 def _reason(graph: Graph, node: Node, share: float | None) -> str:
     """Why a layer stays whole, or nothing."""
-    if not is_fittable(graph, node):
+    if not is_fittable(graph, node) or node.integer("group", 1) != 1:
         return "in groups, not over pictures, or too large to solve for"
     inputs = _as_rows(node, graph.constants[node.inputs[1]]).shape[1]
     channels = graph.shape(node.inputs[1])[1] if node.op == "Conv" else inputs
@@ -103,19 +126,17 @@ def _exactly(graph: Graph, node: Node, rows: Floats) -> Graph:
     return graph.with_nodes(graph.nodes, constants={current.inputs[1]: exact})
 
 
-def _hessian(graph: Graph, node: Node, samples: tuple[Feed, ...], execute: Executor) -> Floats:
+def _hessian(graph: Graph, node: Node, seen: _Seen) -> Floats:
     """The second moments of the layer's inputs, [inputs, inputs], in the order of `_as_rows`."""
-    source, kernel, made = node.inputs[0], graph.shape(node.inputs[1]), graph.shape(node.output)
-    run = execute(to_bytes(up_to(graph, (source, node.output))))
-    total: Floats | None = None
-    for index, sample in enumerate(samples):
-        values = {**sample, **run(sample)}[source]
-        x = patches(node, values, made, kernel, places_of(index, row_count(node, made))).astype(np.float64)
+    kernel, made = graph.shape(node.inputs[1]), graph.shape(node.output)
+    size = int(np.prod(kernel)) // made[made_axis(node, len(made))]
+    total = np.zeros((size, size))
+    for index, (values, *_) in enumerate(seen.stream.before(graph, node.name)):
+        rows = seen.places.rows(index, row_shape(node, made), PLACES)
+        x = patches(node, values, made, kernel, rows).astype(np.float64)
         if node.op == "Conv":
             x = np.moveaxis(x.reshape(-1, *kernel[1:]), 1, -1).reshape(len(x), -1)
-        total = x.T @ x if total is None else total + x.T @ x
-    if total is None:
-        raise UsageError("there are no samples to sparsify with", "leave samples out to go by the weights alone")
+        total += x.T @ x
     return total
 
 

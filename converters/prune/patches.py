@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.optimise.drop_dead_code import drop_dead_code
-from edgekit.converters.prune.layers import channel_axis, made_axis
+from edgekit.converters.prune.ends import some_rows
+from edgekit.converters.prune.layers import Floats, channel_axis, made_axis, without
 
 LARGEST = 2304
 """Inputs of one output value (channels x kernel) beyond which only the bias is fitted: 3x3 over 256 channels, 42 MB of sums."""
@@ -18,44 +15,38 @@ PLACES = 64
 """Of each sample that are looked at."""
 
 
-def up_to(graph: Graph, names: Sequence[str]) -> Graph:
-    """The part of the graph that computes these tensors."""
-    faces = {spec.name for spec in graph.inputs}
-    return drop_dead_code(replace(graph, outputs=tuple(graph.specs[name] for name in names if name not in faces))).graph
-
-
 def is_fittable(graph: Graph, node: Node) -> bool:
-    """Whether a kernel can be fitted by one system of equations of a size that is bearable."""
+    """Whether a kernel can be fitted by systems of equations, one for each group, of a size that is bearable."""
     kernel = graph.shape(node.inputs[1])
     if node.op == "Conv":
-        return node.integer("group", 1) == 1 and int(np.prod(kernel[1:])) <= LARGEST and len(kernel) == 4
+        return int(np.prod(kernel[1:])) <= LARGEST and len(kernel) == 4
     plain = node.op == "MatMul" or (node.op == "Gemm" and not node.integer("transA", 0) and node.number("alpha", 1.0) == 1.0)
-    return plain and len(kernel) == 2 and kernel[0 if node.op == "MatMul" or not node.integer("transB", 0) else 1] <= LARGEST
+    return plain and len(kernel) == 2 and kernel_inputs(node, kernel) <= LARGEST
 
 
-def output_rows(node: Node, values: Array) -> Array:
-    """A layer's output as rows of channels, [places, channels]."""
-    axis = made_axis(node, values.ndim)
-    return np.moveaxis(values, axis, -1).reshape(-1, values.shape[axis])
+def groups_of(graph: Graph, node: Node) -> tuple[int, Floats]:
+    """(how many groups a fittable layer has, its kernel as [groups, inputs, outputs] of each)."""
+    kernel = graph.constants[node.inputs[1]].astype(np.float64)
+    if node.op == "Conv":
+        groups = node.integer("group", 1)
+        return groups, kernel.reshape(groups, len(kernel) // groups, -1).transpose(0, 2, 1)
+    return 1, (kernel.T if node.op == "Gemm" and node.integer("transB", 0) else kernel)[None]
 
 
-def row_count(node: Node, shape: tuple[int, ...]) -> int:
-    """How many rows of channels a layer's output has."""
-    axis = made_axis(node, len(shape))
-    return int(np.prod(shape)) // shape[axis]
+def output_rows(node: Node, values: Array, rows: NDArray[np.int64]) -> Array:
+    """Some rows of channels of a layer's output, [rows, channels]."""
+    return some_rows(values, made_axis(node, values.ndim), rows)
 
 
-def places_of(sample: int, count: int, limit: int = PLACES) -> NDArray[np.int64]:
-    """The rows of a sample that are looked at, at most `limit`: the same ones in every run."""
-    if count <= limit:
-        return np.arange(count)
-    return np.sort(np.random.RandomState(sample).choice(count, limit, replace=False))
+def row_shape(node: Node, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The axes that the rows of a layer's output run over: all but that of its channels."""
+    return without(shape, made_axis(node, len(shape)))
 
 
 def patches(node: Node, values: Array, made: tuple[int, ...], kernel: tuple[int, ...], places: NDArray[np.int64]) -> Array:
     """What a layer multiplies its kernel with at the given rows of its output, [places, n], n in the kernel's own order."""
     if node.op != "Conv":
-        return np.moveaxis(values, channel_axis(node, values.ndim), -1).reshape(-1, kernel_inputs(node, kernel))[places]
+        return some_rows(values, channel_axis(node, values.ndim), places)
     high, wide = kernel[2:]
     strides, steps = node.integers("strides", (1, 1)), node.integers("dilations", (1, 1))
     top, left = _padding(node, values.shape[2:], made[2:], (high, wide), strides, steps)[:2]

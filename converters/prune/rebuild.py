@@ -6,139 +6,88 @@ Layer by layer from the input on, least squares over calibration data on the inp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.importance import Executor, Feed
-from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, has_bias, with_weights
-from edgekit.converters.prune.patches import PLACES, is_fittable, output_rows, patches, places_of, row_count, up_to
+from edgekit.converters.prune.layers import Floats, NewWeights, has_bias, with_weights
+from edgekit.converters.prune.original import Original, layers_of
+from edgekit.converters.prune.patches import groups_of, is_fittable, output_rows, patches, row_shape
+from edgekit.converters.prune.regress import Sums, correction
+from edgekit.converters.prune.stream import Stream
 from edgekit.core.progress import Event, Progress, silent
 
-RIDGE = 1e-2
-"""Of the mean variance of an input: what keeps the correction small where the data say little."""
-TARGET_BYTES = 192 << 20
-"""What the original's outputs may take; the fewer places of each picture are looked at."""
+CHECKED = 4
+"""Every so many-th sample says how far a correction may go, the others what it is."""
 
 
-def rebuild(
-    graph: Graph,
-    original: Graph,
-    kept: Mapping[str, NDArray[np.int64]],
-    samples: Iterable[Feed],
-    execute: Executor,
-    progress: Progress = silent,
-) -> Graph:
-    """`graph`, pruned out of `original`, with kernels and biases fitted to the original's values.
+def rebuild(graph: Graph, before: Original, kept: Mapping[str, NDArray[np.int64]], progress: Progress = silent) -> Graph:
+    """`graph`, pruned out of an original, with kernels and biases fitted to the original's values.
 
-    `kept`: for each tensor that a layer makes, the channels of the original that are left. Memory: `TARGET_BYTES` of targets and the
-    sums of one layer; activations of one sample at a time.
+    `kept`: for each tensor that a layer makes, the channels of the original that are left. Every node runs once for each sample, with
+    all layers before it mended. With less than `CHECKED` samples biases alone are.
     """
-    data = tuple(samples)
-    layers = [node for node in graph.nodes if node.op in LAYERS and node.output in kept and node.inputs[1] in graph.constants]
-    places = _places_that_fit(sum(len(kept[node.output]) for node in layers) * len(data))
-    targets = _targets(original, layers, kept, data, execute, places)
+    stream = Stream(graph, before.samples, before.execute)
+    layers = [node for node in layers_of(graph) if node.output in kept and node.output in before.values]
     for index, node in enumerate(layers):
         progress(Event(stage="rebuild layers", done=index, total=len(layers)))
-        change = _fitted(graph, node.name, targets[node.output], data, execute, places)
+        change = _change(graph, node, stream, before, kept[node.output])
         graph = with_weights(graph, {node.name: change}) if change else graph
     return graph
 
 
-def _places_that_fit(channels: int) -> int:
-    """Places of each sample to look at, so that all targets take at most `TARGET_BYTES`."""
-    return min(PLACES, max(1, TARGET_BYTES // (4 * max(channels, 1))))
-
-
-def _targets(
-    original: Graph,
-    layers: Sequence[Node],
-    kept: Mapping[str, NDArray[np.int64]],
-    samples: Iterable[Feed],
-    execute: Executor,
-    places: int,
-) -> Mapping[str, list[Array]]:
-    """Per layer output: for every sample the original's values [places, channels kept]."""
-    names = [node.output for node in layers]
-    run = execute(to_bytes(original, names))
-    found: dict[str, list[Array]] = {name: [] for name in names}
-    for index, sample in enumerate(samples):
-        outputs = run(sample)
-        for node in layers:
-            values = output_rows(node, outputs[node.output])[
-                places_of(index, row_count(node, original.shape(node.output)), places)
-            ]
-            found[node.output].append(values[:, kept[node.output]].astype(np.float32))
-    return found
-
-
-def _fitted(
-    graph: Graph, name: str, wanted: Sequence[Array], samples: Iterable[Feed], execute: Executor, places: int
-) -> NewWeights | None:
+def _change(graph: Graph, node: Node, stream: Stream, before: Original, kept: NDArray[np.int64]) -> NewWeights | None:
     """The correction of one layer, or None when it is right as it is or has nothing to correct."""
-    node = next(node for node in graph.nodes if node.name == name)
-    source, made, kernel = node.inputs[0], graph.shape(node.output), graph.shape(node.inputs[1])
-    run = execute(to_bytes(up_to(graph, (source, node.output))))
-    sums = _Sums(bias_only=not is_fittable(graph, node))
-    for index, (sample, right) in enumerate(zip(samples, wanted, strict=True)):
-        outputs = {**sample, **run(sample)}
-        rows = places_of(index, row_count(node, made), places)
-        inputs = None if sums.bias_only else patches(node, outputs[source], made, kernel, rows)
-        sums.take(inputs, right - output_rows(node, outputs[node.output])[rows])
-    return _solved(graph, node, sums)
+    node = next(one for one in graph.nodes if one.name == node.name)
+    if not is_fittable(graph, node):
+        return _bias_alone(graph, node, stream, before, kept)
+    groups, weights = groups_of(graph, node)
+    fit, check = (Sums.empty(*weights.shape) for _ in range(2))
+    bias = graph.constants[node.inputs[2]] if has_bias(graph, node) else None
+    for index, (x, right) in enumerate(_rows(graph, node, stream, before, kept)):
+        grouped = x.reshape(len(x), groups, -1)
+        made = (np.moveaxis(grouped, 1, 0) @ weights).transpose(1, 0, 2).reshape(len(x), -1)
+        missing = right - (made if bias is None else made + bias)
+        (check if index % CHECKED == CHECKED - 1 else fit).take(grouped, missing.reshape(len(x), groups, -1))
+    return _solved(graph, node, fit, check, biased=bias is not None)
 
 
-class _Sums:
-    """Running sums of inputs x [n] and of what is missing r [m]: enough for least squares with a bias."""
-
-    def __init__(self, *, bias_only: bool) -> None:
-        self.bias_only = bias_only
-        self.count = 0
-        self.x: Floats = np.zeros(0)
-        self.r: Floats = np.zeros(0)
-        self.xx: Floats = np.zeros((0, 0))
-        self.xr: Floats = np.zeros((0, 0))
-
-    def take(self, inputs: Array | None, missing: Array) -> None:
-        """Rows of inputs [places, n] and of what is missing there [places, m]."""
-        rest = missing.astype(np.float64)
-        if self.count == 0:
-            size = 0 if inputs is None else inputs.shape[1]
-            self.x, self.r = np.zeros(size), np.zeros(rest.shape[1])
-            self.xx, self.xr = np.zeros((size, size)), np.zeros((size, rest.shape[1]))
-        self.count += len(rest)
-        self.r += rest.sum(axis=0)
-        if inputs is not None:
-            x = inputs.astype(np.float64)
-            self.x += x.sum(axis=0)
-            self.xx += x.T @ x
-            self.xr += x.T @ rest
+def _rows(graph: Graph, node: Node, stream: Stream, before: Original, kept: NDArray[np.int64]) -> Iterator[tuple[Array, Array]]:
+    """For each sample the layer's inputs as rows [places, n], and what it should make of them [places, m]."""
+    made, kernel = graph.shape(node.output), graph.shape(node.inputs[1])
+    values = stream.before(graph, node.name)
+    for index, ((source, *_), right) in enumerate(zip(values, before.values[node.output], strict=True)):
+        yield patches(node, source, made, kernel, before.rows(index, row_shape(node, made))), right[:, kept]
 
 
-def _solved(graph: Graph, node: Node, sums: _Sums) -> NewWeights | None:
-    """Ridge regression of what is missing on the inputs, both about their means."""
-    if sums.count == 0 or (not np.any(sums.r) and not np.any(sums.xr)):
+def _bias_alone(graph: Graph, node: Node, stream: Stream, before: Original, kept: NDArray[np.int64]) -> NewWeights | None:
+    """The mean of what is missing, for a layer that is no one system of equations."""
+    if not has_bias(graph, node):
         return None
-    biased = has_bias(graph, node)
-    if sums.bias_only:
-        return NewWeights(bias=sums.r / sums.count) if biased else None
-    centre = np.outer(sums.x, sums.x) / sums.count if biased else 0.0
-    cross = np.outer(sums.x, sums.r) / sums.count if biased else 0.0
-    xx = (sums.xx - centre) / sums.count
-    ridge = RIDGE * float(np.trace(xx)) / len(xx)
-    if ridge <= 0:
-        return NewWeights(bias=sums.r / sums.count) if biased else None
-    weights = np.linalg.solve(xx + ridge * np.eye(len(xx)), (sums.xr - cross) / sums.count)
-    bias = (sums.r - sums.x @ weights) / sums.count if biased else None
-    return NewWeights(kernel=_as_kernel(graph, node, np.asarray(weights, np.float64)), bias=bias)
+    stream.before(graph, node.name)
+    shape = row_shape(node, graph.shape(node.output))
+    pairs = zip(stream.made_by(graph, node), before.values[node.output], strict=True)
+    missing = [
+        right[:, kept] - output_rows(node, values, before.rows(index, shape)) for index, (values, right) in enumerate(pairs)
+    ]
+    return NewWeights(bias=np.concatenate(missing).astype(np.float64).mean(axis=0))
+
+
+def _solved(graph: Graph, node: Node, fit: Sums, check: Sums, *, biased: bool) -> NewWeights | None:
+    every = fit + check
+    if not every.count or (not np.any(every.r) and not np.any(every.xr)):
+        return None
+    weights = correction(fit, check, biased=biased)
+    if weights is None:
+        return NewWeights(bias=(every.r / every.count).reshape(-1)) if biased else None
+    bias = (every.r - (every.x[:, None, :] @ weights)[:, 0]) / every.count
+    return NewWeights(kernel=_as_kernel(graph, node, weights), bias=bias.reshape(-1) if biased else None)
 
 
 def _as_kernel(graph: Graph, node: Node, weights: Floats) -> Floats:
-    """[n, m] in the layout of the layer's constant."""
-    shape = graph.shape(node.inputs[1])
+    """[groups, n, m] in the layout of the layer's constant."""
     if node.op == "Conv":
-        return np.asarray(weights.T.reshape(shape))
-    return weights.T if node.op == "Gemm" and node.integer("transB", 0) else weights
+        return np.asarray(weights.transpose(0, 2, 1).reshape(graph.shape(node.inputs[1])))
+    return np.asarray(weights[0].T if node.op == "Gemm" and node.integer("transB", 0) else weights[0])

@@ -6,28 +6,26 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune.channels import Ints
+from edgekit.converters.prune.compensate import compensated
 from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.cut import remove
+from edgekit.converters.prune.cut import silenced
 from edgekit.converters.prune.eliminate import Reader, elimination
-from edgekit.converters.prune.ends import channel_rows, end_tensors, noise
+from edgekit.converters.prune.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise, up_to
 from edgekit.converters.prune.families import Family
-from edgekit.converters.prune.importance import Executor, Feed, Moments
-from edgekit.converters.prune.means import with_means_in_biases
+from edgekit.converters.prune.importance import Moments
+from edgekit.converters.prune.layers import Floats, without
+from edgekit.converters.prune.places import Places, places_that_matter
 from edgekit.core.progress import Event, Progress, silent
-
-Floats = NDArray[np.float64]
-
 
 PROBED = 0.75
 """Share of a family that is kept when it is tried: enough goes to be seen, too little to drown the outputs."""
 
 DEEPEST = 0.5
-"""Share of a family that is kept at the least, as long as the share of work to remove can be reached so."""
+"""Share of what a layer made in the original that is kept at the least, as long as the share of work to remove can be reached so."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,9 +46,13 @@ class Ladder:
         """The sets that go when `kept` stay."""
         return self.order[: len(self.order) - kept]
 
-    def shallow(self) -> Ladder:
-        """The ladder down to `DEEPEST`: what is lost there is foretold from a smaller step, and further down is more than that."""
-        choices = tuple(kept for kept in self.choices if kept >= DEEPEST * len(self.order))
+    def scaled(self, factor: float) -> Ladder:
+        """The ladder with noise where it had worth lost."""
+        return replace(self, noise=factor * _at(self.mended, self.choices))
+
+    def down_to(self, floor: int) -> Ladder:
+        """The ladder down to so many sets: what is lost there is foretold from a smaller step, and further down is more than that."""
+        choices = tuple(kept for kept in self.choices if kept >= min(floor, len(self.order)))
         return replace(self, choices=choices, noise=self.noise[: len(choices)])
 
 
@@ -76,7 +78,7 @@ def _at(lost: Floats, choices: Sequence[int]) -> Floats:
     return np.array([lost[len(lost) - 1 - kept] for kept in choices])
 
 
-def measured_ladders(
+def sensitivities(
     graph: Graph,
     coupling: Coupling,
     ladders: Sequence[Ladder],
@@ -84,26 +86,33 @@ def measured_ladders(
     execute: Executor,
     measured: Mapping[str, Moments],
     progress: Progress = silent,
-) -> tuple[Ladder, ...]:
-    """The ladders with the noise at the graph's end tensors, over `probes`, when a fourth of one family alone is removed."""
+) -> Mapping[str, float]:
+    """By family the noise at the graph's end tensors, over `probes`, per worth lost: seen when a fourth of it alone is removed."""
     ends = end_tensors(graph)
-    plain = execute(to_bytes(graph, tuple(ends)))
-    wanted = [{name: channel_rows(values, ends[name]) for name, values in plain(one).items() if name in ends} for one in probes]
+    plain = execute(to_bytes(up_to(graph, ends)))
+    places = places_that_matter(graph, probes, execute)
+    wanted = [_answers(graph, ends, places, index, plain(probe)) for index, probe in enumerate(probes)]
 
     def noise_without(removed: Ints) -> float:
-        whole = with_means_in_biases(graph, coupling, removed, measured)
-        return noise(execute(to_bytes(remove(whole, coupling, removed), tuple(ends))), ends, probes, wanted)
+        whole = compensated(graph, coupling, removed, measured)
+        return noise(execute(to_bytes(up_to(silenced(whole, coupling, removed), ends))), ends, probes, wanted)
 
-    found = []
+    found: dict[str, float] = {}
     for index, one in enumerate(ladders):
         progress(Event(stage="probe layers", done=index, total=len(ladders)))
-        found.append(_measured(one, noise_without) if len(one.choices) > 1 else one)
-    return tuple(found)
+        if len(one.choices) > 1:
+            found[one.family.name] = _sensitivity(one, noise_without)
+    return found
 
 
-def _measured(one: Ladder, noise_without: Callable[[Ints], float]) -> Ladder:
-    """The noise in proportion to the worth that is lost: further measurements would only see the outputs saturate."""
+def _answers(graph: Graph, ends: Mapping[str, int], places: Places, sample: int, outputs: Feed) -> Mapping[str, Answer]:
+    return {
+        name: Answer(values=channel_rows(outputs[name], axis), weights=places.weights(sample, without(graph.shape(name), axis)))
+        for name, axis in ends.items()
+    }
+
+
+def _sensitivity(one: Ladder, noise_without: Callable[[Ints], float]) -> float:
+    """Noise is in proportion to the worth that is lost: further measurements would only see the outputs saturate."""
     kept = next((kept for kept in one.choices[1:] if kept <= PROBED * len(one.order)), one.choices[-1])
-    lost = one.lost[len(one.order) - kept]
-    factor = noise_without(one.removed(kept)) / max(lost, np.finfo(np.float64).tiny)
-    return replace(one, noise=factor * _at(one.mended, one.choices))
+    return noise_without(one.removed(kept)) / max(float(one.mended[len(one.order) - kept]), float(np.finfo(np.float64).tiny))

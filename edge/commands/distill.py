@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,13 @@ def _configure_learning(parser: argparse.ArgumentParser) -> None:
         default=1e-2,
         help="at its peak, as a share of a filter's size (%(default)s)",
     )
+    parser.add_argument(
+        "--minutes",
+        metavar="M",
+        type=_minutes,
+        default=math.inf,
+        help="begin no epoch after so many, and write the best so far; --resume goes on (default: all epochs)",
+    )
     parser.add_argument("--seed", metavar="S", type=int, default=1, help="of every random choice (%(default)s)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="CPU threads (%(default)s)")
     parser.add_argument(
@@ -71,6 +79,14 @@ def _configure_learning(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         help="how much more unusual answers of the source count (%(default)s)",
     )
+
+
+def _minutes(text: str) -> float:
+    """A time of 0 or more."""
+    value = float(text)
+    if not value >= 0:
+        raise argparse.ArgumentTypeError(f"{text} minutes make no sense")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
         limit=args.limit,
         settings=settings,
         input_shapes=dict(args.input_shape),
+        minutes=args.minutes,
         resume=args.resume,
         force=args.force,
         bench_s=0.0 if args.no_bench else 2.0,
@@ -119,6 +136,10 @@ def _text(found: Distilled) -> str:
         f"parameters {found.params_before:,} -> {found.params_after:,}",
         f"loss        {found.loss_before:.4f} -> {found.loss_after:.4f} on held-out pictures (kept: epoch {found.kept_epoch})",
     ]
+    if found.agreement_before is not None and found.agreement_after is not None:
+        lines.append(
+            f"agreement   {found.agreement_before:.4f} -> {found.agreement_after:.4f} with the source, on the same pictures"
+        )
     if found.accuracy is not None:
         one = found.accuracy
         lines.append(

@@ -13,7 +13,7 @@ from edgekit.core.facts import number
 from edgekit.core.schema import Device, Recipe
 
 if TYPE_CHECKING:
-    from edgekit.converters.prune.prune import Importance
+    from edgekit.converters.prune.rounds import Importance
 
 TRAINING = "edgekit distill MODEL --prune N% --data PICTURES -o OUT.onnx"
 USUAL = 8

@@ -18,7 +18,7 @@ from edgekit.core.schema import Artifact, Device, Recipe
 from edgekit.mediapipe_task import is_task, package
 
 if TYPE_CHECKING:
-    from edgekit.converters.prune.prune import Importance
+    from edgekit.converters.prune.rounds import Importance
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,13 +18,14 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_model
 from edgekit.converters.importers.onnx_file import METADATA_KEY
 from edgekit.converters.prune import prune
-from edgekit.converters.prune.prune import Gradients
+from edgekit.converters.prune.rounds import Gradients
 from edgekit.core.errors import ConversionError, InputError, UsageError
 from edgekit.core.files import ensure_free, ensure_writable, sha256_bytes, write_atomically
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Value
 from edgekit.distill import checkpoint
+from edgekit.distill.agreement import agreement_with
 from edgekit.distill.compare import Latency, accuracy_of, latencies
 from edgekit.distill.device import chosen
 from edgekit.distill.loop import Epoch, Trainer, train
@@ -53,6 +55,8 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    minutes: float = math.inf
+    """No epoch is begun after so many."""
     resume: bool = False
     force: bool = False
     bench_s: float = 2.0
@@ -83,6 +87,9 @@ class Distilled(Value, frozen=True, kw_only=True, omit_defaults=False):
     kept_epoch: int
     loss_before: float
     loss_after: float
+    agreement_before: float | None
+    """With the source's own answers on the pictures held out; None where it is not known how they are read."""
+    agreement_after: float | None
     accuracy: Accuracies | None
     latency: tuple[Latency, ...]
     settings: Settings
@@ -144,14 +151,13 @@ def _taught(request: Request, settings: Settings, source: SourceModel, samples: 
     start = _resumed(path, order) if request.resume else _started(request, source, samples, progress)
     _same_in_torch(source, samples)
     found = matches(source.graph, start.graph, start.kept, settings.features)
-    trainer = Trainer(source.graph, start.graph, found, samples, settings)
-    before = trainer.best_loss
-    if start.begun is not None:
+    trainer = Trainer(source.graph, start.graph, found, samples, settings, lambda feeds: agreement_with(source, feeds))
+    if start.begun is not None and start.begun.history:
         _restore(trainer, start.begun, path)
     else:
         checkpoint.save(path, order, trainer, start.kept, start.said)
-    train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress)
-    return _finished(request, source, samples, start, trainer, before, progress)
+    train(trainer, lambda epoch: checkpoint.save(path, order, trainer, start.kept, start.said), progress, request.minutes)
+    return _finished(request, source, samples, start, trainer, progress)
 
 
 def _started(request: Request, source: SourceModel, samples: Samples, progress: Progress) -> _Start:
@@ -184,8 +190,11 @@ class _Some:
     def __init__(self, samples: Samples) -> None:
         self._samples = samples
 
+    def __len__(self) -> int:
+        return min(self._samples.count, MEASURED_ON)
+
     def __iter__(self) -> Iterator[Feed]:
-        for place in np.unique(np.linspace(0, self._samples.count - 1, MEASURED_ON).astype(np.int64)):
+        for place in np.linspace(0, self._samples.count - 1, len(self)).astype(np.int64):
             yield self._samples.single(int(place))
 
 
@@ -218,7 +227,7 @@ def _same_in_torch(source: SourceModel, samples: Samples) -> None:
 
 
 def _finished(
-    request: Request, source: SourceModel, samples: Samples, start: _Start, trainer: Trainer, before: float, progress: Progress
+    request: Request, source: SourceModel, samples: Samples, start: _Start, trainer: Trainer, progress: Progress
 ) -> Distilled:
     """Write the result, then measure what it is worth."""
     graph = trainer.kept()
@@ -227,10 +236,6 @@ def _finished(
     progress(Event(stage="compare"))
     timed, notes = ((), ()) if request.bench_s <= 0 else _timed(request, source, progress)
     old, new = graph_cost(source.graph), graph_cost(graph)
-    if trainer.best_epoch == 0:
-        notes = (*notes, "no epoch was better than the pruned model as it was: that one is written")
-    if trainer.batch != trainer.settings.batch:
-        notes = (*notes, f"this graph takes one picture at a time: trained in batches of 1, not {trainer.settings.batch}")
     return Distilled(
         out=str(request.out),
         sha256=sha256_bytes(data),
@@ -242,14 +247,27 @@ def _finished(
         pictures=samples.count,
         batch=trainer.batch,
         kept_epoch=trainer.best_epoch,
-        loss_before=before,
-        loss_after=trainer.best_loss,
+        loss_before=trainer.before.loss,
+        loss_after=trainer.best_score.loss,
+        agreement_before=trainer.before.agreement,
+        agreement_after=trainer.best_score.agreement,
         accuracy=_accuracies(request, source, start.graph, graph, progress),
         latency=timed,
         settings=trainer.settings,
         history=trainer.history,
-        notes=notes,
+        notes=(*notes, *_notes(trainer)),
     )
+
+
+def _notes(trainer: Trainer) -> Iterator[str]:
+    """What did not go as it was asked."""
+    done, asked = len(trainer.history), trainer.settings.epochs
+    if done < asked:
+        yield f"stopped after {done} of {asked} epochs: --resume goes on"
+    if trainer.best_epoch == 0:
+        yield "no epoch was better than the pruned model as it was: that one is written"
+    if trainer.batch != trainer.settings.batch:
+        yield f"this graph takes one picture at a time: trained in batches of 1, not {trainer.settings.batch}"
 
 
 def _timed(request: Request, source: SourceModel, progress: Progress) -> tuple[tuple[Latency, ...], tuple[str, ...]]:

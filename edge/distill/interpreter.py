@@ -41,12 +41,18 @@ class TorchGraph:
     fixed: Mapping[str, Tensor]
 
     def run(self, feed: Mapping[str, Tensor], wanted: Collection[str] = ()) -> Mapping[str, Tensor]:
-        """The outputs and the `wanted` tensors. The first axis of the feed may hold more samples than the graph was made for."""
+        """The outputs and the `wanted` tensors. The first axis of the feed may hold more samples than the graph was made for.
+
+        The feed may hold computed tensors: what leads to these alone is not run.
+        """
         keep = {*self.graph.output_names, *wanted}
+        needed = _needed(self.graph, keep, feed)
         values: dict[str, Tensor] = {**self.fixed, **self.parameters, **feed}
         found = {name: value for name, value in feed.items() if name in keep}
         last = _last_readers(self.graph)
         for node in self.graph.nodes:
+            if node.name not in needed:
+                continue
             call = Call(graph=self.graph, node=node, inputs=[values.get(name) if name else None for name in node.inputs])
             made = OPS[node.op](call)
             for name, value in zip(node.outputs, made, strict=False):
@@ -65,14 +71,17 @@ class TorchGraph:
         )
 
 
-def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu") -> TorchGraph:
-    """`graph` ready to run in PyTorch on a device. Raises `Unsupported` naming the first operator that has no counterpart here."""
+def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu", fixed: Collection[str] = ()) -> TorchGraph:
+    """`graph` ready to run in PyTorch on a device; the constants in `fixed` are not learned.
+
+    Raises `Unsupported` naming the first operator that has no counterpart here.
+    """
     for node in graph.nodes:
         if node.op not in OPS or node.domain:
             raise Unsupported(
                 f"op {node.op} at {node.name!r} cannot be trained yet", "prune without it: edgekit convert MODEL --prune 20%"
             )
-    learned = _learned(graph) if trained else frozenset()
+    learned = _learned(graph).difference(fixed) if trained else frozenset[str]()
     tensors = {name: tensor(value, device) for name, value in graph.constants.items() if value.dtype.kind in "fiub"}
     return TorchGraph(
         graph=graph,
@@ -86,6 +95,16 @@ def _learned(graph: Graph) -> frozenset[str]:
     found = {node.inputs[i] for node in graph.nodes for i in TRAINED.get(node.op, ()) if i < len(node.inputs)}
     values = ((name, graph.constant(name)) for name in found)
     return frozenset(name for name, value in values if value is not None and value.dtype == np.float32 and value.size > 1)
+
+
+def _needed(graph: Graph, wanted: Collection[str], given: Collection[str]) -> frozenset[str]:
+    """The names of the nodes that compute the wanted tensors from the given ones."""
+    todo, found = {name for name in wanted if name not in given}, set[str]()
+    for node in reversed(graph.nodes):
+        if todo.intersection(node.outputs):
+            found.add(node.name)
+            todo.update(name for name in node.inputs if name not in given)
+    return frozenset(found)
 
 
 def _last_readers(graph: Graph) -> Mapping[str, tuple[str, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +20,15 @@ from edgekit.core.errors import ConversionError
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Value
+from edgekit.distill.agreement import Agreement
 from edgekit.distill.augment import changed
 from edgekit.distill.device import Supply, chosen
 from edgekit.distill.interpreter import TorchGraph, torch_graph
-from edgekit.distill.match import Match, Usual, loss, spread, usual
-from edgekit.distill.pictures import Samples
+from edgekit.distill.match import Match, Sight, Usual, loss, seen_in, sight, spread, usual
+from edgekit.distill.pictures import Feed, Samples
 from edgekit.distill.settings import Settings
 from edgekit.distill.units import units
+from edgekit.distill.untouched import untouched
 from edgekit.train.filterwise import FilterwiseAdam
 
 if TYPE_CHECKING:
@@ -37,34 +40,58 @@ ROUNDING, TINY = 1e-3, 1e-12
 
 
 class Epoch(Value, frozen=True, kw_only=True, omit_defaults=False):
-    """What one pass gave: the mean loss while training, and that of the averaged weights on the pictures held out."""
+    """What one pass gave: the mean loss while training, the averaged weights' on the pictures held out, and how far those agree there."""
 
     number: int
     learning_rate: float
     train_loss: float
     held_out_loss: float
+    agreement: float | None
     seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldOut:
+    """How good some weights are on the pictures held out: agreement with the source where its answers can be read, then the loss."""
+
+    loss: float
+    agreement: float | None
+
+    def better_than(self, other: HeldOut, floor: float | None) -> bool:
+        """By the loss, which is the finer measure; never below an agreement of `floor`, since a loss may fall where no answer gains."""
+        return self.loss < other.loss and (floor is None or self.agreement is None or self.agreement >= floor)
 
 
 class Trainer:
     """A distillation in progress. `state()` is everything needed to go on later, `restore()` takes it back."""
 
-    def __init__(self, source: Graph, pruned: Graph, found: Sequence[Match], samples: Samples, settings: Settings) -> None:
+    def __init__(
+        self,
+        source: Graph,
+        pruned: Graph,
+        found: Sequence[Match],
+        samples: Samples,
+        settings: Settings,
+        agree: Callable[[Sequence[Feed]], Agreement | None] = lambda feeds: None,
+    ) -> None:
         torch = need("torch")
         torch.set_num_threads(settings.threads)
         torch.backends.cudnn.benchmark = True
-        self.settings, self.matches, self.device = settings, tuple(found), chosen(settings.device)
+        self.settings, self.device, self.shared = settings, chosen(settings.device), untouched(source, pruned)
+        self.matches = tuple(one for one in found if one.name not in self.shared.made)
         self.teacher = torch_graph(source, trained=False, device=self.device)
-        self.student = torch_graph(pruned, trained=True, device=self.device)
+        self.student = torch_graph(pruned, trained=True, device=self.device, fixed=self.shared.constants)
         self.supply = Supply(samples, self.device)
         self.average = {name: value.detach().clone() for name, value in self.student.parameters.items()}
         self.held, self.rest = _split(samples.count, settings)
         self.batch = settings.batch if batches_fit((self.teacher, self.student), self.supply) else 1
-        self.known = self._usual()
+        self.known, self.sight = self._usual()
         self.adam = FilterwiseAdam(self.student.parameters, units(self.student, self._first()), settings.learning_rate)
         self.history: tuple[Epoch, ...] = ()
         self.best = {name: value.clone() for name, value in self.average.items()}
-        self.best_epoch, self.best_loss = 0, self.held_out()
+        self._agreement = agree([samples.single(int(place)) for place in self.held])
+        self.before = self.best_score = self.score()
+        self.best_epoch = 0
 
     def state(self) -> dict[str, Any]:
         """The run as plain tensors, numbers and strings, fit for weights-only loading."""
@@ -73,7 +100,8 @@ class Trainer:
             "average": self.average,
             "best": self.best,
             "best_epoch": self.best_epoch,
-            "best_loss": self.best_loss,
+            "best_loss": self.best_score.loss,
+            "best_agreement": self.best_score.agreement,
         }
 
     def restore(self, state: Mapping[str, Any], history: tuple[Epoch, ...]) -> None:
@@ -82,25 +110,27 @@ class Trainer:
         for name, value in self.average.items():
             value.copy_(state["average"][name])
             self.best[name].copy_(state["best"][name])
-        self.best_epoch, self.best_loss, self.history = int(state["best_epoch"]), float(state["best_loss"]), history
+        self.best_score = HeldOut(loss=float(state["best_loss"]), agreement=state["best_agreement"])
+        self.best_epoch, self.history = int(state["best_epoch"]), history
 
     def epoch(self, progress: Progress = silent) -> Epoch:
         """One pass over the pictures, then the averaged weights on those held out; they are kept when none were better."""
         number, started = len(self.history) + 1, time.perf_counter()
         mean, rate = self._pass(number, progress)
-        held = self.held_out()
+        held = self.score()
         if not math.isfinite(mean):
             raise ConversionError(f"the loss became {mean} in epoch {number}", "try a smaller --learning-rate")
         done = Epoch(
             number=number,
             learning_rate=rate,
             train_loss=mean,
-            held_out_loss=held,
+            held_out_loss=held.loss,
+            agreement=held.agreement,
             seconds=round(time.perf_counter() - started, 2),
         )
-        if held < self.best_loss:
+        if held.better_than(self.best_score, self.before.agreement):
             self.best = {name: value.clone() for name, value in self.average.items()}
-            self.best_epoch, self.best_loss = number, held
+            self.best_epoch, self.best_score = number, held
         self.history = (*self.history, done)
         return done
 
@@ -108,9 +138,13 @@ class Trainer:
         """The pruned graph with the best weights so far."""
         return self._with(self.best).exported()
 
-    def held_out(self) -> float:
-        """The loss of the averaged weights on the pictures held out."""
+    def score(self) -> HeldOut:
+        """The averaged weights on the pictures held out."""
         student = self._with(self.average)
+        agreement = None if self._agreement is None else self._agreement.of(student.exported(), self.settings.threads)
+        return HeldOut(loss=self._held_out_loss(student), agreement=agreement)
+
+    def _held_out_loss(self, student: TorchGraph) -> float:
         with need("torch").no_grad():
             parts = [self._loss(student, self.supply.batch(places)) * len(places) for places in _parts(self.held, self.batch)]
         return sum(map(float, parts)) / len(self.held)
@@ -146,18 +180,22 @@ class Trainer:
         torch = need("torch")
         names = [one.name for one in self.matches]
         with torch.no_grad():
-            wanted = self.teacher.run(feed, names)
-        return loss(self.matches, wanted, student.run(feed, names), self.known, self.settings.emphasis)
+            wanted = self.teacher.run(feed, {*names, *self.sight.ends, *self.shared.tensors})
+            places = self.sight.weights(wanted)
+        begun = {**feed, **{name: wanted[name] for name in self.shared.tensors}}
+        return loss(self.matches, wanted, student.run(begun, names), self.known, self.settings.emphasis, places)
 
-    def _usual(self) -> dict[str, Usual]:
-        """How each compared channel is spread in the source, over the first few batches."""
+    def _usual(self) -> tuple[dict[str, Usual], Sight]:
+        """How each compared channel is spread in the source, and what it sees where, over the first few batches."""
         seen: dict[str, list[Usual]] = {one.name: [] for one in self.matches}
+        sure = []
         with need("torch").no_grad():
             for feed in self._first():
-                values = self.teacher.run(feed, list(seen))
+                values = self.teacher.run(feed, {*seen, *seen_in(self.teacher.graph)})
+                sure.append({name: values[name] for name in seen_in(self.teacher.graph)})
                 for one in self.matches:
                     seen[one.name].append(spread(one, values[one.name]))
-        return {name: usual(batches) for name, batches in seen.items()}
+        return {name: usual(batches) for name, batches in seen.items()}, sight(self.teacher.graph, sure)
 
     def _first(self) -> Iterator[dict[str, Tensor]]:
         """The first few batches: enough to know what is usual."""
@@ -195,9 +233,10 @@ def schedule(share: float, warm_up: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (share - warm_up) / (1 - warm_up)))
 
 
-def train(trainer: Trainer, each: Callable[[Epoch], None], progress: Progress = silent) -> None:
-    """Run the epochs that are left, calling `each` after every one."""
-    while len(trainer.history) < trainer.settings.epochs:
+def train(trainer: Trainer, each: Callable[[Epoch], None], progress: Progress = silent, minutes: float = math.inf) -> None:
+    """Run the epochs that are left, calling `each` after every one; none is begun after so many minutes."""
+    end = time.monotonic() + 60 * minutes
+    while len(trainer.history) < trainer.settings.epochs and time.monotonic() < end:
         each(trainer.epoch(progress))
 
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
-from edgekit.converters.prune.ends import end_tensors
+from edgekit.converters.prune.ends import end_tensors, scored_ends
 from edgekit.converters.prune.layers import LAYERS, made_axis
+from edgekit.converters.prune.places import EVEN
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
 
@@ -102,30 +103,70 @@ def usual(batches: Sequence[Usual]) -> Usual:
     return Usual(kept=batches[0].kept, mean=mean, variance=variance.clamp_min(max(QUIET * float(variance.mean()), 1e-12)))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Sight:
+    """How much each place of a picture counts: half of it by what the source's `ends` say is there, against the `mean` of that."""
+
+    ends: Sequence[str]
+    mean: float
+
+    def weights(self, wanted: Mapping[str, Tensor]) -> Tensor | None:
+        """[pictures, 1, height, width], about 1 on the average; None when the source says nothing of places."""
+        return EVEN + (1 - EVEN) * _sure(self.ends, wanted) / self.mean if self.ends else None
+
+
+def sight(source: Graph, batches: Sequence[Mapping[str, Tensor]]) -> Sight:
+    """From a few batches of what `seen_in` names."""
+    ends = seen_in(source)
+    means = [float(_sure(ends, values).mean()) for values in batches] if ends else []
+    return Sight(ends=ends, mean=max(float(np.mean(means)), 1e-9) if means else 1.0)
+
+
+def seen_in(source: Graph) -> list[str]:
+    """The end tensors that go into a sigmoid and keep the picture's two axes."""
+    return sorted(name for name in scored_ends(source) if len(source.shape(name)) == 4)
+
+
+def _sure(ends: Sequence[str], values: Mapping[str, Tensor]) -> Tensor:
+    """The mean probability over channels and ends, at the size of the largest."""
+    torch = need("torch")
+    maps = [values[name].sigmoid().mean(1, keepdim=True) for name in ends]
+    size = max(one.shape[2:] for one in maps)
+    found: Tensor = torch.stack([torch.nn.functional.interpolate(one, size=size, mode="nearest") for one in maps]).mean(0)
+    return found
+
+
 def loss(
     found: Sequence[Match],
     wanted: Mapping[str, Tensor],
     made: Mapping[str, Tensor],
     known: Mapping[str, Usual],
     emphasis: float = 0.0,
+    places: Tensor | None = None,
 ) -> Tensor:
     """Squared error over variance per channel, averaged, weighed and summed: 0 for the source itself, about 1 for a constant.
 
-    With `emphasis`, values of the source far from the usual count more, by that much per squared standard deviation: what a
-    detector says of the few places that hold something is not drowned by the many that hold nothing.
+    With `emphasis`, values of the source far from the usual count more, by that much per squared standard deviation. `places`
+    ([pictures, 1, height, width]) says what each place of a picture counts: what a detector says of the few places that hold
+    something is not to be drowned by the many that hold nothing.
     """
     parts = [
-        one.weight * _error(wanted[one.name].index_select(one.axis, known[one.name].kept), made[one.name], one, known, emphasis)
+        one.weight
+        * _error(wanted[one.name].index_select(one.axis, known[one.name].kept), made[one.name], one, known, emphasis, places)
         for one in found
     ]
     return need("torch").stack(parts).sum()
 
 
-def _error(right: Tensor, made: Tensor, one: Match, known: Mapping[str, Usual], emphasis: float) -> Tensor:
+def _error(
+    right: Tensor, made: Tensor, one: Match, known: Mapping[str, Usual], emphasis: float, places: Tensor | None
+) -> Tensor:
     there, rows = known[one.name], _rows(right, one.axis)
     error = (_rows(made, one.axis) - rows).square() / there.variance
     if emphasis:
         error = error * (1 + emphasis * (rows - there.mean).square() / there.variance) / (1 + emphasis)
+    if places is not None and right.dim() == 4 and one.axis == 1:
+        error = error * need("torch").nn.functional.interpolate(places, size=right.shape[2:], mode="area").reshape(-1, 1)
     return error.mean()
 
 

@@ -212,3 +212,17 @@ def test_a_gpu_that_is_not_there_is_said_so() -> None:
         assert chosen("auto") == "cpu"
         with pytest.raises(DeviceError, match="no CUDA device"):
             chosen("cuda")
+
+
+def test_a_run_that_has_no_more_minutes_writes_the_best_so_far_and_can_be_gone_on_with(
+    model: Path, data: list[Any], tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="distillation needs PyTorch")
+    begun = distill(request(model, data, tmp_path / "small.onnx", minutes=0.0))
+    assert begun.history == ()
+    assert begun.loss_after == begun.loss_before
+    assert any("stopped after 0 of 2 epochs" in note for note in begun.notes)
+    done = distill(request(model, data, tmp_path / "small.onnx", resume=True))
+    assert len(done.history) == 2
+    assert done.loss_before == pytest.approx(begun.loss_before)
+    assert not any("stopped" in note for note in done.notes)

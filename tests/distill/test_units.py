@@ -66,9 +66,9 @@ def test_a_pruned_folded_network_is_taught_although_its_filters_differ_a_thousan
             samples,
             Settings(epochs=8, batch=16, device="cpu", learning_rate=1e-2),
         )
-        before = trainer.best_loss
+        before = trainer.best_score.loss
         train(trainer, lambda epoch: None)
-    assert trainer.best_loss < 0.6 * before
+    assert trainer.best_score.loss < 0.6 * before
 
 
 def rescaled(graph: Graph) -> Graph:

@@ -18,11 +18,12 @@ from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune import prune
 from edgekit.converters.prune.allocate import allocate
 from edgekit.converters.prune.coupling import Coupling, couple
-from edgekit.converters.prune.cut import remove
+from edgekit.converters.prune.cut import remove, silenced
 from edgekit.converters.prune.eliminate import elimination, readers_of
 from edgekit.converters.prune.families import families, work
 from edgekit.converters.prune.importance import moments, read_tensors
-from edgekit.converters.prune.rebuild import patches
+from edgekit.converters.prune.patches import patches
+from edgekit.converters.prune.places import Places
 from edgekit.converters.prune.sensitivity import DEEPEST, ladder
 from edgekit.core.errors import InputError, UsageError
 
@@ -38,19 +39,6 @@ def chosen(coupling: Coupling, seed: int) -> Any:
     rng = np.random.RandomState(seed)
     picked = [rng.permutation(one.units)[: rng.randint(0, len(one.units))] for one in families(coupling)]
     return np.concatenate([np.zeros(0, np.int64), *picked])
-
-
-def without_effect(graph: Graph, coupling: Coupling, removed: Any) -> Graph:
-    """The graph with zeros wherever a constant meets one of these channels."""
-    constants = {}
-    nodes = {node.name: node for node in graph.nodes}
-    for cut in coupling.cuts:
-        name = nodes[cut.node].inputs[cut.index]
-        value = constants.get(name, graph.constants[name]).copy()
-        gone = np.isin(coupling.roots[cut.labels], removed)
-        np.moveaxis(value, cut.axis, 0)[gone] = 0
-        constants[name] = value
-    return graph.with_nodes(graph.nodes, constants=constants)
 
 
 @settings(max_examples=25)
@@ -72,7 +60,7 @@ def test_any_cut_leaves_a_graph_that_runs_with_the_macs_that_were_foretold(graph
 def test_channels_whose_weights_are_all_zero_go_without_a_trace(graph: Graph, seed: int) -> None:
     coupling = couple(graph)
     removed = chosen(coupling, seed)
-    silent = without_effect(graph, coupling, removed)
+    silent = silenced(graph, coupling, removed)
     feed = feeds(graph)[0]
     for before, after in zip(outputs(silent, feed), outputs(remove(silent, coupling, removed), feed), strict=True):
         np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-5)
@@ -190,7 +178,7 @@ def test_a_channel_that_another_one_repeats_costs_nothing() -> None:
     graph = graph.with_nodes(graph.nodes, constants={first.inputs[1]: weight, first.inputs[2]: bias})
     coupling = couple(graph)
     family = next(one for one in families(coupling) if one.name == first.name)
-    measured = moments(graph, read_tensors(graph, coupling), feeds(graph, 16), run_one_thread)
+    measured = moments(graph, read_tensors(graph, coupling), feeds(graph, 16), run_one_thread, Places())
     order, lost = elimination(family, readers_of(family, graph, coupling, measured))
     half = len(order) // 2
     pairs = {int(np.flatnonzero(np.sort(family.units) == unit)[0]) // 2 for unit in order[:half]}
