@@ -9,6 +9,7 @@ need("onnx")
 from edgekit.converters.graph import Graph, Pass  # noqa: E402
 from edgekit.converters.optimise.drop_dead_code import drop_dead_code  # noqa: E402
 from edgekit.converters.optimise.drop_identities import drop_identities  # noqa: E402
+from edgekit.converters.optimise.drop_sorts import drop_sorts  # noqa: E402
 from edgekit.converters.optimise.fold_batch_norm import fold_batch_norm, fold_input_norm  # noqa: E402
 from edgekit.converters.optimise.fold_constants import fold_constants  # noqa: E402
 from edgekit.converters.optimise.fold_pads import fold_pads  # noqa: E402
@@ -21,6 +22,7 @@ from edgekit.converters.optimise.share_constants import share_constants  # noqa:
 
 PASSES: tuple[Pass, ...] = (
     fold_constants,
+    drop_sorts,
     drop_identities,
     merge_moves,
     fuse_layer_norm,

@@ -139,6 +139,8 @@ def test_identities_go_and_the_output_keeps_its_name() -> None:
         pytest.param(node("Add", "x c", "a"), {"c": np.zeros((4, 1, 1), np.float32)}, id="a sum with zeros"),
         pytest.param(node("Mul", "c x", "a"), {"c": np.ones(6, np.float32)}, id="a product with ones"),
         pytest.param(node("Where", "c d x", "a"), {"c": np.zeros(1, bool), "d": np.float32(3)}, id="a choice already made"),
+        pytest.param(node("Gather", "x i", "a", axis=2), {"i": np.arange(SHAPE[2])}, id="a gather of all in order"),
+        pytest.param(node("Gather", "x i", "a", axis=0), {"i": np.int64([-1])}, id="a gather of the only one"),
     ],
 )
 def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarray]) -> None:
@@ -156,6 +158,7 @@ def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarr
             {"b": np.int64([-1]), "e": np.int64([-99]), "axes": np.int64([2]), "st": np.int64([-1])},
             id="a slice that reverses",
         ),
+        pytest.param(node("Gather", "x i", "a", axis=2), {"i": np.arange(SHAPE[2])[::-1]}, id="a gather that reverses"),
         pytest.param(node("Pad", "x p", "a"), {"p": np.int64([0, 0, 1, 0, 0, 0, -1, 0])}, id="a pad that shifts"),
         pytest.param(node("Add", "x c", "a"), {"c": np.float32([0, 0, 0, 0, 0, 1])}, id="a sum with few zeros"),
         pytest.param(node("Mul", "x c", "a"), {"c": np.ones((2, 1, 1, 1), np.float32)}, id="a product that spreads"),

@@ -357,6 +357,22 @@ def _renamed(nodes: list[Any], x: str, y: str) -> list[Any]:
     return result
 
 
+def test_sorting_one_element_and_undoing_it_leaves_nothing() -> None:
+    """What PyTorch's exporter writes around a packed batch of one sequence."""
+    nodes = [
+        node("ReduceSum", "x inner", "lengths", keepdims=0),
+        node("TopK", "lengths one", "sorted order", axis=-1),
+        node("Gather", "x order", "a", axis=0),
+        node("ScatterElements", "nought order nought", "back", axis=0),
+        node("Gather", "a back", "b", axis=0),
+        node("Mul", "b sorted", "y"),
+    ]
+    integers = {"inner": np.int64([1, 2, 3]), "one": np.int64([1]), "nought": np.int64([0])}
+    graph = graph_of(nodes, integers)
+    assert ops(optimise(graph)) == ["ReduceSum", "Mul"]
+    assert_same_answers(graph, optimise(graph))
+
+
 @settings(max_examples=80)
 @given(random_graphs())
 def test_every_pass_keeps_the_answers_of_random_graphs(graph: Graph) -> None:
