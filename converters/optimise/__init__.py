@@ -12,6 +12,7 @@ from edgekit.converters.optimise.drop_identities import drop_identities  # noqa:
 from edgekit.converters.optimise.drop_sorts import drop_sorts  # noqa: E402
 from edgekit.converters.optimise.fold_batch_norm import fold_batch_norm, fold_input_norm  # noqa: E402
 from edgekit.converters.optimise.fold_constants import fold_constants  # noqa: E402
+from edgekit.converters.optimise.fold_lookups import fold_lookups  # noqa: E402
 from edgekit.converters.optimise.fold_pads import fold_pads  # noqa: E402
 from edgekit.converters.optimise.fold_scales import fold_scales  # noqa: E402
 from edgekit.converters.optimise.fuse_gemm import fuse_gemm  # noqa: E402
@@ -22,6 +23,7 @@ from edgekit.converters.optimise.share_constants import share_constants  # noqa:
 
 PASSES: tuple[Pass, ...] = (
     fold_constants,
+    fold_lookups,
     drop_sorts,
     drop_identities,
     merge_moves,
