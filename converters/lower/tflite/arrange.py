@@ -39,14 +39,26 @@ def plain(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
 
 
 def products(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
-    """The source's own order, but for operands whose last two dims alone are swapped: a batched product reads those too."""
-    wanted = []
+    """The source's own order, but for operands whose last two dims alone are swapped: a batched product reads those too.
+
+    Rows that all meet one matrix may stand in any order, and stay in it.
+    """
+    wanted: list[Permutation] = []
     for name, stored in zip(node.inputs, incoming, strict=True):
         rank = len(graph.shape(name))
         swapped = (*range(rank - 2), rank - 1, rank - 2)
         turned = stored is not None and not same_data(graph.shape(name), stored, identity(rank))
         wanted.append(swapped if turned and stored and same_data(graph.shape(name), stored, swapped) else identity(rank))
+    rows = incoming[0]
+    if rows is not None and rows[-1] == len(rows) - 1 and meets_one_matrix(graph, node):
+        return Arrangement(inputs=(rows, wanted[1]), outputs=(rows,))
     return Arrangement(inputs=tuple(wanted), outputs=(identity(len(graph.shape(node.output))),))
+
+
+def meets_one_matrix(graph: Graph, node: Node) -> bool:
+    """Whether the second operand of a product is a single matrix, as the keys that all heads of an attention share."""
+    first, second = (graph.shape(name) for name in node.inputs)
+    return 2 <= len(second) <= len(first) and prod(second[:-2]) == 1
 
 
 def spatial(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
