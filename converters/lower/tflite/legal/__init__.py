@@ -57,6 +57,7 @@ def passes(edgetpu: bool) -> tuple[GraphPass, ...]:
         *lookups.RULES,
         *masks.RULES,
         *matrix.RULES,
+        *(matrix.EDGETPU_RULES if edgetpu else ()),
         *shapes.RULES,
         *resample.RULES,
         *padding.PAD_RULES,
