@@ -7,7 +7,7 @@ from math import prod
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.arrange import meets_one_matrix, plain, products
-from edgekit.converters.lower.tflite.layout import stored
+from edgekit.converters.lower.tflite.layout import identity, stored
 from edgekit.converters.lower.tflite.ops.table import op
 from edgekit.converters.lower.tflite.program import Tensor
 from edgekit.converters.lower.tflite.site import Site
@@ -60,7 +60,8 @@ def _matmul_limits(graph: Graph, node: Node) -> str | None:
 def matmul(site: Site) -> None:
     """A batched product; an operand whose last two dims stand the other way round in memory is read as it is."""
     turned = {key: site.layout(index)[-1:] != (len(site.layout(index)) - 1,) for index, key in enumerate(("adjX", "adjY"))}
-    if meets_one_matrix(site.graph, site.node) and not turned["adjX"] and prod(site.shape()[:-2]) > 1:
+    scattered = prod(site.shape()[:-2]) > 1 or site.layout() != identity(len(site.shape()))
+    if scattered and not turned["adjX"] and meets_one_matrix(site.graph, site.node):
         _rows_by_one_matrix(site, turned)
         return
     site.emit("BATCH_MATMUL", [site.read(0), site.read(1)], [site.target()], **turned)
