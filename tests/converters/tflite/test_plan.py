@@ -113,6 +113,49 @@ def test_five_dims_that_are_cut_in_parts_are_moved_once_for_all(bench):
     bench.check_float(graph)
 
 
+def test_an_attention_between_convolutions_is_moved_in_and_out_once(bench):
+    """As in YOLO11: queries, keys and values are channels of one picture, and the answer is added to another."""
+    nodes = [
+        ("Conv", ["x", "wqkv"], ["c"], {}),
+        ("Reshape", ["c", "heads"], ["h"], {}),
+        ("Split", ["h", "sizes"], ["q", "k", "v"], {"axis": 2}),
+        ("Transpose", ["q"], ["qt"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", ["qt", "k"], ["s"], {}),
+        ("Mul", ["s", "scale"], ["m"], {}),
+        ("Softmax", ["m"], ["p"], {"axis": -1}),
+        ("Transpose", ["p"], ["pt"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", ["v", "pt"], ["a"], {}),
+        ("Reshape", ["a", "picture"], ["o"], {}),
+        ("Conv", ["x", "wpe"], ["pe"], {}),
+        ("Add", ["o", "pe"], ["sum"], {}),
+        ("Conv", ["sum", "wo"], ["y"], {}),
+    ]
+    constants = {"wqkv": normal(32, 5, 1, 1), "wpe": normal(16, 5, 1, 1), "wo": normal(5, 16, 1, 1), "scale": normal(1)}
+    shapes = {"heads": [1, 2, 16, 42], "sizes": [4, 4, 8], "picture": [1, 16, 6, 7]}
+    graph = bench.graph({"x": (1, 5, 6, 7)}, nodes, constants | {name: np.array(shape) for name, shape in shapes.items()})
+    assert bench.program(graph).count("TRANSPOSE") == 2
+    bench.check_float(graph)
+
+
+def test_the_distances_of_a_yolo_are_weighed_where_they_stand(bench):
+    """Its decoder turns the bins to the channels of a convolution of one place, which does not mind how the others stand."""
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "flat"], ["f"], {}),
+        ("Reshape", ["f", "bins"], ["b"], {}),
+        ("Transpose", ["b"], ["t"], {"perm": [0, 2, 1, 3]}),
+        ("Softmax", ["t"], ["p"], {"axis": 1}),
+        ("Conv", ["p", "weights"], ["w"], {}),
+        ("Reshape", ["w", "four"], ["d"], {}),
+        ("Mul", ["d", "d"], ["y"], {}),
+    ]
+    constants = {"k": normal(32, 5, 1, 1), "weights": np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)}
+    shapes = {"flat": [1, 32, 42], "bins": [1, 4, 8, 42], "four": [1, 4, 42]}
+    graph = bench.graph({"x": (1, 5, 6, 7)}, nodes, constants | {name: np.array(shape) for name, shape in shapes.items()})
+    assert bench.program(graph).count("TRANSPOSE") == 0
+    bench.check_float(graph)
+
+
 def test_a_slice_that_is_assigned_to_stands_beside_what_stays(bench):
     """What the in-place decoder of a YOLOv5 head is exported as: a ScatterND of a whole block."""
     places = np.stack(np.meshgrid(0, np.arange(2), np.arange(4), np.arange(5), np.arange(1, 3), indexing="ij"), -1)
