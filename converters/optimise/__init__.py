@@ -20,8 +20,10 @@ from edgekit.converters.optimise.fuse_hard_swish import fuse_hard_swish  # noqa:
 from edgekit.converters.optimise.fuse_layer_norm import fuse_layer_norm  # noqa: E402
 from edgekit.converters.optimise.merge_moves import merge_moves  # noqa: E402
 from edgekit.converters.optimise.share_constants import share_constants  # noqa: E402
+from edgekit.converters.optimise.unfold_einsum import unfold_einsum  # noqa: E402
 
 PASSES: tuple[Pass, ...] = (
+    unfold_einsum,
     fold_constants,
     fold_lookups,
     drop_sorts,
