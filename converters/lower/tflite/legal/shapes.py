@@ -79,14 +79,12 @@ def three_dimensions_as_two(graph: Graph, node: Node) -> Replacement | None:
         return (*sizes[:pair], prod(sizes[pair : pair + 2]), *sizes[pair + 2 :])
 
     scribe, out = Scribe(graph, node), graph.shape(node.output)
-    attributes: dict[str, Attribute] = {
-        "auto_pad": "NOTSET",
-        "kernel_shape": joined(span.kernel),
-        "strides": joined(span.strides),
-        "pads": flat((*span.pads[:pair], (0, 0), *span.pads[pair + 2 :])),
-    } | ({"dilations": joined(span.dilations)} if "dilations" in node.attributes else {})
+    attributes: dict[str, Attribute] = {**node.attributes, "auto_pad": "NOTSET"}
+    attributes |= {"kernel_shape": joined(span.kernel), "strides": joined(span.strides)}
+    attributes |= {"dilations": joined(span.dilations)} if "dilations" in attributes else {}
+    attributes["pads"] = flat((*span.pads[:pair], (0, 0), *span.pads[pair + 2 :]))
     picture = scribe.view(node.inputs[0], (*shape[:2], *joined(shape[2:])), "as_picture")
-    made = scribe.add(node.op, [picture], (*out[:2], *joined(out[2:])), "picture", **{**node.attributes, **attributes})
+    made = scribe.add(node.op, [picture], (*out[:2], *joined(out[2:])), "picture", **attributes)
     return scribe.finish("Reshape", [made, scribe.constant("space", out, "int64")])
 
 
