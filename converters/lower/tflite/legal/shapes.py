@@ -80,8 +80,9 @@ def three_dimensions_as_two(graph: Graph, node: Node) -> Replacement | None:
 
     scribe, out = Scribe(graph, node), graph.shape(node.output)
     attributes: dict[str, Attribute] = {**node.attributes, "auto_pad": "NOTSET"}
-    attributes |= {"kernel_shape": joined(span.kernel), "strides": joined(span.strides)}
-    attributes |= {"dilations": joined(span.dilations)} if "dilations" in attributes else {}
+    for name, sizes in (("kernel_shape", span.kernel), ("strides", span.strides), ("dilations", span.dilations)):
+        if name in attributes or name != "dilations":
+            attributes[name] = joined(sizes)
     attributes["pads"] = flat((*span.pads[:pair], (0, 0), *span.pads[pair + 2 :]))
     picture = scribe.view(node.inputs[0], (*shape[:2], *joined(shape[2:])), "as_picture")
     made = scribe.add(node.op, [picture], (*out[:2], *joined(out[2:])), "picture", **attributes)
