@@ -32,10 +32,12 @@ test-slow: $(STAMP) ## the tests that take long
 test-boards: $(STAMP) ## a board in software: flashed, boots, serves, is updated over SSH, refuses a bad version, goes back (QEMU 10)
 	@$(PY) -m pytest -q -m slow tests/emulate/test_full_boot.py
 
-fuzz: $(STAMP) ## a long, coverage-guided fuzz of the readers of artifacts and profiles (atheris, 5 minutes each)
+fuzz: $(STAMP) ## a long, coverage-guided fuzz of the readers of artifacts, profiles and models (atheris, 5 minutes each)
 	@$(PY) -m pip install -q atheris
 	@$(PY) tests/fuzz/readers.py artifact
 	@$(PY) tests/fuzz/readers.py profile
+	@$(PY) tests/fuzz/readers.py onnx
+	@$(PY) tests/fuzz/readers.py tflite
 
 test-frameworks: ## the importers of other frameworks' files, with those frameworks in their own environment (about 1 GB)
 	@.ci/frameworks

@@ -47,9 +47,11 @@ class Sheet:
         *,
         output: str = "",
         attributes: Attributes | None = None,
+        dtype: str = "",
     ) -> str:
         """A new node with one output: a tensor of that label, or `output`, one of the replaced node's own. Returns its name."""
-        return self._write(op, inputs, {output or f"{self._prefix}{label}": tuple(shape)}, label, attributes or {})[0]
+        made = {output or f"{self._prefix}{label}": tuple(shape)}
+        return self._write(op, inputs, made, label, attributes or {}, dtype)[0]
 
     def split(self, name: str, sizes: Sequence[int], axis: int, label: str) -> tuple[str, ...]:
         """The parts of a tensor along an axis; one part is the tensor itself."""
@@ -68,10 +70,10 @@ class Sheet:
         ]
         return self.add("Slice", [name, *bounds], (*shape[:axis], size, *shape[axis + 1 :]), label, output=output)
 
-    def view(self, name: str, shape: Sequence[int], label: str, *, output: str = "") -> str:
+    def view(self, name: str, shape: Sequence[int], label: str, *, output: str = "", dtype: str = "") -> str:
         """The same elements in another shape."""
         target = self.constant(f"{label}/shape", shape, "int64")
-        return self.add("Reshape", [name, target], shape, label, output=output)
+        return self.add("Reshape", [name, target], shape, label, output=output, dtype=dtype)
 
     def moved(self, name: str, permutation: tuple[int, ...], label: str, *, output: str = "") -> str:
         """The tensor with its axes in another order."""
@@ -108,8 +110,9 @@ class Sheet:
         outputs: dict[str, tuple[int, ...]],
         label: str,
         attributes: Attributes,
+        dtype: str = "",
     ) -> tuple[str, ...]:
-        self._specs |= {name: TensorSpec(name=name, shape=shape, dtype=self.dtype) for name, shape in outputs.items()}
+        self._specs |= {name: TensorSpec(name=name, shape=shape, dtype=dtype or self.dtype) for name, shape in outputs.items()}
         name = f"{self._prefix}{label}"
         self._nodes.append(Node(op=op, name=name, inputs=tuple(inputs), outputs=tuple(outputs), attributes=attributes))
         return tuple(outputs)

@@ -108,6 +108,13 @@ def _always_taken(graph: Graph, node: Node) -> str:
     return node.inputs[1] if np.all(condition) else node.inputs[2]
 
 
+def _chooses_all(graph: Graph, node: Node) -> bool:
+    """Whether a Gather of the same shape can only take everything in order: one slice, or indices that count up."""
+    size = graph.shape(node.inputs[0])[node.integer("axis", 0)]
+    indices = graph.constant(node.inputs[1])
+    return size == 1 or (indices is not None and np.array_equal(indices.ravel(), np.arange(size)))
+
+
 def _always(graph: Graph, node: Node) -> bool:
     return True
 
@@ -125,6 +132,7 @@ _NEUTRAL = {
     "Flatten": _always,
     "Expand": _always,
     "Concat": _has_one_input,
+    "Gather": _chooses_all,
     "Transpose": _is_ordered,
     "Pad": _pads_nothing,
     "Slice": _keeps_everything,

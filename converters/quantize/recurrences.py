@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.quantize.roles import MOVES
 
-CELL = frozenset({"Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Clip", "Split", "Slice"})
-"""What a step does with its products."""
+CELL = frozenset({"Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Clip", "Split", "Slice", "Where"})
+"""What a step does with its products; a choice holds the state of a sequence that has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,46 +5,19 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
+from busy import busy_onnx
 from damage import flipped, truncated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 from tiny import tiny_onnx
 
 from edgekit.converters.importers.onnx_file import load
 from edgekit.core.errors import EdgekitError
 
-
-def _busy() -> bytes:
-    """A model with shapes, axes and indices in it, each of which damage may turn into nonsense."""
-    integers = {"pads": [0, 0, 1, 1, 0, 0, 1, 1], "starts": [1], "ends": [5], "axes": [2], "shape": [1, -1]}
-    nodes = [
-        helper.make_node("Pad", ["x", "pads"], ["a"]),
-        helper.make_node("Slice", ["a", "starts", "ends", "axes"], ["b"]),
-        helper.make_node("Conv", ["b", "w"], ["c"], kernel_shape=[3, 3]),
-        helper.make_node("Resize", ["c", "", "scales"], ["d"], mode="nearest"),
-        helper.make_node("Concat", ["d", "d"], ["e"], axis=1),
-        helper.make_node("Transpose", ["e"], ["f"], perm=[0, 2, 3, 1]),
-        helper.make_node("Reshape", ["f", "shape"], ["y"]),
-    ]
-    constants = [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in integers.items()]
-    constants.append(numpy_helper.from_array(np.ones((2, 2, 3, 3), np.float32), "w"))
-    constants.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
-    graph = helper.make_graph(
-        nodes,
-        "busy",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 6, 6])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
-        constants,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-FILES = {"small": tiny_onnx(), "busy": _busy()}
+FILES = {"small": tiny_onnx(), "busy": busy_onnx()}
 
 
 def read(data: bytes) -> None:

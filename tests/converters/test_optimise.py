@@ -66,6 +66,33 @@ def test_constant_arithmetic_is_folded() -> None:
     assert_same_answers(graph, folded)
 
 
+def test_elements_picked_from_a_long_constant_are_folded() -> None:
+    """What newer BERTs are exported with: fewer places than a row has elements, of which there are more than 32."""
+    table, places = np.arange(2.0 * 40, dtype=np.float32).reshape(2, 40), np.int64([[0, -1, 7], [39, 1, 2]])
+    graph = graph_of(
+        [node("GatherElements", "t i", "g", axis=1), node("ReduceSum", "g", "s"), node("Mul", "x s", "y")],
+        {"t": table, "i": places},
+    )
+    folded = fold_constants(graph).graph
+    assert ops(folded) == ["Mul"]
+    assert_same_answers(graph, folded)
+
+
+@pytest.mark.parametrize("op", ["Gather", "GatherElements"])
+def test_a_lookup_that_finds_the_same_everywhere_is_a_constant(op: str) -> None:
+    nodes = [
+        node("ArgMax", "x", "i", axis=0),
+        node(op, "t i", "g"),
+        node("Cast", "g", "f", to=1),
+        node("ReduceMax", "f", "m", keepdims=0),
+        node("Add", "x m", "y"),
+    ]
+    graph = graph_of(nodes, {"t": np.full((3, 4, 5, 6), 7, np.int64)})
+    found = optimise(graph)
+    assert ops(found) == ["Add"]
+    assert_same_answers(graph, found)
+
+
 def test_a_shape_chain_is_folded() -> None:
     graph = graph_of(
         [node("Shape", "x", "s"), node("Gather", "s zero", "n"), node("Cast", "n", "f", to=1), node("Mul", "x f", "y")],
@@ -139,6 +166,8 @@ def test_identities_go_and_the_output_keeps_its_name() -> None:
         pytest.param(node("Add", "x c", "a"), {"c": np.zeros((4, 1, 1), np.float32)}, id="a sum with zeros"),
         pytest.param(node("Mul", "c x", "a"), {"c": np.ones(6, np.float32)}, id="a product with ones"),
         pytest.param(node("Where", "c d x", "a"), {"c": np.zeros(1, bool), "d": np.float32(3)}, id="a choice already made"),
+        pytest.param(node("Gather", "x i", "a", axis=2), {"i": np.arange(SHAPE[2])}, id="a gather of all in order"),
+        pytest.param(node("Gather", "x i", "a", axis=0), {"i": np.int64([-1])}, id="a gather of the only one"),
     ],
 )
 def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarray]) -> None:
@@ -156,6 +185,7 @@ def test_what_changes_nothing_goes(operation: Any, constants: dict[str, np.ndarr
             {"b": np.int64([-1]), "e": np.int64([-99]), "axes": np.int64([2]), "st": np.int64([-1])},
             id="a slice that reverses",
         ),
+        pytest.param(node("Gather", "x i", "a", axis=2), {"i": np.arange(SHAPE[2])[::-1]}, id="a gather that reverses"),
         pytest.param(node("Pad", "x p", "a"), {"p": np.int64([0, 0, 1, 0, 0, 0, -1, 0])}, id="a pad that shifts"),
         pytest.param(node("Add", "x c", "a"), {"c": np.float32([0, 0, 0, 0, 0, 1])}, id="a sum with few zeros"),
         pytest.param(node("Mul", "x c", "a"), {"c": np.ones((2, 1, 1, 1), np.float32)}, id="a product that spreads"),

@@ -357,6 +357,50 @@ def _renamed(nodes: list[Any], x: str, y: str) -> list[Any]:
     return result
 
 
+@pytest.mark.parametrize(
+    ("equation", "other"),
+    [
+        ("bhid,bhjd->bhij", (1, 4, 7, 6)),
+        ("bhij, bhjd -> bhid", (1, 4, 6, 3)),
+        ("bchw,dc->bdhw", (2, 4)),
+        ("bchw,bkc->bkhw", (1, 3, 4)),
+        ("bnhd,hdm->bnm", (5, 6, 2)),
+        ("abcd,ebfd", (2, 4, 3, 6)),
+        ("abcd,abcd->", SHAPE),
+    ],
+)
+def test_an_einsum_of_two_tensors_is_a_matrix_product(equation: str, other: tuple[int, ...]) -> None:
+    graph = graph_of([node("Einsum", "x w", "e", equation=equation), node("Tanh", "e", "y")], {"w": normal(*other)})
+    found = optimise(graph)
+    assert "Einsum" not in ops(found) and ops(found).count("MatMul") == 1
+    assert_same_answers(graph, found)
+
+
+@pytest.mark.parametrize(
+    ("equation", "other"),
+    [("abcd,abcd->abcd", SHAPE), ("abcd,bc->bd", (4, 5)), ("...cd,dk->...ck", (6, 2)), ("abcd,ee->abcd", (2, 2))],
+)
+def test_an_einsum_that_is_no_matrix_product_stays(equation: str, other: tuple[int, ...]) -> None:
+    graph = graph_of([node("Einsum", "x w", "y", equation=equation)], {"w": normal(*other)})
+    assert optimise(graph).nodes[-1].op == "Einsum"
+
+
+def test_sorting_one_element_and_undoing_it_leaves_nothing() -> None:
+    """What PyTorch's exporter writes around a packed batch of one sequence."""
+    nodes = [
+        node("ReduceSum", "x inner", "lengths", keepdims=0),
+        node("TopK", "lengths one", "sorted order", axis=-1),
+        node("Gather", "x order", "a", axis=0),
+        node("ScatterElements", "nought order nought", "back", axis=0),
+        node("Gather", "a back", "b", axis=0),
+        node("Mul", "b sorted", "y"),
+    ]
+    integers = {"inner": np.int64([1, 2, 3]), "one": np.int64([1]), "nought": np.int64([0])}
+    graph = graph_of(nodes, integers)
+    assert ops(optimise(graph)) == ["ReduceSum", "Mul"]
+    assert_same_answers(graph, optimise(graph))
+
+
 @settings(max_examples=80)
 @given(random_graphs())
 def test_every_pass_keeps_the_answers_of_random_graphs(graph: Graph) -> None:

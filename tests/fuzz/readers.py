@@ -1,6 +1,6 @@
 """A long fuzz of the readers of what comes from outside, with atheris (coverage-guided): `make fuzz`, or by hand
 
-    python tests/fuzz/readers.py artifact|profile [SECONDS]
+    python tests/fuzz/readers.py artifact|profile|onnx|tflite [SECONDS]
 
 An EdgekitError is an answer; anything else is a find, and atheris keeps the input in the current folder.
 """
@@ -16,9 +16,12 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "builders"))
 with atheris.instrument_imports(include=["edgekit", "msgspec", "yaml"]):
-    from tiny import tiny_artifact
+    from busy import busy_onnx, busy_tflite
+    from tiny import tiny_artifact, tiny_onnx, tiny_tflite
 
     from edgekit import artifact
+    from edgekit.converters.importers import onnx_file
+    from edgekit.converters.importers import tflite as tflite_file
     from edgekit.core import profiles
     from edgekit.core.errors import EdgekitError
 
@@ -47,7 +50,35 @@ def profile_reader(folder: Path) -> Callable[[bytes], object]:
     return read
 
 
-READERS = {"artifact": artifact_reader, "profile": profile_reader}
+def onnx_reader(folder: Path) -> Callable[[bytes], object]:
+    """Whatever calls itself an ONNX model."""
+    return _model_reader(folder / "mine.onnx", onnx_file.load)
+
+
+def tflite_reader(folder: Path) -> Callable[[bytes], object]:
+    """Whatever calls itself a TFLite model."""
+    return _model_reader(folder / "mine.tflite", tflite_file.load)
+
+
+def _model_reader(file: Path, load: Callable[[Path], object]) -> Callable[[bytes], object]:
+    def read(data: bytes) -> object:
+        file.write_bytes(data)
+        return load(file)
+
+    return read
+
+
+def beginnings(name: str) -> list[bytes]:
+    """Sound files that the fuzzer changes."""
+    if name == "onnx":
+        return [tiny_onnx(), busy_onnx()]
+    if name == "tflite":
+        return [tiny_tflite(quantized=False), tiny_tflite(quantized=True), busy_tflite()]
+    manifests = Path("edge/models").glob("**/manifest.json")
+    return [path.read_bytes() for path in (manifests if name == "artifact" else profiles.shipped_folder().glob("*.yaml"))]
+
+
+READERS = {"artifact": artifact_reader, "profile": profile_reader, "onnx": onnx_reader, "tflite": tflite_reader}
 
 
 def main(name: str, seconds: int) -> None:
@@ -55,9 +86,8 @@ def main(name: str, seconds: int) -> None:
     folder = Path(tempfile.mkdtemp())
     seeds = folder / "seeds"
     seeds.mkdir()
-    for index, path in enumerate((*profiles.shipped_folder().glob("*.yaml"), *Path("edge/models").glob("**/manifest.json"))):
-        if (path.suffix == ".json") == (name == "artifact"):
-            (seeds / str(index)).write_bytes(path.read_bytes())
+    for index, data in enumerate(beginnings(name)):
+        (seeds / str(index)).write_bytes(data)
     read = READERS[name](folder)
 
     def one(data: bytes) -> None:

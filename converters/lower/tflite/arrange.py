@@ -8,6 +8,7 @@ from math import prod
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import normal_axis, reduced_axes
+from edgekit.converters.lower.tflite.geometry import window
 from edgekit.converters.lower.tflite.layout import Permutation, channels_last, identity, reshaped, same_data
 
 
@@ -18,6 +19,9 @@ class Arrangement:
     inputs: tuple[Permutation | None, ...]
     outputs: tuple[Permutation, ...]
 
+
+CARRYING = frozenset({"Mul", "Div", "Transpose"})
+"""What may stand between the parts of an attention and its products."""
 
 Incoming = tuple[Permutation | None, ...]
 """The permutations the inputs are stored in; None for constants and absent inputs."""
@@ -39,14 +43,26 @@ def plain(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
 
 
 def products(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
-    """The source's own order, but for operands whose last two dims alone are swapped: a batched product reads those too."""
-    wanted = []
+    """The source's own order, but for operands whose last two dims alone are swapped: a batched product reads those too.
+
+    Rows that all meet one matrix may stand in any order, and stay in it.
+    """
+    wanted: list[Permutation] = []
     for name, stored in zip(node.inputs, incoming, strict=True):
         rank = len(graph.shape(name))
         swapped = (*range(rank - 2), rank - 1, rank - 2)
         turned = stored is not None and not same_data(graph.shape(name), stored, identity(rank))
         wanted.append(swapped if turned and stored and same_data(graph.shape(name), stored, swapped) else identity(rank))
+    rows = incoming[0]
+    if rows is not None and rows[-1] == len(rows) - 1 and meets_one_matrix(graph, node):
+        return Arrangement(inputs=(rows, wanted[1]), outputs=(rows,))
     return Arrangement(inputs=tuple(wanted), outputs=(identity(len(graph.shape(node.output))),))
+
+
+def meets_one_matrix(graph: Graph, node: Node) -> bool:
+    """Whether the second operand of a product is a single matrix, as the keys that all heads of an attention share."""
+    first, second = (graph.shape(name) for name in node.inputs)
+    return 2 <= len(second) <= len(first) and prod(second[:-2]) == 1
 
 
 def spatial(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
@@ -55,12 +71,21 @@ def spatial(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
     return Arrangement(inputs=(layout, *_none(node)), outputs=(layout,))
 
 
+def convolved(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
+    """Channels last, in and out; a kernel of a single place that stands everywhere does not mind which dim is the height."""
+    first, span = incoming[0], window(graph, node)
+    single = span.extent == span.strides == (1, 1) and span.valid
+    if single and first is not None and (first[0], first[-1]) == (0, 1):
+        return Arrangement(inputs=(first, *_none(node)), outputs=(first,))
+    return spatial(graph, node, incoming)
+
+
 def shared(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
-    """One permutation for all operands, constants included: the one that moves the fewest elements."""
+    """One permutation for all operands, constants included: the one that moves the fewest elements, of two the one of pictures."""
     rank = len(graph.shape(node.output))
     stored = {name: p for name, p in zip(node.inputs, incoming, strict=True) if p is not None and len(p) == rank}
     candidates = tuple(dict.fromkeys(stored.values())) or (identity(rank),)
-    best = min(candidates, key=lambda candidate: _moved(graph, stored, candidate))
+    best = min(candidates, key=lambda candidate: (_moved(graph, stored, candidate), candidate != channels_last(rank)))
     return Arrangement(inputs=tuple(best if name else None for name in node.inputs), outputs=(best,))
 
 
@@ -75,11 +100,19 @@ def picked(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
 
 
 def cut(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:
-    """As it stands; but a tensor of five dims or more of which many parts are taken is brought into order once, for all."""
+    """As it stands; but what many parts are taken of is brought into order once, for all, where they are products' or have five dims."""
     x = node.inputs[0]
     readers, rank = graph.consumers.get(x, ()), len(graph.shape(x))
-    parts = sum(len(reader.outputs) for reader in readers if reader.op in ("Slice", "Split"))
-    return plain(graph, node, incoming) if rank >= 5 and parts > 1 else follow(graph, node, incoming)
+    parts = [part for reader in readers if reader.op in ("Slice", "Split") for part in reader.outputs]
+    scattered = rank >= 5 or (rank == 4 and all(_multiplied(graph, part) for part in parts))
+    return plain(graph, node, incoming) if scattered and len(parts) > 1 else follow(graph, node, incoming)
+
+
+def _multiplied(graph: Graph, name: str) -> bool:
+    """Whether a tensor, scaled or turned, is an operand of products alone: queries, keys or values."""
+    readers = graph.consumers.get(name, ())
+    carried = all(node.op == "MatMul" or (node.op in CARRYING and _multiplied(graph, node.output)) for node in readers)
+    return bool(readers) and carried
 
 
 def innermost(graph: Graph, node: Node, incoming: Incoming) -> Arrangement:

@@ -77,6 +77,13 @@ class Site:
         stack = self.emission.elements(name, self.layout(), self._own(name))
         return stack if len(stack.shape) >= 2 and stack.shape[-1] == width else self.read()
 
+    def elements(self, index: int, shape: tuple[int, ...]) -> Tensor:
+        """An input in its layout, viewed in another shape."""
+        name = self.node.inputs[index]
+        known = name in self.graph.constants
+        found = self.read(index) if known else self.emission.elements(name, self.layout(index), self._own(name))
+        return self.emission.viewed(found, shape)
+
     def _own(self, name: str) -> QuantParams | None:
         """The integers a computed input is read in: those it has, else those it was given; None in float."""
         here = self.emission.values[name].tensor

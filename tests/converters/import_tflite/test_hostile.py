@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from busy import busy_tflite
 from damage import flipped, truncated
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -22,35 +23,7 @@ GIGA = 10**9
 EXTREMES = (0, 1, 0x7F, 0x80, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, GIGA)
 
 
-def _busy() -> bytes:
-    """A file with shapes, axes, slices and indices in it, each of which damage may turn into nonsense."""
-    i32 = np.int32
-    tensors = [
-        T(name="x", shape=(1, 4, 4, 2), dtype="float32"),
-        T(name="p", shape=(4, 2), dtype="int32", data=np.array([[0, 0], [1, 1], [1, 1], [0, 0]], i32)),
-        T(name="a", shape=(1, 6, 6, 2), dtype="float32"),
-        T(name="b", shape=(3,), dtype="int32", data=np.array([0, 1, 1], i32)),
-        T(name="e", shape=(3,), dtype="int32", data=np.array([1, 5, 5], i32)),
-        T(name="s", shape=(3,), dtype="int32", data=np.array([1, 2, 2], i32)),
-        T(name="c", shape=(1, 2, 2, 2), dtype="float32"),
-        T(name="size", shape=(2,), dtype="int32", data=np.array([3, 3], i32)),
-        T(name="d", shape=(1, 3, 3, 2), dtype="float32"),
-        T(name="axes", shape=(2,), dtype="int32", data=np.array([1, 2], i32)),
-        T(name="m", shape=(1, 2), dtype="float32"),
-        T(name="dims", shape=(2,), dtype="int32", data=np.array([2, 1], i32)),
-        T(name="y", shape=(2, 1), dtype="float32"),
-    ]
-    ops = [
-        Op(op="PAD", inputs=["x", "p"], outputs=["a"]),
-        Op(op="STRIDED_SLICE", inputs=["a", "b", "e", "s"], outputs=["c"], options_type="StridedSliceOptions", options={"endMask": 0}),
-        Op(op="RESIZE_BILINEAR", inputs=["c", "size"], outputs=["d"], options_type="ResizeBilinearOptions"),
-        Op(op="MEAN", inputs=["d", "axes"], outputs=["m"], options_type="ReducerOptions", options={"keepDims": 0}),
-        Op(op="RESHAPE", inputs=["m", "dims"], outputs=["y"]),
-    ]  # fmt: skip
-    return tflite(tensors, ops, ["x"], ["y"])
-
-
-FILES = {"float": tiny_tflite(quantized=False), "integer": tiny_tflite(quantized=True), "busy": _busy()}
+FILES = {"float": tiny_tflite(quantized=False), "integer": tiny_tflite(quantized=True), "busy": busy_tflite()}
 
 
 def read(data: bytes) -> None:

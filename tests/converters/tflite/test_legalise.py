@@ -125,6 +125,17 @@ def test_the_edge_tpu_gets_one_convolution_per_group(bench):
     assert ops(legal(bench, graph)) == ["Conv"]
 
 
+def test_the_edge_tpu_gets_the_product_of_several_rows_as_a_convolution(bench):
+    """Its fully connected layers take one row."""
+    graph = bench.graph({"x": (1, 5, 8)}, [("MatMul", ["x", "w"], ["m"], {}), ("Relu", ["m"], ["y"], {})], {"w": normal(8, 3)})
+    assert "Conv" in ops(legal(bench, graph, edgetpu=True)) and "Gemm" not in ops(legal(bench, graph, edgetpu=True))
+    names = {operator.name for operator in bench.program(graph, edgetpu=True).operators}
+    assert names <= {"RESHAPE", "CONV_2D"}
+    bench.check_float(graph, edgetpu=True)
+    row = bench.graph({"x": (1, 8)}, [("MatMul", ["x", "w"], ["y"], {})], {"w": normal(8, 3)})
+    assert ops(legal(bench, row, edgetpu=True)) == ["Gemm"]
+
+
 @pytest.mark.parametrize("op", ["HardSwish", "LeakyRelu"])
 def test_the_edge_tpu_gets_activations_it_maps(bench, op):
     graph = bench.graph({"x": (1, 4, 5, 5)}, [(op, ["x"], ["y"], {})])

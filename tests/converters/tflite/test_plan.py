@@ -64,6 +64,17 @@ def test_flattening_before_a_dense_layer_moves_its_weights_not_the_data(bench):
     bench.check_float(graph)
 
 
+def test_a_picture_that_the_model_flattens_channels_last_is_not_moved_at_all(bench):
+    nodes = (
+        ("Transpose", ["h"], ["t"], {"perm": [0, 2, 3, 1]}),
+        ("Flatten", ["t"], ["f"], {}),
+        ("Gemm", ["f", "w", "b"], ["y"], {"transB": 1}),
+    )
+    graph = net(bench, *nodes, w=normal(3, 192), b=normal(3))
+    assert counts(bench.program(graph)) == {"CONV_2D": 1, "RESHAPE": 1, "FULLY_CONNECTED": 1}
+    bench.check_float(graph)
+
+
 def test_a_picture_that_no_convolution_reads_stays_as_it_is(bench):
     graph = bench.graph({"x": (1, 4, 6, 8)}, [("Reshape", ["x", "s"], ["y"], {})], {"s": np.array([24, 8])})
     assert counts(bench.program(graph)) == {"RESHAPE": 1}
@@ -100,6 +111,110 @@ def test_five_dims_that_are_cut_in_parts_are_moved_once_for_all(bench):
     graph = bench.graph({"x": (1, 5, 24)}, nodes, {"heads": np.array([1, 5, 3, 2, 4])})
     assert bench.program(graph).count("TRANSPOSE") == 1
     bench.check_float(graph)
+
+
+def test_an_attention_between_convolutions_is_moved_in_and_out_once(bench):
+    """As in YOLO11: queries, keys and values are channels of one picture, and the answer is added to another."""
+    nodes = [
+        ("Conv", ["x", "wqkv"], ["c"], {}),
+        ("Reshape", ["c", "heads"], ["h"], {}),
+        ("Split", ["h", "sizes"], ["q", "k", "v"], {"axis": 2}),
+        ("Transpose", ["q"], ["qt"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", ["qt", "k"], ["s"], {}),
+        ("Mul", ["s", "scale"], ["m"], {}),
+        ("Softmax", ["m"], ["p"], {"axis": -1}),
+        ("Transpose", ["p"], ["pt"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", ["v", "pt"], ["a"], {}),
+        ("Reshape", ["a", "picture"], ["o"], {}),
+        ("Conv", ["x", "wpe"], ["pe"], {}),
+        ("Add", ["o", "pe"], ["sum"], {}),
+        ("Conv", ["sum", "wo"], ["y"], {}),
+    ]
+    constants = {"wqkv": normal(32, 5, 1, 1), "wpe": normal(16, 5, 1, 1), "wo": normal(5, 16, 1, 1), "scale": normal(1)}
+    shapes = {"heads": [1, 2, 16, 42], "sizes": [4, 4, 8], "picture": [1, 16, 6, 7]}
+    graph = bench.graph({"x": (1, 5, 6, 7)}, nodes, constants | {name: np.array(shape) for name, shape in shapes.items()})
+    assert bench.program(graph).count("TRANSPOSE") == 2
+    bench.check_float(graph)
+
+
+def test_the_distances_of_a_yolo_are_weighed_where_they_stand(bench):
+    """Its decoder turns the bins to the channels of a convolution of one place, which does not mind how the others stand."""
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "flat"], ["f"], {}),
+        ("Reshape", ["f", "bins"], ["b"], {}),
+        ("Transpose", ["b"], ["t"], {"perm": [0, 2, 1, 3]}),
+        ("Softmax", ["t"], ["p"], {"axis": 1}),
+        ("Conv", ["p", "weights"], ["w"], {}),
+        ("Reshape", ["w", "four"], ["d"], {}),
+        ("Mul", ["d", "d"], ["y"], {}),
+    ]
+    constants = {"k": normal(32, 5, 1, 1), "weights": np.arange(8, dtype=np.float32).reshape(1, 8, 1, 1)}
+    shapes = {"flat": [1, 32, 42], "bins": [1, 4, 8, 42], "four": [1, 4, 42]}
+    graph = bench.graph({"x": (1, 5, 6, 7)}, nodes, constants | {name: np.array(shape) for name, shape in shapes.items()})
+    assert bench.program(graph).count("TRANSPOSE") == 0
+    bench.check_float(graph)
+
+
+def test_a_slice_that_is_assigned_to_stands_beside_what_stays(bench):
+    """What the in-place decoder of a YOLOv5 head is exported as: a ScatterND of a whole block."""
+    places = np.stack(np.meshgrid(0, np.arange(2), np.arange(4), np.arange(5), np.arange(1, 3), indexing="ij"), -1)
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "heads"], ["h"], {}),
+        ("Transpose", ["h"], ["t"], {"perm": [0, 1, 3, 4, 2]}),
+        ("Slice", ["t", "start", "end", "last"], ["s"], {}),
+        ("Mul", ["s", "s"], ["m"], {}),
+        ("ScatterND", ["t", "places", "m"], ["y"], {}),
+    ]
+    bounds = {"start": np.array([1]), "end": np.array([3]), "last": np.array([4]), "heads": np.array([1, 2, 6, 4, 5])}
+    graph = bench.graph({"x": (1, 3, 4, 5)}, nodes, {"k": normal(12, 3, 1, 1), "places": places, **bounds})
+    found = counts(bench.program(graph))
+    assert found["CONCATENATION"] == 1 and "GATHER" not in found and found.get("TRANSPOSE", 0) <= 1
+    bench.check_float(graph)
+
+
+def test_columns_of_a_picture_that_become_a_sequence_are_moved_once(bench):
+    """What reads text joins channels and rows, then turns the columns to the front."""
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "join"], ["j"], {}),
+        ("Transpose", ["j"], ["s"], {"perm": [2, 0, 1]}),
+        ("MatMul", ["s", "w"], ["y"], {}),
+    ]
+    constants = {"k": normal(4, 3, 1, 1), "join": np.array([1, 8, 9]), "w": normal(8, 5)}
+    graph = bench.graph({"x": (1, 3, 2, 9)}, nodes, constants)
+    assert bench.program(graph).count("TRANSPOSE") == 1
+    bench.check_float(graph)
+
+
+@pytest.mark.parametrize("wanted", ["one product", "integers"])
+def test_heads_that_share_their_keys_and_values_are_never_moved(bench, wanted):
+    """Multi-query attention of MobileNetV4: every row of every head meets the same matrix, so rows may stand in any order."""
+    nodes = [
+        ("Conv", ["x", "wq"], ["q"], {}),
+        ("Conv", ["x", "wk"], ["k"], {"strides": [2, 2]}),
+        ("Conv", ["x", "wv"], ["v"], {"strides": [2, 2]}),
+        ("Reshape", ["q", "heads"], ["qh"], {}),
+        ("Transpose", ["qh"], ["qt"], {"perm": [0, 1, 3, 2]}),
+        ("Reshape", ["k", "one"], ["kh"], {}),
+        ("Reshape", ["v", "one"], ["vh"], {}),
+        ("Transpose", ["vh"], ["vt"], {"perm": [0, 1, 3, 2]}),
+        ("MatMul", ["qt", "kh"], ["s"], {}),
+        ("Softmax", ["s"], ["p"], {"axis": -1}),
+        ("MatMul", ["p", "vt"], ["a"], {}),
+        ("Transpose", ["a"], ["at"], {"perm": [0, 1, 3, 2]}),
+        ("Reshape", ["at", "back"], ["o"], {}),
+        ("Conv", ["o", "wo"], ["y"], {}),
+    ]
+    constants = {"wq": normal(12, 5, 1, 1), "wk": normal(4, 5, 1, 1), "wv": normal(4, 5, 1, 1), "wo": normal(5, 12, 1, 1)}
+    shapes = {"heads": [1, 3, 4, -1], "one": [1, 1, 4, -1], "back": [1, 12, 6, 6]}
+    graph = bench.graph({"x": (1, 5, 6, 6)}, nodes, constants | {name: np.array(shape) for name, shape in shapes.items()})
+    assert bench.program(graph).count("TRANSPOSE") == 0
+    if wanted == "integers":
+        assert bench.sqnr(graph) > 20
+    else:
+        bench.check_float(graph)
 
 
 def test_a_product_of_a_stack_is_one_fully_connected_layer_with_its_bias_and_clamp(bench):

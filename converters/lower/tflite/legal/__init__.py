@@ -29,6 +29,7 @@ from edgekit.converters.lower.tflite.legal import (
 )
 from edgekit.converters.lower.tflite.legal.rewrite import rewrite
 from edgekit.converters.optimise.fold_constants import fold_constants
+from edgekit.converters.rewriting import Rule, rewrite_at_once
 
 GraphPass = Callable[[Graph], PassResult]
 
@@ -57,6 +58,7 @@ def passes(edgetpu: bool) -> tuple[GraphPass, ...]:
         *lookups.RULES,
         *masks.RULES,
         *matrix.RULES,
+        *(matrix.EDGETPU_RULES if edgetpu else ()),
         *shapes.RULES,
         *resample.RULES,
         *padding.PAD_RULES,
@@ -73,7 +75,7 @@ def passes(edgetpu: bool) -> tuple[GraphPass, ...]:
         constant_outputs,
         _as_pass(recurrent.unroll_by_step if edgetpu else recurrent.unroll),
         _as_pass(reverse.reversed_by_index),
-        *((_as_pass(splits.slices_for_unequal_parts),) if edgetpu else ()),
+        *((_at_once(splits.slices_for_unequal_parts),) if edgetpu else ()),
         *(_as_pass(rule) for rule in (shapes.view_of_view, arithmetic.divide_by_constant)),
         gelu.fuse,
         *(_as_pass(rule) for rule in rules),
@@ -88,6 +90,11 @@ def constant_outputs(graph: Graph) -> PassResult:
     """What does not depend on the inputs is constant, graph outputs included: engines stumble over nodes without computed inputs."""
     folded = fold_constants(replace(graph, outputs=()))
     return PassResult(graph=replace(folded.graph, outputs=graph.outputs) if folded.changes else graph, changes=folded.changes)
+
+
+def _at_once(rule: Rule) -> GraphPass:
+    """For a rule whose places have nothing to do with one another, and are many: one for every step of a recurrent layer."""
+    return lambda graph: rewrite_at_once(graph, rule)
 
 
 def _as_pass(rule: Callable[..., object]) -> GraphPass:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
-from edgekit.converters.graph import Graph, Node
+from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, normal_axis
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
 
@@ -68,9 +70,11 @@ def one_hot(graph: Graph, node: Node) -> Replacement | None:
 
 
 def gather_elements(graph: Graph, node: Node) -> Replacement | None:
-    """GatherElements is GatherND where the other coordinates are the element's own."""
-    if node.op != "GatherElements" or node.inputs[0] in graph.constants:
+    """GatherElements is GatherND where the other coordinates are the element's own; in a line it is Gather."""
+    if node.op != "GatherElements":
         return None
+    if prod(graph.shape(node.inputs[0])) == graph.shape(node.inputs[0])[node.integer("axis", 0)]:
+        return _in_a_line(graph, node)
     shape, kind = graph.shape(node.output), graph.specs[node.inputs[1]].dtype
     axis, scribe, column = normal_axis(node.integer("axis", 0), len(shape)), Scribe(graph, node), (*shape, 1)
     parts = []
@@ -79,6 +83,17 @@ def gather_elements(graph: Graph, node: Node) -> Replacement | None:
         parts.append(scribe.view(node.inputs[1], column, "picked") if other == axis else here)
     where = scribe.add_as(kind, "Concat", parts, (*shape, len(shape)), "coordinates", axis=len(shape))
     return scribe.finish("GatherND", [node.inputs[0], where])
+
+
+def _in_a_line(graph: Graph, node: Node) -> Replacement:
+    """Elements of a line by their places in it."""
+    scribe, size = Scribe(graph, node), prod(graph.shape(node.inputs[0]))
+    table = graph.constants.get(node.inputs[0])
+    if table is not None:
+        line = scribe.constant("line", table.reshape(-1), table.dtype.name)
+    else:
+        line = scribe.view(node.inputs[0], (size,), "line")
+    return scribe.finish("Gather", [line, node.inputs[1]], axis=0)
 
 
 def scatter_in_place(graph: Graph, node: Node) -> Replacement | None:
@@ -95,6 +110,9 @@ def scatter_in_place(graph: Graph, node: Node) -> Replacement | None:
         axis, where = normal_axis(node.integer("axis", 0), len(shape)), list(np.indices(updates))
         where[axis] = indices
         places[tuple(where)] = fresh
+    block = _block(places)
+    if block is not None:
+        return _side_by_side(graph, node, *block)
     scribe = Scribe(graph, node)
     flat = [
         scribe.view(name, (size.size,), label)
@@ -102,6 +120,33 @@ def scatter_in_place(graph: Graph, node: Node) -> Replacement | None:
     ]
     both = scribe.add("Concat", flat, (places.size + fresh.size,), "both", axis=0)
     return scribe.finish("Gather", [both, scribe.constant("places", places, "int64")], axis=0)
+
+
+def _block(places: Array) -> tuple[int, int, int] | None:
+    """(axis, start, end) when what is fresh is everything between two places of one axis, in order: a slice assigned to."""
+    fresh = places >= places.size
+    for axis in range(places.ndim):
+        others = tuple(other for other in range(places.ndim) if other != axis)
+        hit = np.flatnonzero(fresh.any(others))
+        if hit.size == 0 or hit[-1] - hit[0] + 1 != hit.size or not fresh.take(hit, axis).all():
+            continue
+        taken = places.take(hit, axis)
+        if np.array_equal(taken.ravel() - places.size, np.arange(taken.size)):
+            return axis, int(hit[0]), int(hit[-1]) + 1
+    return None
+
+
+def _side_by_side(graph: Graph, node: Node, axis: int, start: int, end: int) -> Replacement:
+    """What stands before the block, the block, and what stands behind it."""
+    data, shape, scribe = node.inputs[0], graph.shape(node.output), Scribe(graph, node)
+
+    def part(first: int, last: int, label: str) -> list[str]:
+        bounds = [scribe.constant(f"{label}{key}", [at], "int64") for key, at in zip("bea", (first, last, axis), strict=True)]
+        size = (*shape[:axis], last - first, *shape[axis + 1 :])
+        return [scribe.add("Slice", [data, *bounds], size, label)] if last > first else []
+
+    block = scribe.view(node.inputs[2], (*shape[:axis], end - start, *shape[axis + 1 :]), "block")
+    return scribe.finish("Concat", [*part(0, start, "before"), block, *part(end, shape[axis], "behind")], axis=axis)
 
 
 RULES: tuple[Rule, ...] = (gather_in_a_row, triangle, not_a_number, one_hot, gather_elements, scatter_in_place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 import numpy as np
@@ -123,4 +124,35 @@ def clamp_of_rows(graph: Graph, node: Node) -> Replacement | None:
     return scribe.finish("Reshape", [clamped, scribe.constant("view", graph.shape(node.output), "int64")])
 
 
+def rows_as_picture(graph: Graph, node: Node) -> Replacement | None:
+    """For the Edge TPU, whose fully connected layers take one row: the product of several is a convolution over a line of places."""
+    if node.op != "Gemm" or graph.shape(node.inputs[0])[0] == 1 or node.inputs[1] not in graph.constants:
+        return None
+    (count, width), weights = graph.shape(node.inputs[0]), graph.constants[node.inputs[1]]
+    scribe = Scribe(graph, node)
+    kernel = scribe.constant("kernel", weights[:, :, None, None])
+    line = scribe.view(node.inputs[0], (1, count, 1, width), "line")
+    places = scribe.add("Transpose", [line], (1, width, count, 1), "places", perm=(0, 3, 1, 2))
+    made = scribe.add("Conv", [places, kernel, *node.inputs[2:]], (1, len(weights), count, 1), "convolved", kernel_shape=(1, 1))
+    last = scribe.add("Transpose", [made], (1, count, 1, len(weights)), "last", perm=(0, 2, 3, 1))
+    return scribe.finish("Reshape", [last, scribe.constant("rows", graph.shape(node.output), "int64")])
+
+
+def clamp_of_places(graph: Graph, node: Node) -> Replacement | None:
+    """A clamp behind such a convolution is computed before its places become rows again, where the convolution can take it in."""
+    rows = graph.producers.get(node.inputs[0]) if node.op in ("Relu", "Clip") else None
+    last = graph.producers.get(rows.inputs[0]) if rows and rows.op == "Reshape" else None
+    made = graph.producers.get(last.inputs[0]) if last and last.op == "Transpose" else None
+    if rows is None or last is None or made is None or made.op != "Conv":
+        return None
+    chain = [made, last, rows, node]
+    if not all(graph.sole_consumer(one.output) is after for one, after in pairwise(chain)):
+        return None
+    scribe = Scribe(graph, node)
+    clamped = scribe.add(node.op, [made.output, *node.inputs[1:]], graph.shape(made.output), "clamped", **node.attributes)
+    turned = scribe.add("Transpose", [clamped], graph.shape(last.output), "last", **last.attributes)
+    return scribe.finish("Reshape", [turned, scribe.constant("rows", graph.shape(node.output), "int64")])
+
+
+EDGETPU_RULES: tuple[Rule, ...] = (rows_as_picture, clamp_of_places)
 RULES: tuple[Rule, ...] = (gemm, matmul_with_bias, matmul, clamp_of_rows)

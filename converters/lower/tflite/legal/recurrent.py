@@ -8,13 +8,15 @@ specification (LSTM-14, GRU-14, RNN-14); gates stand in the order i, o, f, c (LS
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, number, text
 from edgekit.converters.lower.tflite.legal.recurrent_cells import CELLS, Cell, State, Weights
+from edgekit.converters.lower.tflite.legal.recurrent_lengths import Lengths
+from edgekit.converters.lower.tflite.legal.recurrent_pictures import Picture, picture
 from edgekit.converters.rewriting import Replacement
 from edgekit.converters.sheet import Sheet
 
@@ -50,17 +52,25 @@ class Sizes:
         return self.length * self.batch
 
 
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What a recurrent node reads: rows, multiplied `at_once` or step by step, or the columns of a picture."""
+
+    rows: str = ""
+    at_once: bool = False
+    picture: Picture | None = None
+
+    def fitted(self, weights: Weights) -> Weights:
+        """The weights with the columns of the input as they stand here."""
+        return replace(weights, input=weights.input[..., self.picture.columns]) if self.picture else weights
+
+
 def refusal(graph: Graph, node: Node) -> str | None:
     """Why a recurrent node cannot be unrolled, or None."""
     if any(constant(graph, node, index) is None for index in (1, 2)) or _is_computed(graph, node, 3):
         return "its weights are computed, not constant"
     if text(node, "direction", "forward") not in DIRECTIONS or not _fit(graph, node):
         return "its weights do not fit its input and direction"
-    if _is_computed(graph, node, LENGTHS):
-        return "its sequence lengths are computed, not constant"
-    lengths = constant(graph, node, LENGTHS)
-    if lengths is not None and len(set(lengths.flat)) > 1:
-        return "sequences of different lengths in one batch"
     if given(node, PEEPHOLES) and (_is_computed(graph, node, PEEPHOLES) or np.any(graph.constants[given(node, PEEPHOLES)])):
         return "peephole connections"
     if number(node, "input_forget", 0):
@@ -84,18 +94,38 @@ def unroll(graph: Graph, node: Node, *, at_once: bool = True) -> Replacement | N
     if node.op not in GATES or node.domain or refusal(graph, node):
         return None
     sheet, sizes = Sheet(graph, node), _sizes(graph, node)
-    rows = _rows(sheet, sizes)
+    lengths, source = _lengths(sheet, sizes), _source(sheet, sizes, at_once=at_once)
     starts = [_initial(sheet, sizes, index) for index in ((STATE, CELL) if node.op == "LSTM" else (STATE,))]
     passed = [
-        _run(sheet, sizes, rows, start, direction, at_once=at_once) for direction, start in enumerate(zip(*starts, strict=True))
+        _run(sheet, sizes, source, start, direction, lengths) for direction, start in enumerate(zip(*starts, strict=True))
     ]
+    _write_outputs(sheet, sizes, passed, lengths)
+    return sheet.finish()
+
+
+def _write_outputs(sheet: Sheet, sizes: Sizes, passed: Sequence[Sequence[State]], lengths: Lengths | None) -> None:
+    """Y, Y_h and, of an LSTM, Y_c: those that the node has."""
+    node = sheet.node
     if node.outputs[0]:
-        _write_sequence(sheet, sizes, [[state[0] for state in states] for states in passed])
+        _write_sequence(sheet, sizes, [[state[0] for state in states] for states in passed], lengths)
     for index, name in enumerate(node.outputs[1:]):
         if name:
             last = [states[0 if back else -1][index] for states, back in zip(passed, sizes.reverse, strict=True)]
             _write_last(sheet, sizes, last, name)
-    return sheet.finish()
+
+
+def _lengths(sheet: Sheet, sizes: Sizes) -> Lengths | None:
+    """Where sequences end, unless all of them end with the last step that counts."""
+    name = given(sheet.node, LENGTHS)
+    known = sheet.graph.constants.get(name)
+    if not name or (known is not None and len(set(known.flat)) == 1):
+        return None
+    return Lengths(sheet, name, sizes.batch)
+
+
+def _source(sheet: Sheet, sizes: Sizes, *, at_once: bool) -> Source:
+    seen = None if at_once else picture(sheet.graph, sheet.node, sizes.steps)
+    return Source(picture=seen) if seen else Source(rows=_rows(sheet, sizes), at_once=at_once)
 
 
 def _is_computed(graph: Graph, node: Node, index: int) -> bool:
@@ -125,7 +155,7 @@ def _sizes(graph: Graph, node: Node) -> Sizes:
     first, second, _ = graph.shape(node.inputs[0])
     steps, batch = (second, first) if batch_first else (first, second)
     lengths = constant(graph, node, LENGTHS)
-    length = steps if lengths is None else min(int(lengths.flat[0]), steps)
+    length = steps if lengths is None else min(int(lengths.max()), steps)
     return Sizes(
         steps=steps,
         length=length,
@@ -173,25 +203,28 @@ def _initial(sheet: Sheet, sizes: Sizes, index: int) -> list[str]:
     return [sheet.view(part, (sizes.batch, sizes.hidden), f"{label}/{i}/flat") for i, part in enumerate(parts)]
 
 
-def _run(sheet: Sheet, sizes: Sizes, rows: str, start: State, direction: int, *, at_once: bool) -> list[State]:
+def _run(sheet: Sheet, sizes: Sizes, source: Source, start: State, direction: int, lengths: Lengths | None) -> list[State]:
     """The states after each step, in the order of time."""
-    cell = CELLS[sheet.node.op](sheet, _weights(sheet.graph, sheet.node, direction), f"{direction}")
-    inputs = _inputs(sheet, sizes, rows, cell, direction, at_once=at_once)
+    weights = source.fitted(_weights(sheet.graph, sheet.node, direction))
+    cell = CELLS[sheet.node.op](sheet, weights, f"{direction}")
+    inputs = _inputs(sheet, sizes, source, cell, direction)
     states, state = [start] * sizes.length, start
     order = range(sizes.length)
     for step in reversed(order) if sizes.reverse[direction] else order:
-        state = states[step] = cell.step(inputs[step], state, f"{direction}/{step}")
+        label = f"{direction}/{step}"
+        after = cell.step(inputs[step], state, label)
+        state = states[step] = lengths.held(step, after, state, label) if lengths else after
     return states
 
 
-def _inputs(sheet: Sheet, sizes: Sizes, rows: str, cell: Cell, direction: int, *, at_once: bool) -> Sequence[Sequence[str]]:
+def _inputs(sheet: Sheet, sizes: Sizes, source: Source, cell: Cell, direction: int) -> Sequence[Sequence[str]]:
     """What each step is given of the sequence."""
-    size = (sizes.batch,) * sizes.length
-    if not at_once:
-        steps = enumerate(_one_by_one(sheet, sizes, rows, f"{direction}/steps"))
-        return [cell.inputs(row, f"{direction}/{step}") for step, row in steps]
-    parts = enumerate(cell.inputs(rows, f"{direction}"))
-    return list(zip(*(sheet.split(part, size, 0, f"{direction}/steps {index}") for index, part in parts), strict=True))
+    label = f"{direction}/steps"
+    if not source.at_once:
+        columns = source.picture.steps(sheet, label) if source.picture else _one_by_one(sheet, sizes, source.rows, label)
+        return [cell.inputs(row, f"{direction}/{step}") for step, row in enumerate(columns[: sizes.length])]
+    parts, size = enumerate(cell.inputs(source.rows, f"{direction}")), (sizes.batch,) * sizes.length
+    return list(zip(*(sheet.split(part, size, 0, f"{label} {index}") for index, part in parts), strict=True))
 
 
 def _one_by_one(sheet: Sheet, sizes: Sizes, rows: str, label: str) -> Sequence[str]:
@@ -202,7 +235,7 @@ def _one_by_one(sheet: Sheet, sizes: Sizes, rows: str, label: str) -> Sequence[s
     return [sheet.view(part, (sizes.batch, width), f"{label}/{index}/rows") for index, part in enumerate(parts)]
 
 
-def _write_sequence(sheet: Sheet, sizes: Sizes, states: list[list[str]]) -> None:
+def _write_sequence(sheet: Sheet, sizes: Sizes, states: list[list[str]], lengths: Lengths | None) -> None:
     """Y: every h of every direction; padding is zeros."""
     directions = len(states)
     columns = [_joined(sheet, one, 0, f"{i}/states") for i, one in enumerate(states)]
@@ -210,6 +243,8 @@ def _write_sequence(sheet: Sheet, sizes: Sizes, states: list[list[str]]) -> None
     if padding:
         pads = sheet.constant("pads", (0, 0, padding, 0), "int64")
         rows = sheet.add("Pad", [rows, pads], (sizes.steps * sizes.batch, directions * sizes.hidden), "padded")
+    if lengths:
+        rows = lengths.shown(sheet.view(rows, (sizes.steps, sizes.batch, directions * sizes.hidden), "one by one"), "shown")
     by_step = sheet.view(rows, (sizes.steps, sizes.batch, directions, sizes.hidden), "by step and member")
     order = (1, 0, 2, 3) if sizes.batch_first else (0, 2, 1, 3)
     sheet.moved(by_step, order, "sequence", output=sheet.node.outputs[0])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 
 import numpy as np
 
 from edgekit.converters.graph import Attribute, Graph, Node
+from edgekit.converters.lower.tflite.geometry import flat, window
+from edgekit.converters.lower.tflite.layout import dim_groups
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
 
 VIEWS = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze"})
@@ -59,6 +62,31 @@ def _two_dimensional(node: Node) -> dict[str, Attribute]:
         before, after = node.integers("pads", (0, 0))
         attributes["pads"] = (0, before, 0, after)
     return attributes
+
+
+def three_dimensions_as_two(graph: Graph, node: Node) -> Replacement | None:
+    """A pool over one or two of three dimensions, as newer exporters write a response normalisation: two of them are one line."""
+    shape = graph.shape(node.inputs[0])
+    if node.op not in ("MaxPool", "AveragePool") or len(shape) != 5 or len(node.outputs) > 1:
+        return None
+    span = window(graph, node)
+    still = [extent == stride == 1 for extent, stride in zip(span.extent, span.strides, strict=True)]
+    pair = next((at for at in (1, 0) if still[at] and still[at + 1]), None)
+    if pair is None or not all(pads == (0, 0) for pads in span.pads[pair : pair + 2]):
+        return None
+
+    def joined(sizes: Sequence[int]) -> tuple[int, ...]:
+        return (*sizes[:pair], prod(sizes[pair : pair + 2]), *sizes[pair + 2 :])
+
+    scribe, out = Scribe(graph, node), graph.shape(node.output)
+    attributes: dict[str, Attribute] = {**node.attributes, "auto_pad": "NOTSET"}
+    for name, sizes in (("kernel_shape", span.kernel), ("strides", span.strides), ("dilations", span.dilations)):
+        if name in attributes or name != "dilations":
+            attributes[name] = joined(sizes)
+    attributes["pads"] = flat((*span.pads[:pair], (0, 0), *span.pads[pair + 2 :]))
+    picture = scribe.view(node.inputs[0], (*shape[:2], *joined(shape[2:])), "as_picture")
+    made = scribe.add(node.op, [picture], (*out[:2], *joined(out[2:])), "picture", **attributes)
+    return scribe.finish("Reshape", [made, scribe.constant("space", out, "int64")])
 
 
 def same_rank(graph: Graph, node: Node) -> Replacement | None:
@@ -120,4 +148,33 @@ def view_of_view(graph: Graph, node: Node) -> Replacement | None:
     return scribe.finish("Reshape", [inner.inputs[0], scribe.constant("view", graph.shape(node.output), "int64")])
 
 
-RULES: tuple[Rule, ...] = (pixel_shuffle, unexpanded, expand_of_nothing, global_pool, one_dimension_as_two)
+def turned_before_joined(graph: Graph, node: Node) -> Replacement | None:
+    """Turning dims that were joined is joining dims that were turned: data that must move then move once, to where they are read."""
+    view = graph.producers.get(node.inputs[0]) if node.op == "Transpose" else None
+    if (
+        view is None
+        or view.op not in VIEWS
+        or graph.sole_consumer(view.output) is not node
+        or view.inputs[0] in graph.constants
+    ):
+        return None
+    source, joined = graph.shape(view.inputs[0]), graph.shape(view.output)
+    groups = {target: axes for axes, (target, *more) in dim_groups(source, joined) if not more}
+    if len(groups) != len(dim_groups(source, joined)) or all(len(axes) == 1 for axes in groups.values()):
+        return None
+    wanted = [axis for target in node.integers("perm", tuple(reversed(range(len(joined))))) for axis in groups.get(target, ())]
+    order = (*(axis for axis in range(len(source)) if axis not in wanted), *wanted)
+    scribe = Scribe(graph, node)
+    turned = scribe.add("Transpose", [view.inputs[0]], [source[axis] for axis in order], "turned", perm=order)
+    return scribe.finish("Reshape", [turned, scribe.constant("joined", graph.shape(node.output), "int64")])
+
+
+RULES: tuple[Rule, ...] = (
+    turned_before_joined,
+    pixel_shuffle,
+    unexpanded,
+    expand_of_nothing,
+    global_pool,
+    one_dimension_as_two,
+    three_dimensions_as_two,
+)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.lower.tflite.arrange import spatial
+from edgekit.converters.lower.tflite.arrange import convolved, spatial
 from edgekit.converters.lower.tflite.attributes import constant, given
 from edgekit.converters.lower.tflite.geometry import group_count, window
 from edgekit.converters.lower.tflite.layout import stored
@@ -33,7 +33,7 @@ def _conv_limits(graph: Graph, node: Node) -> str | None:
     return _constant_weights(graph, node)
 
 
-@op("Conv", arrange=spatial, limits=_conv_limits)
+@op("Conv", arrange=convolved, limits=_conv_limits)
 def conv(site: Site) -> None:
     """Padding is SAME or VALID after legalisation; a group per input channel is a depthwise convolution."""
     span = window(site.graph, site.node)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from math import prod
+
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.lower.tflite.arrange import plain, products
+from edgekit.converters.lower.tflite.arrange import meets_one_matrix, plain, products
+from edgekit.converters.lower.tflite.layout import identity, stored
 from edgekit.converters.lower.tflite.ops.table import op
 from edgekit.converters.lower.tflite.program import Tensor
 from edgekit.converters.lower.tflite.site import Site
@@ -55,6 +59,17 @@ def _matmul_limits(graph: Graph, node: Node) -> str | None:
 @op("MatMul", arrange=products, limits=_matmul_limits)
 def matmul(site: Site) -> None:
     """A batched product; an operand whose last two dims stand the other way round in memory is read as it is."""
-    first, second = site.read(0), site.read(1)
     turned = {key: site.layout(index)[-1:] != (len(site.layout(index)) - 1,) for index, key in enumerate(("adjX", "adjY"))}
-    site.emit("BATCH_MATMUL", [first, second], [site.target()], **turned)
+    scattered = prod(site.shape()[:-2]) > 1 or site.layout() != identity(len(site.shape()))
+    if scattered and not turned["adjX"] and meets_one_matrix(site.graph, site.node):
+        _rows_by_one_matrix(site, turned)
+        return
+    site.emit("BATCH_MATMUL", [site.read(0), site.read(1)], [site.target()], **turned)
+
+
+def _rows_by_one_matrix(site: Site, turned: Mapping[str, bool]) -> None:
+    """One product of all rows, in whatever order they stand."""
+    (*batch, width), matrix = site.shape(), stored(site.shape(1), site.layout(1))[-2:]
+    first, second = site.elements(0, (1, prod(batch), width)), site.elements(1, (1, *matrix))
+    target = site.target(shape=(1, prod(batch), site.graph.shape(site.node.output)[-1]))
+    site.emit("BATCH_MATMUL", [first, second], [target], **turned)
