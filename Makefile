@@ -2,7 +2,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo demo-assistant test test-slow test-boards fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench train artifacts FORCE
+.PHONY: help setup demo demo-assistant test test-slow test-boards fuzz test-frameworks test-pythons lint format types contracts docs docs-check wheel-check check bench bench-converters train artifacts FORCE
 
 PY := .venv/bin/python
 STAMP := build/.installed
@@ -73,6 +73,9 @@ check: test lint types contracts docs-check ## what to run before a commit
 
 bench: $(STAMP) ## measure edgekit itself; writes benchmarks/results/*.json
 	@for name in startup face install_size spine accuracy; do $(PY) benchmarks/$$name.py || exit 1; done
+
+bench-converters: $(STAMP) ## measure the converters beside their peers, and write the tables of docs/converters.md (hours)
+	@$(PY) benchmarks/converters.py
 
 train: $(STAMP) ## train the shipped digit network again (PyTorch, an hour); DATA=folder of MNIST idx files
 	@$(PY) -m pip install --progress-bar off -e '.[dev,train]'

@@ -1,11 +1,13 @@
 """What int8 costs on real models with labelled data, on every target, beside the int8 files that others ship. Writes results/accuracy.json.
 
 Needs the folder of real models beside the checkout (EDGEKIT_SHARED says where else). Calibration data and the data that judges are
-never the same. Pictures without labels are judged by agreement with the float model's own detections.
+never the same. Pictures without labels are judged by agreement with the float model's own detections. With `--work FOLDER` each model's
+row is kept there by what it comes of.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import ROOT, SHARED, conditions, edgekit, write
+from common import ROOT, SHARED, conditions, digest, edgekit, kept, sources, write
 
 from edgekit.core.optional import need
 
@@ -40,11 +42,14 @@ class Case:
 
 def main() -> int:
     """Convert and judge every case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=None, help="keep rows here and go on from them")
+    arguments = parser.parse_args()
     if not SHARED.is_dir():
         print(f"the real models are not here: {SHARED}", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
-        rows = [row(case, Path(folder)) for case in cases(Path(folder))]
+        rows = [row_of(case, Path(folder), arguments.work or Path(folder)) for case in cases(Path(folder))]
     write("accuracy", {"conditions": conditions("onnxruntime", "ai-edge-litert"), "models": rows})
     return 0
 
@@ -92,6 +97,17 @@ def keyword_features(folder: Path) -> tuple[Path, Path]:
     np.savez(judging, x=real[HELD_BACK:], y=labels[HELD_BACK:])
     np.savez(held_back, x=real[:HELD_BACK])
     return judging, held_back
+
+
+def row_of(case: Case, folder: Path, work: Path) -> dict[str, Any]:
+    """The row of a model as kept, where it is."""
+    code = sources("converters", "runtimes", "edge/conversion", "edge/tasks")
+    data = (
+        file
+        for path in (case.model, case.calibration, case.data)
+        for file in ([path] if path.is_file() else sorted(path.iterdir()))
+    )
+    return kept(work / f"{case.name}.{digest(case.name, *code, *data)}.json", lambda: row(case, folder))
 
 
 def row(case: Case, folder: Path) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
@@ -67,6 +68,26 @@ def write(name: str, result: Mapping[str, Any]) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text, "utf-8")
     print(text, end="")
+
+
+def kept(file: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What the file holds; it is written where there is none."""
+    if not file.exists():
+        file.write_text(json.dumps(make()), "utf-8")
+    return dict(json.loads(file.read_text("utf-8")))
+
+
+def digest(told: str, *files: Path) -> str:
+    """A name for all that something comes of."""
+    found = hashlib.sha256(told.encode())
+    for path in files:
+        found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()[:16]
+
+
+def sources(*folders: str) -> tuple[Path, ...]:
+    """The Python files of these folders of the checkout."""
+    return tuple(sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")))
 
 
 def _cpu() -> str:

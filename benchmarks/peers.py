@@ -1,13 +1,13 @@
 """Our float TFLite beside onnx2tf's of the same model, both in LiteRT, in turns, in one process. Writes results/peers.json.
 
-onnx2tf needs Python 3.12 or later and TensorFlow, so it gets an environment of its own (PEERS_VENV keeps it, else it is
-temporary; about 3 GB, minutes). Nothing of it is a dependency of edgekit.
+onnx2tf needs Python 3.12 or later and TensorFlow, so it gets an environment of its own (PEERS_HOME keeps it, else it is
+temporary; about 3 GB, minutes). With `--work FOLDER` its files are kept there, and `--prepare` makes nothing but those: what is left
+to measure takes seconds, on a machine that should do nothing else then.
 """
 
 from __future__ import annotations
 
-import os
-import subprocess
+import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -15,13 +15,13 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from common import ROOT, SHARED, conditions, edgekit, run, write
+from common import SHARED, conditions, edgekit, run, write
+from peer_environments import ONNX2TF, environment, installed
 
 from edgekit.artifact import read
 from edgekit.core.optional import need
 
 MODEL = SHARED / "models_onnx" / "yolox_nano.onnx"
-PACKAGES = ("onnx2tf", "tensorflow-cpu", "tf_keras", "onnx_graphsurgeon", "onnxsim", "psutil", "ai-edge-litert")
 BACKENDS = ("flatbuffer_direct", "tf_converter")
 """Its default, and its older way through TensorFlow's own converter."""
 ROUNDS, WARMUP, THREADS = 120, 10, 1
@@ -29,12 +29,17 @@ ROUNDS, WARMUP, THREADS = 120, 10, 1
 
 def main() -> int:
     """Convert with both, run all in turns, write the ratio of the medians: ours over the faster of theirs."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = Path(os.environ.get("PEERS_VENV", Path(folder) / "venv"))
-        theirs = [converted_by_onnx2tf(environment, Path(folder) / backend, backend) for backend in BACKENDS]
-        ours = converted_by_edgekit(Path(folder))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=Path, default=None, help="keep the peer's files here and use those that are")
+    parser.add_argument("--prepare", action="store_true", help="make the peer's files and measure nothing")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        theirs = [converted_by_onnx2tf((arguments.work or Path(scratch)) / backend, backend) for backend in BACKENDS]
+        if arguments.prepare:
+            return 0
+        ours = converted_by_edgekit(Path(scratch))
         our_ms, *their_ms = in_turns(ours, *theirs)
-        peer = {"onnx2tf": installed_version(environment)}
+    peer = {"onnx2tf": installed(ONNX2TF)()}
     write(
         "peers",
         {
@@ -47,12 +52,13 @@ def main() -> int:
     return 0
 
 
-def converted_by_onnx2tf(environment: Path, folder: Path, backend: str) -> Path:
-    """The float32 file that onnx2tf writes through one of its two back ends."""
-    if not (environment / "bin" / "onnx2tf").exists():
-        run([python312(), "-m", "venv", str(environment)])
-        run([str(environment / "bin" / "python"), "-m", "pip", "install", "--quiet", *PACKAGES])
-    done = run([str(environment / "bin" / "onnx2tf"), "-i", str(MODEL), "-o", str(folder), "-n", "-tb", backend])
+def converted_by_onnx2tf(folder: Path, backend: str) -> Path:
+    """The float32 file that onnx2tf writes through one of its two back ends; the one that is there already."""
+    found = sorted(folder.glob("*_float32.tflite"))
+    if found:
+        return found[0]
+    program = environment(ONNX2TF).parent / "onnx2tf"
+    done = run([str(program), "-i", str(MODEL), "-o", str(folder), "-n", "-tb", backend])
     found = sorted(folder.glob("*_float32.tflite"))
     if done.returncode or not found:
         raise SystemExit(f"onnx2tf wrote no float32 file (status {done.returncode})\n{done.stdout[-2000:]}")
@@ -86,21 +92,6 @@ def opened(file: Path) -> Any:
     for detail in interpreter.get_input_details():
         interpreter.set_tensor(detail["index"], (255 * rng.random(detail["shape"])).astype(detail["dtype"]))
     return interpreter
-
-
-def python312() -> str:
-    """A Python 3.12 or 3.13 that can make environments."""
-    finder = [str(ROOT / ".ci" / "find-python"), "3.12", "3.13"]
-    found = subprocess.run(finder, capture_output=True, text=True, check=False).stdout.split()
-    if not found:
-        raise SystemExit("onnx2tf needs Python 3.12 or later, and there is none here")
-    return found[0]
-
-
-def installed_version(environment: Path) -> str:
-    """The version of onnx2tf in its environment."""
-    code = "from importlib.metadata import version; print(version('onnx2tf'))"
-    return run([str(environment / "bin" / "python"), "-c", code]).stdout.strip()
 
 
 if __name__ == "__main__":

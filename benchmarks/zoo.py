@@ -3,14 +3,13 @@
 Needs the zoo folder beside the checkout (EDGEKIT_SHARED says where else). Peers live in environments of their own (PEERS_HOME keeps
 them, else they are temporary; several GB). `python benchmarks/zoo.py MODEL...` measures only these; `--methods edgekit` only edgekit,
 and `--forms int8,int16x8,dynamic,dynamic-onnx` what it makes (without a model's name nothing but the usual table is written to results).
-With `--work FOLDER` each outcome is kept there by what it comes of, so that a stopped run goes on where it was.
+With `--work FOLDER` each conversion, and each judgement, is kept there by what it comes of: a stopped run goes on where it was, and other
+feeds to judge by convert nothing anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import shutil
 import subprocess
@@ -20,14 +19,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common import SHARED, conditions, write
+from common import SHARED, conditions, digest, kept, write
+from peer_environments import home
 from zoo_alive import enliven
-from zoo_feeds import feeds, save
-from zoo_methods import FORMS, METHODS, TABLED, Outcome, by_edgekit, home
+from zoo_feeds import feeds, load, save
+from zoo_methods import FORMS, METHODS, TABLED, Outcome, by_edgekit
 from zoo_score import score
 
 ZOO = SHARED.parent / "zoo"
-CALIBRATION, HELD_OUT, ENLIVENED_ON = 16, 4, 2
+CALIBRATION, HELD_OUT, ENLIVENED_ON = 16, 16, 2
 """Seeded feeds to calibrate on, others to judge by, and others yet to bring the weights to life with."""
 
 
@@ -62,51 +62,57 @@ def row(model: str, methods: list[str], work: Path, forms: tuple[str, ...] = TAB
     found: dict[str, Any] = {}
     for name in methods:
         asked = forms if name == "edgekit" and forms != TABLED else TABLED
-        kept = folder / f"{name}.{'-'.join(asked)}.{origin(name, folder)}.json"
-        if not kept.exists():
-            kept.write_text(json.dumps(outcome_of(name, folder, asked)), "utf-8")
-        found[name] = json.loads(kept.read_text("utf-8"))
+        found[name] = judged(name, folder, asked)
         print(f"{model:36} {name:28} {brief(found[name])}", flush=True)
     return {"model": model, **found}
 
 
-def origin(name: str, folder: Path) -> str:
-    """A digest of all that an outcome comes of."""
-    digest = hashlib.sha256(METHODS[name].version().encode())
-    inputs = [folder / file for file in ("model.onnx", "calibration.npz", "held_out.npz")]
-    for path in (*inputs, *METHODS[name].code, Path(__file__).with_name("zoo_score.py")):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+def judged(name: str, folder: Path, forms: tuple[str, ...]) -> dict[str, Any]:
+    """What a method made of the model, and how good that is; both as kept, where they are."""
+    code = (*METHODS[name].code, *(folder / file for file in ("model.onnx", "calibration.npz")))
+    origin = digest(METHODS[name].version(), *code)
+    made = kept(folder / f"{name}.{'-'.join(forms)}.{origin}.made.json", lambda: made_by(name, folder, forms))
+    eyes = digest(origin, folder / "held_out.npz", Path(__file__).with_name("zoo_score.py"))
+    return kept(
+        folder / f"{name}.{'-'.join(forms)}.{eyes}.json", lambda: {key: scored(told, folder) for key, told in made.items()}
+    )
 
 
 def ready(model: str, folder: Path, calibration: int = CALIBRATION) -> None:
     """The model with seeded weights that make it answer to what it sees, and its feeds."""
-    if (folder / "held_out.npz").exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, ZOO / "fill.py", ZOO / f"{model}.onnx", folder / "model.onnx"], check=True)
-    enliven(folder / "model.onnx", feeds(folder / "model.onnx", ENLIVENED_ON, seed=3))
-    save(folder / "calibration.npz", feeds(folder / "model.onnx", calibration, seed=1))
-    save(folder / "held_out.npz", feeds(folder / "model.onnx", HELD_OUT, seed=2))
+    if not (folder / "calibration.npz").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, ZOO / "fill.py", ZOO / f"{model}.onnx", folder / "model.onnx"], check=True)
+        enliven(folder / "model.onnx", feeds(folder / "model.onnx", ENLIVENED_ON, seed=3))
+        save(folder / "calibration.npz", feeds(folder / "model.onnx", calibration, seed=1))
+    if not (folder / "held_out.npz").exists() or len(load(folder / "held_out.npz")) != HELD_OUT:
+        save(folder / "held_out.npz", feeds(folder / "model.onnx", HELD_OUT, seed=2))
 
 
-def outcome_of(name: str, folder: Path, forms: tuple[str, ...] = TABLED) -> dict[str, Any]:
-    """What a method made of the model in float and in int8, and how good that is."""
-    made = folder / name
+def made_by(name: str, folder: Path, forms: tuple[str, ...] = TABLED) -> dict[str, Any]:
+    """What a method made of the model in float and in int8: where the files are, or why there are none."""
+    made = folder / (name if forms == TABLED else f"{name}.{'-'.join(forms)}")
     shutil.rmtree(made, ignore_errors=True)
     made.mkdir()
     results: Mapping[str, Outcome] = (
         by_edgekit(folder, made, forms) if name == "edgekit" else METHODS[name].convert(folder, made)
     )
-    return {precision: judged(outcome, folder) for precision, outcome in results.items()}
+    return {precision: as_kept(outcome, folder) for precision, outcome in results.items()}
 
 
-def judged(outcome: Outcome, folder: Path) -> dict[str, Any]:
-    """The outcome with the quality of its file; a file that does not run is a failure with its reason."""
-    told: dict[str, Any] = {"seconds": round(outcome.seconds, 1)}
+def as_kept(outcome: Outcome, folder: Path) -> dict[str, Any]:
+    """An outcome as it is kept."""
+    seconds = {"seconds": round(outcome.seconds, 1)}
     if outcome.file is None:
-        return {**told, "failed": outcome.reason}
-    return {**told, "bytes": outcome.file.stat().st_size, **score(outcome.file, folder)}
+        return {**seconds, "failed": outcome.reason}
+    return {**seconds, "bytes": outcome.file.stat().st_size, "file": str(outcome.file.relative_to(folder))}
+
+
+def scored(made: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The same with the quality of its file; a file that does not run is a failure with its reason."""
+    if "failed" in made:
+        return made
+    return {**{key: value for key, value in made.items() if key != "file"}, **score(folder / made["file"], folder)}
 
 
 def brief(found: dict[str, Any]) -> str:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from common import ROOT, Finished, run
-from peers import PACKAGES as ONNX2TF_PACKAGES
-from peers import python312
+from common import Finished, run, sources
+from peer_environments import AI_EDGE_QUANTIZER, ONNX2TF, environment, installed
 
 from edgekit.artifact import read
 
@@ -42,13 +38,6 @@ class Method:
     version: Callable[[], str]
     code: tuple[Path, ...]
     """What else of this checkout decides on the outcome."""
-
-
-@cache
-def home() -> Path:
-    """Where the environments of the peers are."""
-    kept = os.environ.get("PEERS_HOME")
-    return Path(kept) if kept else Path(tempfile.mkdtemp(prefix="edgekit-peers-"))
 
 
 def outcome(finished: Finished, file: Path | None, reason: str = "") -> Outcome:
@@ -121,7 +110,7 @@ def by_onnxruntime(folder: Path, output: Path) -> dict[str, Outcome]:
 
 def by_onnx2tf(folder: Path, output: Path) -> dict[str, Outcome]:
     """onnx2tf with its default back end: float, then `-oiqt` with the same calibration feeds."""
-    python = environment("onnx2tf", ONNX2TF_PACKAGES)
+    python = environment(ONNX2TF)
     made = {}
     for name, pattern in (("float", "*_float32.tflite"), ("int8", "*_full_integer_quant.tflite")):
         finished = limited(str(python), str(HERE / "zoo_onnx2tf.py"), name, str(folder), str(output / name))
@@ -133,30 +122,10 @@ def by_onnx2tf(folder: Path, output: Path) -> dict[str, Outcome]:
 def by_onnx2tf_and_ai_edge_quantizer(folder: Path, output: Path) -> dict[str, Outcome]:
     """onnx2tf's float file through ai-edge-quantizer's static int8 recipe."""
     source = next(iter(sorted((folder / "onnx2tf" / "float").glob("*_float32.tflite"))), None)
-    python = environment("ai-edge-quantizer", ("ai-edge-quantizer",))
+    python = environment(AI_EDGE_QUANTIZER)
     file = output / "int8.tflite"
     finished = limited(str(python), str(HERE / "zoo_ai_edge_quantizer.py"), str(source), str(folder), str(file))
     return {"int8": outcome(finished, file if file.exists() else None, "" if source else "onnx2tf wrote no float file")}
-
-
-def environment(name: str, packages: tuple[str, ...]) -> Path:
-    """The Python of a peer's own environment, made when it is not there."""
-    python = home() / name / "bin" / "python"
-    if not python.exists():
-        run([python312(), "-m", "venv", str(home() / name)])
-        run([str(python), "-m", "pip", "install", "--quiet", *packages])
-    return python
-
-
-def installed(name: str, packages: tuple[str, ...]) -> Callable[[], str]:
-    """The version of the first package in a peer's environment, which is made when it is not there."""
-    code = f"from importlib.metadata import version; print(version({packages[0]!r}))"
-    return cache(lambda: run([str(environment(name, packages)), "-c", code]).stdout.strip())
-
-
-def sources(*folders: str) -> tuple[Path, ...]:
-    """The Python files of these folders of the checkout."""
-    return tuple(sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py")))
 
 
 METHODS: Mapping[str, Method] = {
@@ -164,10 +133,10 @@ METHODS: Mapping[str, Method] = {
         convert=by_edgekit, version=lambda: version("edgekit"), code=sources("converters", "edge/conversion", "runtimes")
     ),
     "onnxruntime": Method(convert=by_onnxruntime, version=lambda: version("onnxruntime"), code=(HERE / "zoo_onnxruntime.py",)),
-    "onnx2tf": Method(convert=by_onnx2tf, version=installed("onnx2tf", ONNX2TF_PACKAGES), code=(HERE / "zoo_onnx2tf.py",)),
+    "onnx2tf": Method(convert=by_onnx2tf, version=installed(ONNX2TF), code=(HERE / "zoo_onnx2tf.py",)),
     "onnx2tf+ai-edge-quantizer": Method(
         convert=by_onnx2tf_and_ai_edge_quantizer,
-        version=installed("ai-edge-quantizer", ("ai-edge-quantizer",)),
+        version=installed(AI_EDGE_QUANTIZER),
         code=(HERE / "zoo_ai_edge_quantizer.py", HERE / "zoo_onnx2tf.py"),
     ),
 }

@@ -112,8 +112,8 @@ def _to_node(node: Node) -> onnx.NodeProto:
 
 def _to_proto(key: str, value: Attribute) -> onnx.AttributeProto:
     """An attribute; an empty list is one of integers (axes, as a rule), for it cannot tell its own type."""
-    if isinstance(value, tuple) and not value:
-        return helper.make_attribute(key, [], attr_type=onnx.AttributeProto.INTS)
+    if isinstance(value, tuple) and all(type(each) is int for each in value):
+        return onnx.AttributeProto(name=key, type=onnx.AttributeProto.INTS, ints=value)
     return helper.make_attribute(key, _to_attribute(value))
 
 

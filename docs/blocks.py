@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -193,6 +193,7 @@ def _kind(spec: Mapping[str, Any]) -> str:
 
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "accuracy": accuracy,
+    "peers": peers,
     "pruning": pruning,
     "cli": cli,
     "devices": devices,

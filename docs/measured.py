@@ -170,6 +170,32 @@ def zoo() -> str:
     return f"{table(header, [*rows, _converted(found['models'])])}\n\n{conditions(_flat(found['conditions']))}"
 
 
+def peers() -> str:
+    """What converting costs, and what comes of it, beside others: each row with its own day and machine."""
+    float_, mobile = result("peers"), result("mobilenet")
+    others = ", ".join(f"{ms:.1f} ms ({backend})" for backend, ms in float_["onnx2tf_ms"].items())
+    times = {
+        name: f"{mobile[name]['seconds']:.1f} s, {megabytes(mobile[name]['peak_rss_bytes'])}" for name in ("edgekit", "peers")
+    }
+    rows = (
+        ("YOLOX-nano float32 in LiteRT, one thread", f"{float_['edgekit_ms']:.1f} ms", f"onnx2tf: {others}", float_),
+        (
+            "MobileNetV2 to int8 TFLite on 64 samples, time and memory",
+            times["edgekit"],
+            f"onnx2tf, ai-edge-quantizer: {times['peers']}",
+            mobile,
+        ),
+        (
+            "MobileNetV2 int8 in LiteRT, one thread",
+            f"{mobile['int8_ms']:.2f} ms, {megabytes(mobile['int8_bytes'])}",
+            f"Coral's own file: {mobile['official_ms']:.2f} ms, {megabytes(mobile['official_bytes'])}",
+            mobile,
+        ),
+    )
+    header = ("what", "edgekit", "others", "where and when")
+    return table(header, [(what, ours, theirs, _where(of["conditions"])) for what, ours, theirs, of in rows])
+
+
 def accuracy() -> str:
     """int8 on real labels, for every target, beside the int8 files that others ship."""
     found = result("accuracy")

@@ -38,18 +38,20 @@ def assign(
     scheme: SchemeName,
     keep_float: Collection[str] = (),
     style: Style = STANDARD,
+    searched: Collection[str] | None = None,
 ) -> Quantization:
     """Parameters for every tensor that `scheme` stores as integers, and the nodes it leaves in float.
 
     Except for "tensorrt" (inputs of heavy operators only), every float tensor that a quantized node reads or writes has
     parameters, graph inputs and outputs included; `weights` also holds those of constant operands of elementwise nodes.
     Nodes named in `keep_float` stay float besides those that the scheme leaves so by itself; a tensor that only such nodes
-    touch has no parameters. Raises `ConversionError` when the calibration did not see one of the graph's activations, or
+    touch has no parameters. Where only some tensors are `searched`, the ranges of the others are from minimum to maximum: enough
+    for a question about those. Raises `ConversionError` when the calibration did not see one of the graph's activations, or
     when there is no node of a name in `keep_float`.
     """
     _ensure_named(graph, keep_float)
     dialect = dialect_of(scheme, style)
-    plan = _plan(graph, calibration, dialect, frozenset(keep_float))
+    plan = _plan(graph, calibration, dialect, frozenset(keep_float), searched)
     wanted = quantized_inputs(graph, plan.float_nodes) if dialect.heavy_inputs_only else _touched(graph, plan.float_nodes)
     operands = _operands(graph, plan.float_nodes) if not dialect.heavy_inputs_only else frozenset()
     chosen = _parameters(graph, plan, dialect, wanted | operands)
@@ -94,9 +96,12 @@ class _Plan:
     histograms: Mapping[str, Histogram]
     unclipped: frozenset[str]
     ungrouped: frozenset[str]
+    searched: Collection[str] | None
 
 
-def _plan(graph: Graph, calibration: Calibration, dialect: Dialect, kept: frozenset[str]) -> _Plan:
+def _plan(
+    graph: Graph, calibration: Calibration, dialect: Dialect, kept: frozenset[str], searched: Collection[str] | None
+) -> _Plan:
     activations = tuple(name for name in _computed(graph) if is_float(graph, name))
     histograms = {name: calibration.histogram(name) for name in activations}
     tail = float_tail(graph, {name: min_max(histogram) for name, histogram in histograms.items()})
@@ -113,6 +118,7 @@ def _plan(graph: Graph, calibration: Calibration, dialect: Dialect, kept: frozen
         histograms={**histograms, **constants},
         ungrouped=tail if dialect.heavy_inputs_only else float_nodes,
         unclipped=graph.output_names | {spec.name for spec in graph.inputs} | _read_by(graph, tail),
+        searched=searched,
     )
 
 
@@ -207,7 +213,8 @@ def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, 
 
 def _range(graph: Graph, group: tuple[str, ...], plan: _Plan, dialect: Dialect) -> Range:
     histogram = merge_all([plan.histograms[name] for name in group])
-    if not dialect.clip or plan.unclipped & set(group):
+    unsearched = plan.searched is not None and set(group).isdisjoint(plan.searched)
+    if unsearched or not dialect.clip or plan.unclipped & set(group):
         return min_max(histogram)
     return choose(histogram, dialect.activations, response_of(graph, group[0]) if len(group) == 1 else identity)
 

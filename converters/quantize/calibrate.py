@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,13 +31,15 @@ def calibrate(
     progress: Progress = silent,
     budget_bytes: int = BUDGET_BYTES,
     whole: bool = True,
+    counted: Collection[str] | None = None,
 ) -> Calibration:
     """Histograms of every float activation of `graph` over `samples` (input name -> array of the input's shape and dtype).
 
     `execute` loads a serialized ONNX model and returns a function from a feed to all outputs by name.
     Raises `InputError` when there are no samples, when one does not fit the inputs or is not finite, when all of them together
     are one constant value, or when an activation becomes NaN or infinite (the message names the sample and the tensor).
-    Samples that are not the `whole` of the data may be constant.
+    Samples that are not the `whole` of the data may be constant. Where only some tensors are `counted`, of the others nothing but
+    the extremes is known.
     """
     wanted = _activations(graph)
     total = len(samples) if isinstance(samples, Sized) else 0
@@ -49,7 +51,7 @@ def calibrate(
         stream.take(sample)
         for name, values in activations:
             kept = without_masked(values, softmax_axis(graph, name), infinities=name in endless)
-            _record(found, index, name, kept, sampled)
+            _record(found, index, name, kept, sampled if counted is None or name in counted else 1)
         progress(Event(stage="calibrate", done=index + 1, total=total))
     if whole:
         _ensure_spread(found, graph, stream.samples)

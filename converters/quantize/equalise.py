@@ -8,7 +8,7 @@ only where the outputs were heard to suffer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from edgekit.converters.quantize.reach import Reach
 from edgekit.converters.quantize.roles import integer
 from edgekit.core.schema import TensorSpec
 
+Factors = NDArray[np.float64]
 LARGEST = 64.0
 """Beyond it, int8 weights of the reading layer would fade in turn."""
 APART = 3.0
@@ -44,23 +45,21 @@ class _Site:
 def equalise(
     graph: Graph,
     reach_of: Callable[[Sequence[str]], Mapping[str, Reach]],
-    noise_of: Callable[[Collection[str]], float],
+    noises_of: Callable[[Sequence[tuple[str, str]]], Sequence[float]],
 ) -> PassResult:
     """The graph with channels of like size where a Conv feeds only Convs. Guarantees: same inputs, outputs and, up to rounding, values.
 
-    `reach_of` says how far every channel of the named tensors goes (`reach.reaches`), `noise_of` what rounding the named tensors
-    alone does at the heads (`Probe.noise_of`). Both are costly: the first is asked once, of a graph that has a place to equalise,
-    the second once per gate.
+    `reach_of` says how far every channel of the named tensors goes (`reach.reaches`), `noises_of` for each pair of tensors what
+    rounding them alone does at the heads (`Probe.noise_of`). Both are costly and asked at most once: the first of a graph that has a
+    place to equalise, the second where that would take a gate.
     """
     weights = {node.name: [graph.constants[name] for name in node.inputs[1:]] for node in graph.nodes if _is_plain(graph, node)}
     gates: dict[str, NDArray[np.float32]] = {}
     changes = 0
     sites = tuple(_sites(graph, weights))
     reach = reach_of(_measured(sites)) if sites else {}
-    for site in sites:
-        factors = _factors(reach, site)
-        if factors is None or (site.gate is not None and noise_of((site.maker.output, site.result)) <= HEARD):
-            continue
+    uneven = [(site, factors) for site in sites if (factors := _factors(reach, site)) is not None]
+    for site, factors in _worthwhile(uneven, noises_of):
         changes += 1
         weights[site.maker.name] = [_along_outputs(value, factors) for value in weights[site.maker.name]]
         for reader in site.readers:
@@ -69,6 +68,17 @@ def equalise(
         if site.gate is not None:
             gates[site.gate.name] = (1 / factors).astype(np.float32).reshape(1, -1, 1, 1)
     return PassResult(graph=_rebuilt(graph, weights, gates), changes=changes) if changes else PassResult(graph=graph, changes=0)
+
+
+def _worthwhile(
+    uneven: Sequence[tuple[_Site, Factors]], noises_of: Callable[[Sequence[tuple[str, str]]], Sequence[float]]
+) -> Iterator[tuple[_Site, Factors]]:
+    """The sites without a gate, and those whose gate is worth its time."""
+    gated = [(site.maker.output, site.result) for site, _ in uneven if site.gate is not None]
+    heard = dict(zip(gated, noises_of(gated), strict=True)) if gated else {}
+    for site, factors in uneven:
+        if site.gate is None or heard[site.maker.output, site.result] > HEARD:
+            yield site, factors
 
 
 def _is_plain(graph: Graph, node: Node) -> bool:
@@ -114,7 +124,7 @@ def _measured(sites: Sequence[_Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*read, *(site.result for site in sites)]))
 
 
-def _factors(reaches: Mapping[str, Reach], site: _Site) -> NDArray[np.float64] | None:
+def _factors(reaches: Mapping[str, Reach], site: _Site) -> Factors | None:
     """Powers of two that lift each channel towards the largest, or None where that gains too little or the data is not finite."""
     reach = _reach(reaches, site)
     if reach.size < 2 or reach.max() <= 0 or not np.isfinite(reach).all():
@@ -133,12 +143,12 @@ def _reach(reaches: Mapping[str, Reach], site: _Site) -> Reach:
     return np.asarray(np.maximum(after, np.minimum(reaches[site.maker.output], SATURATED)))
 
 
-def _along_outputs(value: Array, factors: NDArray[np.float64]) -> Array:
+def _along_outputs(value: Array, factors: Factors) -> Array:
     """A Conv's kernel or bias with its output channels scaled."""
     return (value * factors.reshape(-1, *([1] * (value.ndim - 1)))).astype(value.dtype)
 
 
-def _along_inputs(kernel: Array, factors: NDArray[np.float64], depthwise: bool) -> Array:
+def _along_inputs(kernel: Array, factors: Factors, depthwise: bool) -> Array:
     """A Conv's kernel with its input channels scaled."""
     return _along_outputs(kernel, factors) if depthwise else (kernel * factors.reshape(1, -1, 1, 1)).astype(kernel.dtype)
 

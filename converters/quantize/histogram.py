@@ -105,9 +105,11 @@ def _strided(flat: Array, phase: int, sampled: int) -> Array:
 
 def _count(values: Array, width: float, start: int, bins: int) -> tuple[NDArray[np.int64], int]:
     """Counts per bin without the exact zeros, which are returned apart."""
-    indices = np.floor(values.astype(np.float64) * (1.0 / width)).astype(np.int64) - start
-    counts = np.bincount(indices, minlength=bins).astype(np.int64)
-    zeros = int(values.size - np.count_nonzero(values))
+    real = np.multiply(values, 1.0 / width, dtype=np.float64)
+    indices = np.floor(real, out=real).astype(np.int64)
+    indices -= start
+    counts = np.bincount(indices, minlength=bins)
+    zeros = int(np.count_nonzero(values == 0))
     if zeros:
         counts[-start] -= zeros
     return counts, zeros

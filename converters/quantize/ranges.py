@@ -102,8 +102,10 @@ def _given_back(values: NDArray[np.float64], params: QuantParams) -> tuple[NDArr
     """Which step above the lowest each value falls on, and the real number of every step."""
     low, high = LIMITS[params.dtype]
     scale, zero_point = float(params.scale[0]), int(params.zero_point[0])
-    steps = np.clip(np.rint(values / scale) + (zero_point - low), 0, high - low).astype(np.int64)
-    return steps, np.asarray(np.arange(low - zero_point, high + 1 - zero_point) * scale, np.float64)
+    real = np.rint(values / scale)
+    real += zero_point - low
+    np.minimum(np.maximum(real, 0, out=real), high - low, out=real)
+    return real.astype(np.int64), np.asarray(np.arange(low - zero_point, high + 1 - zero_point) * scale, np.float64)
 
 
 def parameters(interval: Range, scheme: Scheme) -> QuantParams:
@@ -116,7 +118,7 @@ def parameters(interval: Range, scheme: Scheme) -> QuantParams:
         return _per_tensor(interval.reach / high, 0, scheme.dtype)
     scale = max(interval.span / (high - low), SMALLEST_SCALE) if interval.span else 0.0
     zero_point = low if scale == 0.0 else round(low - interval.low / scale)
-    return _per_tensor(scale, int(np.clip(zero_point, low, high)), scheme.dtype)
+    return _per_tensor(scale, min(max(zero_point, low), high), scheme.dtype)
 
 
 def fixed(op: str, dtype: IntegerType) -> QuantParams | None:

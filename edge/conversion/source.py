@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
-from itertools import islice
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,7 @@ class SourceModel:
             return self.graph
         key = sha256_bytes(to_bytes(self.graph))
         if key not in self._equalised:
-            even = equalise(self.graph, self._reaches(progress), self._noise(progress)).graph
+            even = equalise(self.graph, self._reaches(progress), self._noises(progress)).graph
             self._equalised[key] = self._smoothed(even, progress)
         return self._equalised[key]
 
@@ -149,16 +149,16 @@ class SourceModel:
         """How far the channels of tensors go over the samples."""
         return lambda names: reaches(self.graph, names, self.samples or (), execute, progress=progress)
 
-    def _noise(self, progress: Progress) -> Callable[[Collection[str]], float]:
-        """What rounding a few tensors does. Ranges of a few samples tell that, found at the first question (most graphs ask none)."""
+    def _noises(self, progress: Progress) -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
+        """What rounding a few tensors does, for each of several pairs. Ranges of a few samples tell that."""
 
-        @cache
-        def probe() -> Probe:
-            few = tuple(islice(self.samples or (), FEW))
-            calibration = calibrate(self.graph, few, execute, progress=progress, whole=False)
-            return self.probe(self.graph, assign(self.graph, calibration, scheme="tflite"))
+        def noises_of(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+            few, asked = tuple(islice(self.samples or (), FEW)), frozenset(chain.from_iterable(pairs))
+            calibration = calibrate(self.graph, few, execute, progress=progress, whole=False, counted=asked)
+            probe = self.probe(self.graph, assign(self.graph, calibration, scheme="tflite", searched=asked))
+            return [probe.noise_of(pair) for pair in pairs]
 
-        return lambda names: probe().noise_of(names)
+        return noises_of
 
     def probe(self, graph: Graph, quantization: Quantization) -> Probe:
         """Ears at the heads of `graph` (a form of this model) for what a quantization does."""

@@ -187,6 +187,19 @@ def test_a_plain_style_has_one_scale_per_weight_and_cuts_nothing_off(build: Buil
     )
 
 
+def test_searched_tensors_get_the_same_range_alone_and_the_others_all_that_was_seen(build: Build) -> None:
+    nodes = [conv("x", "c", "w"), ("Sigmoid", ["c"], ["g"], {}), ("Mul", ["c", "g"], ["m"], {}), conv("m", "y", "v")]
+    constants = {"w": kernel(4, 3, 1, 1), "v": kernel(4, 4, 1, 1)}
+    graph = build(nodes, inputs={"x": (1, 3, 16, 16)}, outputs=["y"], constants=constants)
+    calibration = seen(graph)
+    whole = assign(graph, calibration, scheme="tflite").activations
+    plain = assign(graph, calibration, scheme="tflite", style=Style(clip=False)).activations
+    some = assign(graph, calibration, scheme="tflite", searched={"c"}).activations
+    assert not same(whole["c"], plain["c"])
+    assert same(some["c"], whole["c"])
+    assert all(same(some[name], plain[name]) for name in some if name != "c")
+
+
 def test_unsigned_on_x86_signed_on_arm(build: Build) -> None:
     graph = build([conv("x", "y", "w")], inputs={"x": (1, 3, 6, 6)}, outputs=["y"], constants={"w": kernel(4, 3, 1, 1)})
     calibration = seen(graph)

@@ -48,6 +48,14 @@ def test_extremes_are_those_of_all_samples(graph: Graph) -> None:
     assert seen.maximum == max(float(sample["x"].max()) for sample in data)
 
 
+def test_of_tensors_that_are_not_counted_the_extremes_are_known_all_the_same(graph: Graph) -> None:
+    whole = calibrate(graph, samples(9), execute).histograms
+    some = calibrate(graph, samples(9), execute, counted={"c"}).histograms
+    assert some["c"].counts.tolist() == whole["c"].counts.tolist()
+    assert some["r"].total < whole["r"].total
+    assert all((some[name].minimum, some[name].maximum) == (whole[name].minimum, whole[name].maximum) for name in whole)
+
+
 def test_a_small_budget_fetches_in_turns_and_finds_the_same(graph: Graph) -> None:
     models: list[bytes] = []
 

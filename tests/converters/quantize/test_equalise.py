@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def equalised(graph: Graph) -> PassResult:
     calibration = calibrate(graph, FEEDS, execute)
     quantization = assign(graph, calibration, scheme="tflite")
     probe = Probe(graph=graph, quantization=quantization, samples=FEEDS, execute=execute)
-    return equalise(graph, reach_of(graph), probe.noise_of)
+    return equalise(graph, reach_of(graph), lambda pairs: [probe.noise_of(pair) for pair in pairs])
 
 
 def reach_of(graph: Graph) -> Callable[[Sequence[str]], Mapping[str, Reach]]:
@@ -79,11 +79,11 @@ def test_values_do_not_change_in_float_and_errors_shrink_in_integers(
 
 def test_a_gate_is_spent_only_where_an_output_suffers(build: Build) -> None:
     graph = network(build, SILU, "m", depthwise=True)
-    asked: list[tuple[str, ...]] = []
+    asked: list[tuple[str, str]] = []
 
-    def unheard(tensors: Collection[str]) -> float:
-        asked.append(tuple(tensors))
-        return HEARD
+    def unheard(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        asked.extend(pairs)
+        return [HEARD] * len(pairs)
 
     assert equalise(graph, reach_of(graph), unheard).changes == 0
     assert asked == [("c", "m")]
@@ -98,8 +98,8 @@ def test_only_tensors_of_candidates_are_measured_and_nothing_is_asked_without_on
         asked.append(tuple(names))
         return {name: np.ones(8) for name in names}
 
-    def silence(tensors: Collection[str]) -> float:
-        raise AssertionError(f"nothing is uneven, yet {tensors} were listened to")
+    def silence(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        raise AssertionError(f"nothing is uneven, yet {pairs} were listened to")
 
     for graph in (
         network(build, SILU, "m", depthwise=True),
@@ -110,11 +110,15 @@ def test_only_tensors_of_candidates_are_measured_and_nothing_is_asked_without_on
     assert asked == [("c", "m"), ("r",)]
 
 
+def loud(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+    return [1.0] * len(pairs)
+
+
 def test_channels_that_are_not_finite_are_left_to_the_calibration_that_names_them(build: Build) -> None:
     graph = network(build, [("Relu", ["c"], ["r"], {})], "r", depthwise=True)
     for value in (np.nan, np.inf):
         wild = np.array([30, 0.1, 0.1, value, 0.1, 0.1, 0.2, 0.1])
-        assert equalise(graph, lambda names, wild=wild: dict.fromkeys(names, wild), lambda tensors: 1.0).changes == 0
+        assert equalise(graph, lambda names, wild=wild: dict.fromkeys(names, wild), loud).changes == 0
 
 
 def test_even_channels_are_left_alone(build: Build) -> None:

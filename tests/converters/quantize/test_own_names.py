@@ -49,7 +49,7 @@ def network(build: Build, taken: str) -> Graph:
 
 
 def even(graph: Graph) -> PassResult:
-    return equalise(graph, lambda names: reaches(graph, names, SAMPLES, execute), lambda names: LOUD)
+    return equalise(graph, lambda names: reaches(graph, names, SAMPLES, execute), lambda pairs: [LOUD] * len(pairs))
 
 
 def smoothed(graph: Graph) -> PassResult:
