@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.lanes import Lanes
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
@@ -23,9 +24,13 @@ MOST = 100
 
 
 class Detector:
-    """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`."""
+    """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`.
 
-    def __init__(self, session: FaceSession, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+    Any thread may ask; `lanes` says how many frames are in the network at once.
+    """
+
+    def __init__(self, session: FaceSession | Lanes, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+        self._session = session if isinstance(session, Lanes) else Lanes([session])
         manifest = session.artifact.manifest
         if manifest.preprocess is None or manifest.postprocess is None:
             raise ArtifactError(
@@ -35,7 +40,7 @@ class Detector:
             raise Unsupported(
                 f"the artifact {manifest.name!r} does {manifest.postprocess.task}, not detection", "which artifact finds boxes?"
             )
-        self._session, self._preprocess = session, manifest.preprocess
+        self._preprocess, self.lanes = manifest.preprocess, self._session.count
         self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
         self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
         self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)

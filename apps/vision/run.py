@@ -20,6 +20,7 @@ from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import Guards, guarding
 from edgekit.apps.vision.keypoints import SinglePose
+from edgekit.apps.vision.lanes import side_by_side
 from edgekit.apps.vision.live import CLIPS, DATABASE, Told
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recorded import Recorded, go_through
@@ -117,7 +118,8 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
     if detector is None:
         raise UsageError(f"{app} needs a detector: --artifact", EXAMPLE.format(app=app))
     with ExitStack() as stack:
-        session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
+        many = side_by_side if options.own.get("no_serve") else opened
+        session = stack.enter_context(many(detector, runtime=options.runtime, threads=threads))
         posed = SinglePose(stack.enter_context(opened(pose, threads=threads))) if pose else None
         yield Models(detector=Detector(session, wanted=wanted), pose=posed)
 
