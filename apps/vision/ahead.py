@@ -38,8 +38,7 @@ class Ahead:
     def __init__(self, capture: Capture, analyst: Analyst) -> None:
         self.frames = 0
         self._capture, self._analyst, self._due_s = capture, analyst, -float("inf")
-        # One thread more than lanes prepares a frame while the others are in the network.
-        self._workers = ThreadPoolExecutor(analyst.lanes + 1, "detector")
+        self._workers = ThreadPoolExecutor(max(analyst.lanes, 1), "detector")
         self._waiting: Queue[_Seen | BaseException | None] = Queue(analyst.lanes + WAITING)
         self._stopped = Flag()
 
