@@ -107,6 +107,42 @@ def test_an_http_stream_runs_is_lost_and_is_opened_again(mjpeg: str) -> None:
     assert states[:4] == ["running", "lost", "connecting", "running"]
 
 
+def test_a_camera_that_is_unplugged_is_lost_and_is_found_again_when_it_is_back() -> None:
+    class Plugged:
+        """Two frames, then the plug is pulled."""
+
+        def __init__(self) -> None:
+            self._left = 2
+
+        def read(self) -> Frame:
+            self._left -= 1
+            if self._left < 0:
+                raise SourceLost("'/dev/video0' broke off: No such device")
+            return from_rgb(np.zeros((8, 8, 3), np.uint8), number=0, time_s=0.0)
+
+        def close(self) -> None:
+            pass
+
+    states, tries, again = list[str](), list[int](), threading.Event()
+
+    def opener(address: object, tap: object) -> Plugged:
+        tries.append(len(tries))
+        if len(tries) in (2, 3):
+            raise DeviceError("no camera at '/dev/video0': No such file or directory", "ls /dev/video*")
+        return Plugged()
+
+    def changed(link: object) -> None:
+        states.append(link.state)  # type: ignore[attr-defined]
+        if states.count("running") == 2:
+            again.set()
+
+    feed = Feed(parse_address("/dev/video0"), patience=Patience(first_delay_s=0.02, jitter=0), opener=opener, on_change=changed)
+    feed.start()
+    assert again.wait(20), states
+    feed.stop()
+    assert states[:2] == ["running", "lost"] and len(tries) >= 4
+
+
 def test_time_goes_on_over_connections() -> None:
     now, taken = [100.0], []
 
