@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured_vision import pipeline
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -197,6 +198,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli": cli,
     "devices": devices,
     "digits": digits,
+    "pipeline": pipeline,
     "assistant": assistant,
     "fleet": fleet,
     "extras": extras,
