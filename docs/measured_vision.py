@@ -11,7 +11,16 @@ from tables import conditions, result, table
 def pipeline() -> str:
     """The whole way beside the bare model and beside others' loops, a row for each detector, number of threads and clip."""
     rows = sorted(result("pipeline")["loops"], key=lambda row: (row["detector"], row["threads"]))
-    header = ("detector", "threads", "clip", "bare", "edgekit", "of bare", "of `supervision` with `trackers`", "of a `cv2` loop")
+    header = (
+        "detector",
+        "threads",
+        "clip",
+        "bare",
+        "edgekit",
+        "of bare",
+        "of `supervision` with `trackers`",
+        "of a `cv2` loop",
+    )
     loads = sorted(float(row["conditions"]["load_average"]) for row in rows)
     same = {name: value for name, value in rows[0]["conditions"].items() if name != "load_average"}
     told = f"Frames a second, medians of rounds in turns. {conditions(same)} Load average {loads[0]:g} to {loads[-1]:g}."
