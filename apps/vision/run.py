@@ -20,7 +20,7 @@ from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import Guards, guarding
 from edgekit.apps.vision.keypoints import PoseNetwork
-from edgekit.apps.vision.lanes import side_by_side
+from edgekit.apps.vision.lanes import Lanes, side_by_side
 from edgekit.apps.vision.live import CLIPS, DATABASE, Told
 from edgekit.apps.vision.many_poses import pose_model
 from edgekit.apps.vision.privacy.veil import veil_of
@@ -39,6 +39,7 @@ from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
 from edgekit.core.optional import need
 from edgekit.models.boxed import boxed_detector
+from edgekit.runtimes.face import FaceSession
 
 log = logging.getLogger(__name__)
 EXAMPLE = "edgekit run {app} --source RECORDING --artifact DETECTOR --no-serve --json"
@@ -124,8 +125,11 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
     if detector is None:
         raise UsageError(f"{app} needs a detector: --artifact", EXAMPLE.format(app=app))
     with ExitStack() as stack:
-        many = side_by_side if options.own.get("no_serve") else opened
-        session = stack.enter_context(many(detector, runtime=options.runtime, threads=threads))
+        session: FaceSession | Lanes
+        if options.own.get("no_serve"):
+            session = stack.enter_context(side_by_side(detector, runtime=options.runtime, threads=threads))
+        else:
+            session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
         posed = pose_model(stack.enter_context(opened(pose, threads=threads))) if pose else None
         yield Models(detector=Detector(session, wanted=wanted), pose=posed)
 

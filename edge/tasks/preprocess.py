@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ class Placement:
 class Prepared:
     """`array` with a batch of one in the layout asked for (float32, or bytes that mean the same), and where the picture lies in it."""
 
-    array: Floats | NDArray[np.uint8]
+    array: NDArray[Any]
     placement: Placement
 
 
