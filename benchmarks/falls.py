@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from common import conditions, write
 
 from edgekit.apps.vision.activities.fall import FALL
 from edgekit.apps.vision.address import parse_address
@@ -80,6 +81,7 @@ def main() -> None:
     parser.add_argument("--slow", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="write the figures into benchmarks/results, with their conditions")
     arguments = parser.parse_args()
     rows = list(csv.DictReader((arguments.folder / "labels.csv").read_text(encoding="utf-8").splitlines()))
     with (
@@ -106,6 +108,9 @@ def main() -> None:
         "detector": arguments.detector.name,
         "pose": arguments.pose.name,
     }
+    if arguments.keep:
+        write("falls", {**result, "clips": clips, "conditions": conditions("av", "ai-edge-litert")})
+        return
     print(json.dumps({**result, "clips": clips}) if arguments.json else result)
 
 

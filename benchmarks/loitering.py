@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from common import conditions, write
 from numpy.typing import NDArray
 
 from edgekit.apps.vision import loitering
@@ -63,8 +64,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tracks", type=Path)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="write the figures into benchmarks/results, with their conditions")
     arguments = parser.parse_args()
     found = measure(arguments.tracks)
+    if arguments.keep:
+        write("loitering", {"tracks": arguments.tracks.name, **found, "conditions": conditions("numpy", "scipy")})
+        return
     print(json.dumps(found) if arguments.json else "\n".join(f"{name:<30} {value}" for name, value in found.items()))
 
 

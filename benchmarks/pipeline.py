@@ -1,25 +1,30 @@
 r"""The whole way from a recording to events, beside the bare model and beside two loops that others write: same clip, same model, one run.
 
-    python benchmarks/pipeline.py [CLIP] [--frames 200] [--detector ARTIFACT] [--threads 1] [--rounds 3]
+    python benchmarks/pipeline.py [CLIP...] [--detector ARTIFACT...] [--threads 1 2] [--frames 60] [--rounds 3] [--no-live]
 
-Every loop runs the same session: `bare` feeds it one prepared picture again and again, `edgekit` is what `edgekit run camera --no-serve`
-does (decode, detect, track, rules; no motion gate, every frame), `supervision` reads with OpenCV, tracks with `trackers` and asks a
-line zone, `loop` is the plain `cv2.VideoCapture` loop: read, letterbox, run, decode, draw. The peers get edgekit's own decoding of the model's
-head, which costs them nothing extra. The rounds are interleaved and the medians reported. `--frames` takes the beginning of the clip. The
-two packages stand beside edgekit, which needs neither:
+Every loop is given the same number of threads for the model. `bare` feeds one session one prepared picture again and again. `edgekit` is what
+`edgekit run camera --no-serve` does (decode, detect, track, rules; no motion gate, every frame): a session of one thread for each of
+those threads. `supervision` reads with OpenCV, tracks with `trackers` and asks a line zone, `loop` is the plain `cv2.VideoCapture` loop: read,
+letterbox, run, decode, draw; both have one session of so many threads. The peers get edgekit's own decoding of the model's head, which costs
+them nothing extra. The rounds are interleaved and the medians reported. `--frames` takes the beginning of every clip; without a clip named
+there are the two recordings of people as they are, and the first enlarged to 1280 x 720 and 1920 x 1080 (H.264, encoded anew). The two packages
+stand beside edgekit, which needs neither:
 
     python -m pip install --no-deps supervision trackers pydeprecate matplotlib contourpy cycler fonttools kiwisolver \
         pyparsing python-dateutil six defusedxml tqdm requests charset-normalizer idna urllib3 certifi
 
-Then four cameras at 5 frames a second with the motion gate, in real time; and the tracker alone with 20 objects.
+Then four cameras at 5 frames a second with the motion gate, in real time; and the tracker alone with 20 objects. Rows of other detectors and
+threads that the file of results holds from earlier runs stay, each with its conditions.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, product
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -31,12 +36,13 @@ import av
 import cv2
 import msgspec
 import numpy as np
-from common import SHARED, conditions, write
+from common import RESULTS, SHARED, conditions, write
 
 from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.lanes import Lanes, side_by_side
 from edgekit.apps.vision.latest import Latest
 from edgekit.apps.vision.live import OneAtATime
 from edgekit.apps.vision.recorded import go_through
@@ -47,6 +53,7 @@ from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.models.persons import artifacts
+from edgekit.runtimes.base import cores
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
 from edgekit.tasks.preprocess import Placement
@@ -63,13 +70,15 @@ cameras:
 """
 CAMERAS, CAMERA_FPS = 4, 5
 OBJECTS, TRACKED = 20, 400
+CLIPS, SIZES = ("one-by-one-person-detection.mp4", "vtest_480x360.mp4"), ((1280, 720), (1920, 1080))
+PACKAGES = ("av", "opencv-python-headless", "supervision", "trackers")
 
 
 def camera_of(clip: Path, fps: int, gate: bool) -> Any:
     return parse_site(SITE.format(source=clip, fps=fps, gate="true" if gate else "false"), "pipeline").cameras[0]
 
 
-def bare(session: FaceSession, clip: Path, frames: int) -> int:
+def bare(session: FaceSession, frames: int) -> int:
     """The model alone."""
     (spec,) = session.inputs
     feed = {spec.name: np.zeros(spec.shape, np.float32)}
@@ -78,9 +87,9 @@ def bare(session: FaceSession, clip: Path, frames: int) -> int:
     return frames
 
 
-def whole(session: FaceSession, clip: Path, frames: int) -> int:
+def whole(lanes: Lanes, clip: Path) -> int:
     """edgekit's own way, every frame."""
-    camera, detector = camera_of(clip, 60, False), Detector(session, wanted=frozenset({"person"}))
+    camera, detector = camera_of(clip, 60, False), Detector(lanes, wanted=frozenset({"person"}))
     capture = open_source(camera.source)
     try:
         return go_through(capture, Analyst(camera, detector), detector.labels).looks
@@ -112,7 +121,7 @@ class Peer:
         return detect(outputs, self._post, pre, place, most=100)
 
 
-def supervised(session: FaceSession, clip: Path, frames: int) -> int:
+def supervised(session: FaceSession, clip: Path) -> int:
     """OpenCV, supervision, trackers."""
     import supervision
     from trackers import ByteTrackTracker
@@ -132,7 +141,7 @@ def supervised(session: FaceSession, clip: Path, frames: int) -> int:
     return done
 
 
-def looped(session: FaceSession, clip: Path, frames: int) -> int:
+def looped(session: FaceSession, clip: Path) -> int:
     """`cv2.VideoCapture`, the model, boxes drawn into the frame, as the usual examples do."""
     peer, done, capture = Peer(session), 0, cv2.VideoCapture(str(clip))
     while True:
@@ -148,19 +157,31 @@ def looped(session: FaceSession, clip: Path, frames: int) -> int:
         done += 1
 
 
-LOOPS: dict[str, Callable[[FaceSession, Path, int], int]] = {
-    "bare": bare,
-    "edgekit": whole,
-    "supervision": supervised,
-    "loop": looped,
-}
+@contextmanager
+def loops(detector: Path, threads: int) -> Iterator[Mapping[str, Callable[[Path, int], int]]]:
+    """What is compared: each goes through a clip of so many frames, and says how many it saw."""
+    with opened(detector, threads=threads) as session, side_by_side(detector, threads=threads) as lanes:
+        yield {
+            "bare": lambda clip, frames: bare(session, frames),
+            "edgekit": lambda clip, frames: whole(lanes, clip),
+            "supervision": lambda clip, frames: supervised(session, clip),
+            "loop": lambda clip, frames: looped(session, clip),
+        }
+
+
+def recordings(named: Sequence[Path], frames: int, folder: Path) -> list[Path]:
+    """The clips that are gone through, each no longer than `frames`."""
+    if named:
+        return [shortened(clip, frames, folder) for clip in named]
+    here = [shortened(SHARED / "videos" / name, frames, folder) for name in CLIPS]
+    return [*here, *(enlarged(here[0], *size, folder) for size in SIZES)]
 
 
 def shortened(clip: Path, frames: int, folder: Path) -> Path:
     """A copy of the clip's first packets, nothing encoded anew; the clip itself where all of it is wanted."""
     if not frames:
         return clip
-    short = folder / f"{clip.stem}-{frames}{clip.suffix}"
+    short = folder / clip.name
     with av.open(str(clip)) as whole, av.open(str(short), "w") as part:
         stream = part.add_stream_from_template(whole.streams.video[0])
         for packet in islice(whole.demux(whole.streams.video[0]), frames):
@@ -170,22 +191,53 @@ def shortened(clip: Path, frames: int, folder: Path) -> Path:
     return short
 
 
-def compared(session: FaceSession, clip: Path, rounds: int) -> dict[str, Any]:
+def enlarged(clip: Path, width: int, height: int, folder: Path) -> Path:
+    """The clip at another size."""
+    large = folder / f"{clip.stem}-{height}p.mp4"
+    with av.open(str(clip)) as before, av.open(str(large), "w") as after:
+        rate = before.streams.video[0].average_rate
+        stream = after.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in before.decode(video=0):
+            after.mux(stream.encode(frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")))
+        after.mux(stream.encode())
+    return large
+
+
+def compared(found: Mapping[str, Callable[[Path, int], int]], clip: Path, rounds: int) -> dict[str, Any]:
     """Frames a second of every loop, and edgekit's as a share of the others'."""
-    frames = looped(session, clip, 0)
-    rates: dict[str, list[float]] = {name: [] for name in LOOPS}
+    frames = found["edgekit"](clip, 0)
+    rates: dict[str, list[float]] = {name: [] for name in found}
     for _ in range(rounds):
-        for name, loop in LOOPS.items():
+        for name, loop in found.items():
             begun = perf_counter()
-            rates[name].append(loop(session, clip, frames) / (perf_counter() - begun))
-    fps = {name: round(median(found), 2) for name, found in rates.items()}
-    shares = {f"of_{name}": round(fps["edgekit"] / rate, 3) for name, rate in fps.items() if name != "edgekit"}
+            rates[name].append(loop(clip, frames) / (perf_counter() - begun))
+    fps = {name: round(median(each), 2) for name, each in rates.items()}
     return {
         "frames": frames,
         "fps": fps,
-        "edgekit": shares,
-        "rounds": {name: [round(r, 2) for r in found] for name, found in rates.items()},
+        "edgekit_of": {name: round(fps["edgekit"] / rate, 3) for name, rate in fps.items() if name != "edgekit"},
+        "rounds": {name: [round(rate, 2) for rate in each] for name, each in rates.items()},
     }
+
+
+def rows_of(detector: Path, threads: int, clips: Sequence[Path], rounds: int) -> Iterator[dict[str, Any]]:
+    """One row for every clip."""
+    with loops(detector, threads) as found:
+        for clip in clips:
+            with av.open(str(clip)) as container:
+                video = container.streams.video[0]
+                size = f"{video.width}x{video.height}"
+            key = {"detector": detector.name, "threads": threads, "clip": clip.name, "size": size}
+            yield {**key, **compared(found, clip, rounds), "conditions": conditions(*PACKAGES)}
+
+
+def with_earlier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows, behind those of other detectors, threads and clips that were measured before."""
+    file, key = RESULTS / "pipeline.json", itemgetter("detector", "threads", "clip")
+    before = json.loads(file.read_text("utf-8"))["loops"] if file.is_file() else []
+    new = {key(row) for row in rows}
+    return [*(row for row in before if key(row) not in new), *rows]
 
 
 class Paced:
@@ -294,35 +346,38 @@ def tracker_ms() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("clip", type=Path, nargs="?", default=SHARED / "videos" / "one-by-one-person-detection.mp4")
-    parser.add_argument("--detector", type=Path)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("clips", type=Path, nargs="*")
+    parser.add_argument("--detector", type=Path, nargs="*", default=[artifacts()[0]])
+    parser.add_argument("--threads", type=int, nargs="*", default=sorted({1, cores(0)}))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--frames", type=int, default=0, metavar="N", help="the loops see the clip's first N frames (default: all)"
+        "--frames", type=int, default=60, metavar="N", help="the loops see each clip's first N frames (0: all; default: 60)"
     )
-    parser.add_argument("--live-seconds", type=float, default=45.0)
+    parser.add_argument("--live-seconds", type=float, default=30.0)
+    parser.add_argument("--no-live", action="store_true", help="only the loops; the rest stays as it was measured")
     arguments = parser.parse_args()
-    detector = arguments.detector or artifacts()[0]
-    cv2.setNumThreads(arguments.threads)
-    with TemporaryDirectory() as scratch, opened(detector, threads=arguments.threads) as session:
-        clip = shortened(arguments.clip, arguments.frames, Path(scratch))
-        result = {
-            "clip": arguments.clip.name,
-            "detector": detector.name,
-            "runtime": session.runtime,
-            "threads": arguments.threads,
-            "loops": compared(session, clip, arguments.rounds),
-            "live": four_cameras(session, arguments.clip, arguments.live_seconds),
-        }
-    write(
-        "pipeline",
-        {
-            **result,
-            "tracker_20_objects_ms": tracker_ms(),
-            "conditions": conditions("av", "opencv-python-headless", "supervision", "trackers"),
-        },
-    )
+    with TemporaryDirectory() as scratch:
+        clips = recordings(arguments.clips, arguments.frames, Path(scratch))
+        rows = []
+        for detector, threads in product(arguments.detector, arguments.threads):
+            cv2.setNumThreads(threads)
+            rows += list(rows_of(detector, threads, clips, arguments.rounds))
+    result = {"loops": with_earlier(rows), **(kept() if arguments.no_live else live(arguments.live_seconds))}
+    write("pipeline", result)
+
+
+def kept() -> dict[str, Any]:
+    """What an earlier run wrote beside its loops."""
+    before = json.loads((RESULTS / "pipeline.json").read_text("utf-8"))
+    return {name: value for name, value in before.items() if name != "loops"}
+
+
+def live(seconds: float) -> dict[str, Any]:
+    """Four cameras, and the tracker, with the detector in the box."""
+    with opened(artifacts()[0], threads=1) as session:
+        cameras = four_cameras(session, SHARED / "videos" / CLIPS[0], seconds)
+        about = {"detector": session.artifact.path.name, "runtime": session.runtime, "threads": 1}
+    return {"live": {**about, **cameras}, "tracker_20_objects_ms": tracker_ms(), "conditions": conditions(*PACKAGES)}
 
 
 if __name__ == "__main__":

@@ -12,9 +12,11 @@ import argparse
 import json
 from pathlib import Path
 
+from common import conditions, write
+
 from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.lanes import side_by_side
 from edgekit.apps.vision.recorded import Recorded, go_through
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
@@ -51,27 +53,28 @@ def main() -> None:
     shared = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
     parser.add_argument("--detector", type=Path, default=shared / "models_detection" / "yolox_nano_float16_quantize.tflite")
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--keep", action="store_true", help="write the figures into benchmarks/results, with their conditions")
     arguments = parser.parse_args()
     truth = json.loads((arguments.videos / "ground_truth.json").read_text(encoding="utf-8"))
-    with opened(arguments.detector, threads=arguments.threads) as session:
-        detector = Detector(session, wanted=frozenset({"person"}))
+    with side_by_side(arguments.detector, threads=arguments.threads) as lanes:
+        detector = Detector(lanes, wanted=frozenset({"person"}))
         visits = watched(arguments.videos / "one-by-one-person-detection.mp4", detector, True)
         crowd = watched(arguments.videos / "vtest_480x360.mp4", detector, False)
     by_eye = {int(frame): count for frame, count in truth["vtest_480x360.mp4"]["persons_visible"].items()}
     counted = {frame: people_at(crowd, frame) for frame in by_eye}
-    print(
-        json.dumps(
-            {
-                "visits": [event.as_json() for event in visits.events],
-                "visits_counted": len(visits.events),
-                "visits_by_eye": truth["one-by-one-person-detection.mp4"]["visits"],
-                "vtest_counted": counted,
-                "vtest_by_eye": by_eye,
-                "vtest_mean_error": sum(abs(counted[frame] - by_eye[frame]) for frame in by_eye) / len(by_eye),
-                "detector": arguments.detector.name,
-            }
-        )
-    )
+    result = {
+        "visits": [event.as_json() for event in visits.events],
+        "visits_counted": len(visits.events),
+        "visits_by_eye": truth["one-by-one-person-detection.mp4"]["visits"],
+        "vtest_counted": counted,
+        "vtest_by_eye": by_eye,
+        "vtest_mean_error": round(sum(abs(counted[frame] - by_eye[frame]) for frame in by_eye) / len(by_eye), 3),
+        "detector": arguments.detector.name,
+    }
+    if arguments.keep:
+        write("visits", {**result, "conditions": conditions("av", "ai-edge-litert")})
+        return
+    print(json.dumps(result))
 
 
 if __name__ == "__main__":

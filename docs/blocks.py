@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured_vision import pipeline
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -198,6 +200,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "cli": cli,
     "devices": devices,
     "digits": digits,
+    "pipeline": pipeline,
     "assistant": assistant,
     "fleet": fleet,
     "extras": extras,

@@ -11,15 +11,17 @@ from typing import Any
 
 from edgekit.apps.base import Answer, RunOptions
 from edgekit.apps.digits.annotate import UNSURE_BELOW, annotated
+from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.networks import Network, open_others, open_session
 from edgekit.apps.digits.reader import Reading, read_digits
+from edgekit.apps.vision.address import parse_address
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.optional import need
 from edgekit.tasks.images import read_image, write_png
 
-HELP = "read handwritten digits: in a picture (--image), or drawn on a page that is served here"
+HELP = "read handwritten digits: in a picture (--image), before a camera (--source), or drawn on a page that is served here"
 
 
 def configure(parser: argparse._ActionsContainer) -> None:
@@ -31,13 +33,15 @@ def configure(parser: argparse._ActionsContainer) -> None:
 
 
 def run(options: RunOptions) -> Answer:
-    """Read `options.image`, drawing what was read into `options.output`; without a picture, serve the page.
+    """Read `options.image`, drawing what was read into `options.output`; without a picture, serve the page, and with
+    `options.source` one more, of the camera there.
 
-    Raises `UsageError` for options that neither has a use for.
+    Raises `UsageError` for options that none of these has a use for, and as `parse_address` does.
     """
-    for name, value in (("source", options.source), ("config", options.config)):
-        if value is not None:
-            raise UsageError(f"the digits app has no use for --{name}", "edgekit run digits --image FILE")
+    if options.config is not None:
+        raise UsageError("the digits app has no use for --config", "edgekit run digits --image FILE")
+    if options.image is not None and options.source is not None:
+        raise UsageError("--image reads one picture, --source a camera", "leave out one of them")
     if options.image is not None:
         return _read(options, options.image)
     if options.output is not None:
@@ -57,15 +61,16 @@ def _read(options: RunOptions, path: Path) -> Answer:
 
 
 def _serve(options: RunOptions) -> Answer:
-    """The page, until it is stopped."""
-    for package in ("fastapi", "nicegui"):
+    """The pages, until they are stopped."""
+    address = None if options.source is None else parse_address(options.source)
+    for package in ("fastapi", "nicegui", *(("av",) if address else ())):
         need(package)
     from edgekit.apps.digits.pages.shell import shell
     from edgekit.apps.web.serve import serve
 
     serving = web_options.serving(options)
     with closing(_desk(options)) as desk:
-        return serve(shell(desk), serving)
+        return serve(shell(desk, DigitsCamera(address, desk) if address else None), serving)
 
 
 def _desk(options: RunOptions) -> Desk:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -45,7 +45,11 @@ class Look:
 
 
 class Analyst:
-    """The state of one camera between its frames. Not for several threads at once."""
+    """The state of one camera between its frames.
+
+    `glance`, `found` and `understand` are the three steps of `look`. The first and the last take the frames in their order, each in one
+    thread; what the detector finds depends on nothing but its frame, so that it may be asked ahead.
+    """
 
     def __init__(
         self,
@@ -79,13 +83,29 @@ class Analyst:
 
     def look(self, frame: Frame) -> Look:
         """Understand the next frame."""
-        self._last_s = frame.time_s
+        return self.understand(frame, self.glance(frame), lambda: self.found(frame))
+
+    def glance(self, frame: Frame) -> Motion:
+        """Whether anything moves."""
         with self.stages.timed("motion"):
-            motion = self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
+            return self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
+
+    def found(self, frame: Frame) -> Boxes:
+        """What the detector finds."""
+        return self._detector(frame, self.stages)
+
+    @property
+    def lanes(self) -> int:
+        """How many frames the detector looks at side by side; 0 of one that takes them in their order, one by one."""
+        return int(getattr(self._detector, "lanes", 0))
+
+    def understand(self, frame: Frame, motion: Motion, found: Callable[[], Boxes]) -> Look:
+        """What becomes of it; `found` is asked unless nothing moves and nobody is followed."""
+        self._last_s = frame.time_s
         skipped = not motion.moving and not self._followed
-        found = no_boxes() if skipped else self._detector(frame, self.stages)
+        boxes = no_boxes() if skipped else found()
         with self.stages.timed("track"):
-            people = self._people.update(frame, found, moving=motion.moving)
+            people = self._people.update(frame, boxes, moving=motion.moving)
         self._followed = len(people.tracks) > 0
         with self.stages.timed("rules"):
             signs = tuple(self._activities.look(people, frame.time_s))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.lanes import Lanes
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
@@ -23,9 +24,13 @@ MOST = 100
 
 
 class Detector:
-    """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`."""
+    """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`.
 
-    def __init__(self, session: FaceSession, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+    Any thread may ask; `lanes` says how many frames are in the network at once.
+    """
+
+    def __init__(self, session: FaceSession | Lanes, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+        self._session = session if isinstance(session, Lanes) else Lanes([session])
         manifest = session.artifact.manifest
         if manifest.preprocess is None or manifest.postprocess is None:
             raise ArtifactError(
@@ -35,7 +40,8 @@ class Detector:
             raise Unsupported(
                 f"the artifact {manifest.name!r} does {manifest.postprocess.task}, not detection", "which artifact finds boxes?"
             )
-        self._session, self._preprocess = session, manifest.preprocess
+        self._preprocess, self.lanes = manifest.preprocess, self._session.count
+        self._turned = turned(manifest.preprocess)
         self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
         self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
         self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)
@@ -75,7 +81,9 @@ class Detector:
 
     def _prepared(self, frame: Frame) -> Prepared:
         width, height = fitted(frame.width, frame.height, self._preprocess)
-        return prepare(frame.rgb(width, height), self._preprocess)
+        if self._turned is None:
+            return prepare(frame.rgb(width, height), self._preprocess, as_bytes=True)
+        return prepare(frame.bgr(width, height), self._turned, as_bytes=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,13 @@ class CellScores:
 def _scale(frame: Frame, placement: Placement) -> NDArray[np.float64]:
     """From pixels of the prepared picture to pixels of the frame."""
     return np.array([frame.width / placement.image_width, frame.height / placement.image_height] * 2)
+
+
+def turned(preprocess: Preprocess) -> Preprocess | None:
+    """What is to be done with a picture whose colours stand the other way round already; None where there are no colours."""
+    if preprocess.color == "gray":
+        return None
+    return msgspec.structs.replace(preprocess, color="bgr" if preprocess.color == "rgb" else "rgb")
 
 
 def fitted(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:

@@ -44,10 +44,15 @@ class Frame:
 
     def rgb(self, width: int = 0, height: int = 0) -> Plane:
         """[height, width, 3] uint8 RGB, scaled and converted in one step (bilinear); 0 keeps the frame's own size."""
-        wanted = {"width": width or self.width, "height": height or self.height}
-        scaled = _scaler(wanted["width"], wanted["height"]).reformat(
-            self.planes, format="rgb24", interpolation="BILINEAR", **wanted
-        )
+        return self._scaled(width or self.width, height or self.height, "rgb24")
+
+    def bgr(self, width: int = 0, height: int = 0) -> Plane:
+        """The same in the order blue, green, red, which the scaler gives in half the time."""
+        return self._scaled(width or self.width, height or self.height, "bgr24")
+
+    def _scaled(self, width: int, height: int, order: str) -> Plane:
+        scaler = _scaler(width, height, order)
+        scaled = scaler.reformat(self.planes, width=width, height=height, format=order, interpolation="BILINEAR")
         return np.asarray(scaled.to_ndarray())
 
     def square(self, box: NDArray[np.floating[Any]], side: int) -> Plane:
@@ -76,14 +81,14 @@ def from_rgb(image: Plane, *, number: int, time_s: float) -> Frame:
     return Frame(number=number, time_s=time_s, planes=need("av").VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
 
 
-def _scaler(width: int, height: int) -> Any:
-    """A scaler that this thread used for that size before: making its tables costs more than scaling a picture."""
-    made: dict[tuple[int, int], Any] = _of_thread.__dict__.setdefault("scalers", {})
-    if (width, height) not in made:
+def _scaler(*wanted: Any) -> Any:
+    """A scaler that this thread used for that size and format before: making its tables costs more than scaling a picture."""
+    made: dict[tuple[Any, ...], Any] = _of_thread.__dict__.setdefault("scalers", {})
+    if wanted not in made:
         while len(made) >= SCALERS:
             del made[next(iter(made))]
-        made[width, height] = need("av.video.reformatter").VideoReformatter()
-    return made[width, height]
+        made[wanted] = need("av.video.reformatter").VideoReformatter()
+    return made[wanted]
 
 
 def _view(plane: Any, height: int, width: int) -> Plane:

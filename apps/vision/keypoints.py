@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,12 @@ class Pose:
         """The box around the points that reach the score; None with fewer than five."""
         seen = self.points[self.scores >= least]
         return None if len(seen) < 5 else np.concatenate([seen.min(axis=0), seen.max(axis=0)])
+
+
+class PoseNetwork(Protocol):
+    """A pose model that is open: asked about one region of a frame, turned by quarters."""
+
+    def __call__(self, frame: Frame, box: NDArray[np.floating[Any]], turned: int = 0, /) -> Pose: ...
 
 
 class SinglePose:

@@ -1,23 +1,17 @@
-"""A recording from end to end, as fast as the machine can: no frame is dropped, decoding runs one step ahead."""
+"""A recording from end to end, as fast as the machine can: no frame is dropped, and all are understood in their order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from queue import Full, Queue
-from threading import Event as Flag
-from threading import Thread
 from time import perf_counter
 from typing import Any
 
+from edgekit.apps.vision.ahead import Ahead
 from edgekit.apps.vision.analyst import Analyst, Look
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.sources.base import Capture
 from edgekit.core.progress import Event as Step
 from edgekit.core.progress import Progress, silent
-
-AHEAD = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,25 +51,13 @@ class Recorded:
 
 def go_through(capture: Capture, analyst: Analyst, labels: tuple[str, ...], progress: Progress = silent) -> Recorded:
     """Look at the recording's frames at the camera's own rate of looking."""
-    begun, gathered = perf_counter(), _Gathered(labels)
-    for frame in ahead(capture, analyst):
-        gathered.frames = frame.number + 1
-        if analyst_due(analyst, frame, gathered):
-            gathered.add(analyst.look(frame))
-            progress(Step(stage="frames", done=frame.number + 1))
+    begun, gathered, ahead = perf_counter(), _Gathered(labels), Ahead(capture, analyst)
+    for look in ahead.looks():
+        gathered.add(look)
+        progress(Step(stage="frames", done=look.frame.number + 1))
     for event in analyst.finish():
         gathered.event(event)
-    return gathered.result(perf_counter() - begun)
-
-
-def analyst_due(analyst: Analyst, frame: Frame, gathered: _Gathered) -> bool:
-    """Whether this frame is looked at: as many a second as the camera's settings say."""
-    interval = 1 / analyst.camera.detect.fps
-    if gathered.due_s is not None and frame.time_s < gathered.due_s - interval * 0.1:
-        return False
-    last = frame.time_s if gathered.due_s is None or frame.time_s - gathered.due_s > interval else gathered.due_s
-    gathered.due_s = last + interval
-    return True
+    return gathered.result(ahead.frames, perf_counter() - begun)
 
 
 class _Gathered:
@@ -86,8 +68,7 @@ class _Gathered:
         self._events: dict[tuple[str, str, float, int | None], Event] = {}
         self._tracks: dict[int, TrackSummary] = {}
         self._people: list[tuple[int, int]] = []
-        self.frames, self._looks, self._skipped = 0, 0, 0
-        self.due_s: float | None = None
+        self._looks, self._skipped = 0, 0
 
     def event(self, event: Event) -> None:
         """The latest word on an event replaces the earlier ones."""
@@ -113,49 +94,13 @@ class _Gathered:
                 score=max(float(score), before.score if before else 0.0),
             )
 
-    def result(self, seconds: float) -> Recorded:
+    def result(self, frames: int, seconds: float) -> Recorded:
         return Recorded(
             events=tuple(sorted(self._events.values(), key=lambda event: (event.start_s, event.rule, event.track or 0))),
             tracks=tuple(self._tracks.values()),
             people=tuple(self._people),
-            frames=self.frames,
+            frames=frames,
             looks=self._looks,
             skipped=self._skipped,
             seconds=seconds,
         )
-
-
-def ahead(capture: Capture, analyst: Analyst) -> Iterator[Frame]:
-    """The capture's frames, read by a thread that is at most `AHEAD` frames in front; its complaints are raised here."""
-    waiting: Queue[Frame | BaseException | None] = Queue(AHEAD)
-    stopped = Flag()
-
-    def put(value: Frame | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put(value, timeout=0.2)
-                return
-            except Full:
-                continue
-
-    def read() -> None:
-        try:
-            while not stopped.is_set():
-                with analyst.stages.timed("decode"):
-                    frame = capture.read()
-                put(frame)
-                if frame is None:
-                    return
-        except BaseException as exc:  # whatever it is belongs to the thread that asked for frames
-            put(exc)
-
-    reader = Thread(target=read, name="decoder", daemon=True)
-    reader.start()
-    try:
-        while (found := waiting.get()) is not None:
-            if isinstance(found, BaseException):
-                raise found
-            yield found
-    finally:
-        stopped.set()
-        reader.join()

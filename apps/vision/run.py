@@ -19,8 +19,10 @@ from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import Guards, guarding
-from edgekit.apps.vision.keypoints import SinglePose
+from edgekit.apps.vision.keypoints import PoseNetwork
+from edgekit.apps.vision.lanes import Lanes, side_by_side
 from edgekit.apps.vision.live import CLIPS, DATABASE, Told
+from edgekit.apps.vision.many_poses import pose_model
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recorded import Recorded, go_through
 from edgekit.apps.vision.recording.recovery import end_left_open
@@ -37,6 +39,7 @@ from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
 from edgekit.core.optional import need
 from edgekit.models.boxed import boxed_detector
+from edgekit.runtimes.face import FaceSession
 
 log = logging.getLogger(__name__)
 EXAMPLE = "edgekit run {app} --source RECORDING --artifact DETECTOR --no-serve --json"
@@ -47,7 +50,7 @@ class Models:
     """The models of a run, open."""
 
     detector: Detector
-    pose: SinglePose | None
+    pose: PoseNetwork | None
 
 
 def configure(parser: Any) -> None:
@@ -56,7 +59,12 @@ def configure(parser: Any) -> None:
     parser.add_argument("--headless", action="store_true", help="watch the cameras as they come, without a page, until Ctrl-C")
     parser.add_argument("--unit", action="store_true", help="print the systemd service that runs this command, and end")
     parser.add_argument("--strict", action="store_true", help="end when the site's file is broken, whatever it said before")
-    parser.add_argument("--pose", type=Path, metavar="P", help="pose model: an artifact folder, or MoveNet's .tflite file")
+    parser.add_argument(
+        "--pose",
+        type=Path,
+        metavar="P",
+        help="pose model, of one person (MoveNet) or of several (PoseNet, YOLO-pose): an artifact folder, or a .tflite file",
+    )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
     web_options.configure(parser)
 
@@ -117,8 +125,12 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
     if detector is None:
         raise UsageError(f"{app} needs a detector: --artifact", EXAMPLE.format(app=app))
     with ExitStack() as stack:
-        session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
-        posed = SinglePose(stack.enter_context(opened(pose, threads=threads))) if pose else None
+        session: FaceSession | Lanes
+        if options.own.get("no_serve"):
+            session = stack.enter_context(side_by_side(detector, runtime=options.runtime, threads=threads))
+        else:
+            session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
+        posed = pose_model(stack.enter_context(opened(pose, threads=threads))) if pose else None
         yield Models(detector=Detector(session, wanted=wanted), pose=posed)
 
 
@@ -149,7 +161,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
         guarding(site, folder) as guards,
     ):
         told.also = guards.told
-        _recover(store, folder, guards)
+        recover(store, folder, guards)
         watch = SiteWatch(
             site,
             file,
@@ -170,7 +182,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
     return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
 
 
-def _recover(store: EventStore, folder: Path, guards: Guards) -> None:
+def recover(store: EventStore, folder: Path, guards: Guards) -> None:
     """End what a killed run left open, tell of it, and offer its clips to the store of copies."""
     for stored in end_left_open(store, folder / CLIPS):
         guards.told(stored.event, stored.media)

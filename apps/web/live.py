@@ -77,13 +77,18 @@ class Broadcast:
 
 
 async def multipart(broadcast: Broadcast, allowed: Callable[[], bool]) -> AsyncIterator[bytes]:
-    """The broadcast as the body of a `CONTENT_TYPE` answer; it ends when `allowed` (asked now and then) says no."""
-    asked_at = time.monotonic()
+    """The broadcast as the body of a `CONTENT_TYPE` answer; it ends when `allowed` (asked now and then) says no.
+
+    The line that ends a picture goes out with it: browsers show a picture when they have seen that line, and the last one of a
+    recording has no successor that would bring it.
+    """
+    asked_at, line = time.monotonic(), b"--%s\r\n" % BOUNDARY.encode()
+    yield line
     async for jpeg in broadcast.frames():
         if time.monotonic() - asked_at > ALLOWED_EVERY_S:
             asked_at = time.monotonic()
             if not allowed():
                 return
-        yield b"--%s\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % (BOUNDARY.encode(), len(jpeg))
+        yield b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
         yield jpeg
-        yield b"\r\n"
+        yield b"\r\n" + line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,23 +46,30 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """`array` float32 with a batch of one in the layout asked for, and where the picture lies in it."""
+    """`array` with a batch of one in the layout asked for (float32, or bytes that mean the same), and where the picture lies in it."""
 
-    array: Floats
+    array: NDArray[Any]
     placement: Placement
 
 
-def prepare(image: NDArray[np.uint8], preprocess: Preprocess) -> Prepared:
+def prepare(image: NDArray[np.uint8], preprocess: Preprocess, *, as_bytes: bool = False) -> Prepared:
     """Resize, pad, reorder and scale `image` ([h, w, 3] uint8 RGB) as `preprocess` says.
 
-    Raises `InputError` when `image` is no such array or mean and std do not fit the channels.
+    With `as_bytes` the pixels stay bytes, and nothing is copied, where scale, mean and std would leave them what they are:
+    sessions take these as well as floats, and are faster with them. Raises `InputError` when `image` is no such array or mean and std do not fit the channels.
     """
     _refuse(image)
     canvas, placement = _placed(image, preprocess)
-    pixels = _coloured(canvas, preprocess.color)
+    pixels, channel_axis = _coloured(canvas, preprocess.color), 2
     if preprocess.layout == "nchw":
-        return Prepared(array=_normalised(pixels.transpose(2, 0, 1), preprocess, channel_axis=0)[None], placement=placement)
-    return Prepared(array=_normalised(pixels, preprocess, channel_axis=2)[None], placement=placement)
+        pixels, channel_axis = pixels.transpose(2, 0, 1), 0
+    if as_bytes and _leaves_pixels(preprocess):
+        return Prepared(array=pixels[None], placement=placement)
+    return Prepared(array=_normalised(pixels, preprocess, channel_axis=channel_axis)[None], placement=placement)
+
+
+def _leaves_pixels(preprocess: Preprocess) -> bool:
+    return preprocess.scale == 1 and not any(preprocess.mean) and all(std == 1 for std in preprocess.std)
 
 
 def ensure_fits(preprocess: Preprocess, spec: TensorSpec) -> None:

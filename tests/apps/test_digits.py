@@ -241,7 +241,11 @@ def test_what_was_read_is_drawn_into_a_copy(classify: Classify) -> None:
 
 REFUSED = [
     pytest.param(RunOptions(image=number_picture(), config=Path("x.yaml")), "no use for --config", id="settings"),
-    pytest.param(RunOptions(source="/dev/video0"), "no use for --source", id="a camera"),
+    pytest.param(
+        RunOptions(image=number_picture(), source="/dev/video0"),
+        "--image reads one picture, --source a camera",
+        id="two things",
+    ),
     pytest.param(RunOptions(output=Path("read.png")), "-o goes with --image", id="a file from the page"),
     pytest.param(RunOptions(port=70_000), "port 70000 is not one of 0 to 65535", id="no such port"),
 ]

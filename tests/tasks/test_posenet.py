@@ -170,6 +170,24 @@ def test_coral_s_own_network_finds_the_face_in_a_portrait(shared_data: Path, tmp
     np.testing.assert_allclose(face, [[0.52, 0.38], [0.59, 0.30], [0.43, 0.32]], atol=0.04)
 
 
+def test_coral_s_own_network_gives_a_camera_its_poses(shared_data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
+    from edgekit.apps.vision.artifacts import opened
+    from edgekit.apps.vision.frames import from_rgb
+    from edgekit.apps.vision.many_poses import pose_model
+    from edgekit.tasks.images import read_image
+
+    model = tmp_path / "posenet.tflite"
+    published = shared_data / "models_coral" / "posenet_mobilenet_v1_075_353_481_16_quant_decoder.tflite"
+    model.write_bytes(undecoded(published.read_bytes()))
+    picture = read_image(shared_data / "images_coral" / "grace_hopper.bmp")
+    height, width = picture.shape[:2]
+    with opened(model) as session:
+        pose = pose_model(session)(from_rgb(picture, number=0, time_s=0.0), np.array([0.0, 0.0, width, height]))
+    np.testing.assert_allclose(pose.points[0] / [width, height], [0.52, 0.38], atol=0.04)
+
+
 def undecoded(data: bytes) -> bytes:
     """The file without its last operator, whose inputs are the outputs instead: two lengths and a list in its graph change."""
     last = parse(data).operators[-1]

@@ -9,10 +9,13 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.requests import Request
 
+from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk, Look, Sheet
+from edgekit.apps.web.pages.live import add_stream
 from edgekit.tasks.images import decode_image
 
 PIXELS = 32_000_000
+STREAM = "/camera/live"
 
 
 def router(desk: Desk) -> APIRouter:
@@ -30,6 +33,17 @@ def router(desk: Desk) -> APIRouter:
         return as_json(await asyncio.to_thread(lambda: desk.read(decode_image(data, pixels=PIXELS))), desk)
 
     return routes
+
+
+def add_camera(routes: APIRouter, desk: Desk, camera: DigitsCamera) -> None:
+    """`GET /camera` says what the newest picture holds, `GET /camera/live` shows the pictures."""
+    add_stream(routes, STREAM, camera.pictures)
+
+    @routes.get("/camera", summary="The digits in the camera's newest picture, and how the camera is doing")
+    async def newest() -> dict[str, Any]:
+        link, sheet = camera.status().link, camera.sheet
+        read = {"digits": [], "number": ""} if sheet is None else as_json(sheet, desk)
+        return {"source": camera.address.shown, "state": link.state, "reason": link.reason, **read}
 
 
 def as_json(read: Sheet, desk: Desk) -> dict[str, Any]:

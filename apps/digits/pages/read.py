@@ -9,13 +9,13 @@ from typing import Any
 from nicegui import ui
 from nicegui.events import UploadEventArguments
 
-from edgekit.apps.digits.annotate import UNSURE_BELOW
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.desk import Sheet as Read
 from edgekit.apps.digits.pages import results
 from edgekit.apps.digits.pages.api import PIXELS
 from edgekit.apps.digits.pages.pictures import shown
 from edgekit.apps.digits.pages.sheet import Sheet
+from edgekit.apps.digits.pages.words import said
 from edgekit.apps.digits.saliency import occlusion
 from edgekit.apps.web.pages.parts import heading, icon, panel, problem
 from edgekit.apps.web.pages.plots import Rolling
@@ -132,16 +132,9 @@ class ReadPage:
         self._explain.set_visibility(found)
         self._cards.set_content(results.cards(read, None) if read and found else "")
         self._comparison.set_content(results.comparison([network.about for network in self._networks], read))
-        self._footer.set_text(self._said(read))
+        self._footer.set_text(said(self._desk.reader.about, read))
         if read and found:
             self._note(read)
-
-    def _said(self, read: Read | None) -> str:
-        about = self._desk.reader.about
-        name = f"{about.artifact} on {about.runtime}"
-        scores = f"calibrated; below {UNSURE_BELOW:.0%} is unsure" if about.calibrated else "not calibrated for this artifact"
-        taken = f"{read.latency_ms:.2f} ms for {len(read.looks)} · " if read and read.looks else ""
-        return f"{taken}{name} · scores are {scores}"
 
     def _note(self, read: Read) -> None:
         """One more point on the plot of times."""

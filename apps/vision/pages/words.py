@@ -9,6 +9,7 @@ from typing import Any
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.live import CameraStatus
 from edgekit.apps.vision.rules.settings import Rule
+from edgekit.apps.vision.states import Link
 from edgekit.apps.web.pages.live import State
 
 UNITS = {"_s": " s", "_deg": "°", "_ms": " ms", "_px": " px"}
@@ -63,9 +64,11 @@ def _number(name: str, value: Any) -> tuple[str, str]:
 
 def state(status: CameraStatus) -> tuple[State, str]:
     """A camera's state, and the sentence for it."""
-    if status.failed:
-        return "ended", f"stopped: {status.failed}"
-    link = status.feed.link
+    return ("ended", f"stopped: {status.failed}") if status.failed else of_source(status.feed.link)
+
+
+def of_source(link: Link) -> tuple[State, str]:
+    """A source's state, and the sentence for it."""
     reason = f": {link.reason}" if link.reason else ""
     sentences = {
         "connecting": "connecting",

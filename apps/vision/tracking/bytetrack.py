@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.apps.vision.tracking import kalman
 from edgekit.apps.vision.tracking.assign import assign, overlaps
-from edgekit.apps.vision.tracking.tracks import Boxes, Floats, Ints, Tracks
+from edgekit.apps.vision.tracking.tracks import Boxes, Floats, Ints, Tracks, no_boxes
 
 Rows = NDArray[np.intp]
 
@@ -50,6 +50,7 @@ class ByteTrack:
         self._since_s: Floats = np.empty(0)
         self._seen_s: Floats = np.empty(0)
         self._hits: Ints = np.empty(0, np.int64)
+        self._shown: list[tuple[Rows, Floats]] = []
         self._next_id, self._time_s = 1, -np.inf
 
     def update(self, found: Boxes, time_s: float) -> Tracks:
@@ -62,12 +63,15 @@ class ByteTrack:
         self._time_s = time_s
         self._motions = kalman.slowed(self._motions, unseen, max(passed, 0.0))
         self._motions = kalman.predicted(self._motions, max(passed, 0.0))
-        good = found.scores >= self.settings.high_score
-        weak = ~good & (found.scores >= self.settings.low_score)
-        left, new = self._match(found.take(good), np.arange(len(self._ids)), self.settings.high_overlap, time_s)
-        recent = left[(self._hits[left] >= self.settings.confirm) & (self._seen_s[left] >= time_s - max(2 * passed, 0.5))]
-        self._match(found.take(weak), recent, self.settings.low_overlap, time_s)
-        self._begin(self._recovered(found.take(good).take(new), time_s), time_s)
+        high = found.scores >= self.settings.high_score
+        good, weak = found.take(high), found.take(~high & (found.scores >= self.settings.low_score))
+        left, new = self._match(good, np.arange(len(self._ids)), self.settings.high_overlap, time_s)
+        if len(left) and len(weak):
+            recent = left[(self._hits[left] >= self.settings.confirm) & (self._seen_s[left] >= time_s - max(2 * passed, 0.5))]
+            self._match(weak, recent, self.settings.low_overlap, time_s)
+        begin = self._recovered(good.take(new), time_s) if len(new) else no_boxes()
+        self._correct()
+        self._begin(begin, time_s)
         self._forget(time_s)
         return self._reported(time_s)
 
@@ -76,6 +80,7 @@ class ByteTrack:
         rows = np.flatnonzero(self._ids == track_id)
         seen = Boxes(boxes=box[None], scores=np.array([score]), class_ids=self._class_ids[rows])
         self._continue(rows, seen, self._time_s)
+        self._correct()
 
     def current(self) -> Tracks:
         """What `update` returned, with what `support` added since."""
@@ -85,7 +90,7 @@ class ByteTrack:
         """Continue the tracks of `rows` that `found` shows; the rows of tracks and of detections that are left."""
         if not len(rows) or not len(found):
             return rows, np.arange(len(found))
-        boxes = kalman.boxes_of(self._motions.take(rows))
+        boxes = kalman.boxes_of(self._motions, rows)
         pairs = assign(overlaps(boxes, found.boxes, self._class_ids[rows], found.class_ids), least)
         self._continue(rows[pairs.first], found.take(pairs.second), time_s)
         return rows[pairs.first_left], pairs.second_left
@@ -106,10 +111,17 @@ class ByteTrack:
     def _continue(self, rows: Rows, found: Boxes, time_s: float) -> None:
         if not len(rows):
             return
-        self._motions = self._motions.put(rows, kalman.corrected(self._motions.take(rows), found.boxes))
+        self._shown.append((rows, found.boxes))
         self._scores[rows] = found.scores
         self._seen_s[rows] = time_s
         self._hits[rows] += 1
+
+    def _correct(self) -> None:
+        """Where things are by what showed them, all at once: a dozen boxes cost what the calls cost."""
+        if self._shown:
+            rows, boxes = (np.concatenate(parts) for parts in zip(*self._shown, strict=True))
+            self._motions = kalman.corrected(self._motions, rows, boxes)
+            self._shown = []
 
     def _begin(self, found: Boxes, time_s: float) -> None:
         """New tracks from good detections that no track explains; the best, when there is no room for all."""
@@ -141,7 +153,7 @@ class ByteTrack:
         rows = np.flatnonzero(self._hits >= self.settings.confirm)
         return Tracks(
             ids=self._ids[rows],
-            boxes=kalman.boxes_of(self._motions.take(rows)),
+            boxes=kalman.boxes_of(self._motions, rows),
             scores=self._scores[rows],
             class_ids=self._class_ids[rows],
             since_s=self._since_s[rows],

@@ -49,12 +49,6 @@ class Motions:
         """Those of the given rows."""
         return Motions(state=self.state[:, rows])
 
-    def put(self, rows: NDArray[np.intp], others: Motions) -> Motions:
-        """The same, the given rows replaced by `others`."""
-        state = self.state.copy()
-        state[:, rows] = others.state
-        return Motions(state=state)
-
 
 def started(boxes: Floats) -> Motions:
     """New boxes [N, 4] (x1, y1, x2, y2), standing still as far as anyone knows."""
@@ -87,18 +81,19 @@ def slowed(motions: Motions, unseen: NDArray[np.bool_], passed_s: float) -> Moti
     return Motions(state=state)
 
 
-def corrected(motions: Motions, boxes: Floats) -> Motions:
-    """After measuring each of them once: `boxes` [N, 4] in the same order."""
-    place, _, place_var, cross_var, _ = motions.state
+def corrected(motions: Motions, rows: NDArray[np.intp], boxes: Floats) -> Motions:
+    """The same after measuring those of the given rows once: `boxes` [R, 4] in the rows' order."""
+    state, seen = motions.state.copy(), motions.state.take(rows, axis=1)
+    place, speed, place_var, cross_var, speed_var = seen
     trust = place_var + POSITION_NOISE**2 * _noise(place) ** 2
     gain, speed_gain = place_var / trust, cross_var / trust
     innovation = measured(boxes) - place
-    state = motions.state.copy()
-    state[PLACE] += gain * innovation
-    np.maximum(state[PLACE, :, 2:], 1.0, out=state[PLACE, :, 2:])
-    state[SPEED] += speed_gain * innovation
-    state[PLACE_VAR:SPEED_VAR] *= 1 - gain
-    state[SPEED_VAR] -= speed_gain * cross_var
+    place += gain * innovation
+    np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
+    speed += speed_gain * innovation
+    speed_var -= speed_gain * cross_var
+    seen[PLACE_VAR:SPEED_VAR] *= 1 - gain
+    state[:, rows] = seen
     return Motions(state=state)
 
 
@@ -115,10 +110,12 @@ def measured(boxes: Floats) -> Floats:
     return found
 
 
-def boxes_of(motions: Motions) -> Floats:
-    """Centres and sizes as boxes."""
-    found, half = np.empty((len(motions), 4)), motions.place[:, 2:] / 2
-    found[:, :2], found[:, 2:] = motions.place[:, :2] - half, motions.place[:, :2] + half
+def boxes_of(motions: Motions, rows: NDArray[np.intp]) -> Floats:
+    """Those of the given rows as boxes [R, 4]."""
+    found = motions.place.take(rows, axis=0)
+    half = found[:, 2:] / 2
+    found[:, 2:] = found[:, :2] + half
+    found[:, :2] -= half
     return found
 
 

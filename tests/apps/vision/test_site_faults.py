@@ -13,10 +13,12 @@ import pytest
 from cameras import FigureFinder, walk
 from waiting import wait_until
 
+from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import guarding
-from edgekit.apps.vision.live import DATABASE
+from edgekit.apps.vision.live import CLIPS, DATABASE
 from edgekit.apps.vision.privacy.veil import veil_of
-from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.recording.store import EventStore, Media
+from edgekit.apps.vision.run import recover
 from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.vision.site_file import SiteFile
 
@@ -81,3 +83,32 @@ def test_an_event_is_told_and_its_clip_is_copied_without_what_is_masked(
     with av.open(str(next(share.rglob("*.mp4")))) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert frames and max(int(np.max(frame[:, :88])) for frame in frames) < 40
+
+
+def test_the_end_of_an_event_that_a_killed_run_left_open_is_told_and_its_clip_is_copied(
+    tmp_path: Path, hook: tuple[str, list[dict[str, object]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "s3cret")
+    url, came = hook
+    (share := tmp_path / "share").mkdir()
+    (tmp_path / CLIPS).mkdir()
+    clip = walk(tmp_path / CLIPS / "yard-1.mp4", 2.0, size=(320, 180))
+    (tmp_path / "site.yaml").write_text(SITE.format(source=clip, url=url, share=share))
+    file = SiteFile(tmp_path / "site.yaml", tmp_path / "good.yaml")
+    site, _ = file.open()
+    store = EventStore(tmp_path / DATABASE)
+    begun_s = clip.stat().st_mtime - 2
+    left = Event(
+        type="presence", rule="somebody", camera="yard", start_s=begun_s, end_s=None, score=0.9, track=1, severity="high",
+        evidence={"n": 1},
+    )  # fmt: skip
+    store.add(left, Media(clip=clip.name))
+    with guarding(site, tmp_path) as guards:
+        recover(store, tmp_path, guards)
+        guards.start(SiteWatch(site, file, FigureFinder(), None, store, tmp_path))
+        wait_until(lambda: came, "the end is told")
+        wait_until(lambda: list(share.rglob("*.mp4")), "the clip is copied")
+    store.close()
+    assert [each["phase"] for each in came] == ["end"]
+    assert "restart" in json.dumps(came[0])
+    assert next(share.rglob("*.mp4")).read_bytes() == clip.read_bytes()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from fractions import Fraction
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mjpeg import jpeg_of
+from mjpeg import mjpeg as camera
 
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.frames import Frame, from_rgb
@@ -21,8 +21,6 @@ from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.states import Patience
 from edgekit.core.errors import DeviceError, InputError, MissingDependency, Unsupported
 from edgekit.tasks.images import write_png
-
-av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 
 
 def test_a_recording_gives_every_frame_with_its_own_time(clip: Path) -> None:
@@ -87,39 +85,10 @@ def test_a_crop_shows_what_the_frame_shows_there_and_black_beyond(size: tuple[in
     assert corner[-1, -1].max() < 30
 
 
-class _Mjpeg(BaseHTTPRequestHandler):
-    frames = 12
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-        self.end_headers()
-        for number in range(self.frames):
-            jpeg = _jpeg(number * 20)
-            head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            self.wfile.write(head + jpeg + b"\r\n")
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-def _jpeg(level: int) -> bytes:
-    codec = av.CodecContext.create("mjpeg", "w")
-    codec.width, codec.height, codec.pix_fmt = 64, 48, "yuvj420p"
-    codec.time_base = Fraction(1, 10)
-    frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), "rgb24").reformat(format="yuvj420p")
-    frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*codec.encode(frame), *codec.encode()])
-
-
 @pytest.fixture
 def mjpeg() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Mjpeg)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://user:hunter2@127.0.0.1:{server.server_port}/stream"
-    server.shutdown()
-    server.server_close()
+    with camera([jpeg_of(np.full((48, 64, 3), number * 20, np.uint8)) for number in range(12)]) as address:
+        yield address
 
 
 def test_an_http_stream_runs_is_lost_and_is_opened_again(mjpeg: str) -> None:
@@ -136,6 +105,42 @@ def test_an_http_stream_runs_is_lost_and_is_opened_again(mjpeg: str) -> None:
     assert again.wait(20), states
     feed.stop()
     assert states[:4] == ["running", "lost", "connecting", "running"]
+
+
+def test_a_camera_that_is_unplugged_is_lost_and_is_found_again_when_it_is_back() -> None:
+    class Plugged:
+        """Two frames, then the plug is pulled."""
+
+        def __init__(self) -> None:
+            self._left = 2
+
+        def read(self) -> Frame:
+            self._left -= 1
+            if self._left < 0:
+                raise SourceLost("'/dev/video0' broke off: No such device")
+            return from_rgb(np.zeros((8, 8, 3), np.uint8), number=0, time_s=0.0)
+
+        def close(self) -> None:
+            pass
+
+    states, tries, again = list[str](), list[int](), threading.Event()
+
+    def opener(address: object, tap: object) -> Plugged:
+        tries.append(len(tries))
+        if len(tries) in (2, 3):
+            raise DeviceError("no camera at '/dev/video0': No such file or directory", "ls /dev/video*")
+        return Plugged()
+
+    def changed(link: object) -> None:
+        states.append(link.state)  # type: ignore[attr-defined]
+        if states.count("running") == 2:
+            again.set()
+
+    feed = Feed(parse_address("/dev/video0"), patience=Patience(first_delay_s=0.02, jitter=0), opener=opener, on_change=changed)
+    feed.start()
+    assert again.wait(20), states
+    feed.stop()
+    assert states[:2] == ["running", "lost"] and len(tries) >= 4
 
 
 def test_time_goes_on_over_connections() -> None:

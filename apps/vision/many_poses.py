@@ -1,0 +1,96 @@
+"""Pose models that find everybody in a picture at once: asked once for each frame, whose people are then told apart by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.keypoints import NAMES, Pose, PoseNetwork, SinglePose
+from edgekit.core.errors import Unsupported
+from edgekit.runtimes.face import FaceSession
+from edgekit.tasks.detection import Detections, detect
+from edgekit.tasks.preprocess import prepare
+
+HEADS = ("posenet", "yolov8_pose", "yolov10_pose")
+KEPT = 4
+"""Answers that are remembered: cameras take turns, and a frame is asked about once for each person in it."""
+INSIDE = 0.5
+"""Of a person that must lie in the region that is asked about."""
+
+
+def pose_model(session: FaceSession) -> PoseNetwork:
+    """The model by what its artifact says of itself: everybody at once, or one person in a crop. Raises `Unsupported` for neither."""
+    postprocess = session.artifact.manifest.postprocess
+    if postprocess is not None and postprocess.head in HEADS:
+        return ManyPoses(session)
+    return SinglePose(session)
+
+
+class ManyPoses:
+    """PoseNet, YOLOv8-pose and their kin."""
+
+    def __init__(self, session: FaceSession) -> None:
+        manifest = session.artifact.manifest
+        if manifest.preprocess is None or manifest.postprocess is None:
+            raise Unsupported(f"the artifact {manifest.name!r} does not say how pictures go in and poses come out")
+        self._session, self._preprocess, self._postprocess = session, manifest.preprocess, manifest.postprocess
+        self._seen: list[tuple[Frame, int, Detections]] = []
+
+    def __call__(self, frame: Frame, box: NDArray[np.floating[Any]], turned: int = 0) -> Pose:
+        """The pose of whom of the frame's people `box` fits best, all looked for in the frame turned by quarters; one without any
+        certainty where nobody is there."""
+        people = self._people(frame, turned % 4)
+        if people.keypoints is None or not len(people):
+            return _nobody()
+        points = np.stack([_turned_back(one[:, :2], frame, turned % 4) for one in people.keypoints.astype(np.float64)])
+        fits = [_fit(each[scores >= _SEEN], box) for each, scores in zip(points, people.keypoints[:, :, 2], strict=True)]
+        best = int(np.argmax(fits))
+        if fits[best] <= 0:
+            return _nobody()
+        return Pose(points=points[best], scores=people.keypoints[best, :, 2].astype(np.float64))
+
+    def _people(self, frame: Frame, turned: int) -> Detections:
+        for known, quarters, people in self._seen:
+            if known is frame and quarters == turned:
+                return people
+        picture = np.ascontiguousarray(np.rot90(frame.rgb(), turned))
+        prepared = prepare(picture, self._preprocess)
+        outputs = self._session.run({self._preprocess.input: prepared.array})
+        people = detect(outputs, self._postprocess, self._preprocess, prepared.placement)
+        self._seen = [*self._seen[1 - KEPT :], (frame, turned, people)]
+        return people
+
+    def close(self) -> None:
+        self._session.close()
+
+
+_SEEN = 0.2
+"""Joints of a lower score say nothing of where somebody is."""
+
+
+def _nobody() -> Pose:
+    return Pose(points=np.zeros((len(NAMES), 2)), scores=np.zeros(len(NAMES)))
+
+
+def _fit(points: NDArray[np.float64], box: NDArray[np.floating[Any]]) -> float:
+    """How much of the box around the points and of `box` is both of theirs; 0 where most of the person lies outside."""
+    if len(points) < 2:
+        return 0.0
+    low, high = points.min(axis=0), points.max(axis=0)
+    shared = float(np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None).prod())
+    own = float((high - low).prod())
+    if own <= 0 or shared < INSIDE * own:
+        return 0.0
+    return shared / (own + float((box[2:] - box[:2]).prod()) - shared)
+
+
+def _turned_back(points: NDArray[np.float64], frame: Frame, turned: int) -> NDArray[np.float64]:
+    """Pixels of the frame turned counter-clockwise by quarters, in the frame as it was."""
+    size = [frame.width, frame.height]
+    for quarter in range(turned, 0, -1):
+        width = size[0] if quarter % 2 else size[1]
+        points = np.stack([width - points[:, 1], points[:, 0]], axis=1)
+    return points
