@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -15,7 +16,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 def main(precision: str, folder: Path, output: Path) -> int:
     """Calls the program. Its calibration wants its own names and layouts of the inputs: those of the float file it wrote."""
-    command = [str(Path(sys.executable).parent / "onnx2tf"), "-i", str(folder / "model.onnx"), "-o", str(output), "-n"]
+    given = shutil.copy(folder / "model.onnx", output.parent / f"{precision}.onnx")  # it writes what it simplified over its input
+    command = [str(Path(sys.executable).parent / "onnx2tf"), "-i", str(given), "-o", str(output), "-n"]
     if precision == "float":
         return subprocess.run(command, stderr=subprocess.STDOUT, check=False).returncode
     written = next(iter(sorted((output.parent / "float").glob("*_float32.tflite"))), None)

@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
 from measured_vision import pipeline
 from tables import table
 
