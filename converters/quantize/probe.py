@@ -16,7 +16,15 @@ from edgekit.converters.quantize.replay import Replay
 
 LOOKED_AT = 4
 """Samples that a question is asked on: enough to tell a bad tensor from a good one."""
+JUDGING = 3
+"""Of so many samples one is held back to judge by, where a remedy is learnt from the others."""
 NOTHING: Mapping[str, QuantParams] = {}
+
+
+def held_back(samples: Sequence[Feed]) -> tuple[Sequence[Feed], Sequence[Feed]]:
+    """Samples to learn from, and the last third to judge by: on what it was learnt from, a remedy of few samples always looks good."""
+    judging = max(len(samples) // JUDGING, int(len(samples) > 1))
+    return samples[: len(samples) - judging], samples[len(samples) - judging :]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.correct import MOST, correct_biases
 from edgekit.converters.quantize.fetch import Executor, Feed
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.probe import LOOKED_AT, Probe
+from edgekit.converters.quantize.probe import LOOKED_AT, Probe, held_back
 from edgekit.converters.quantize.rounding import SOON, round_weights
 from edgekit.converters.quantize.schemes import SchemeName, Style, dialect_of
 from edgekit.core.progress import Progress, silent
@@ -43,15 +43,16 @@ def tuned(
     """The quantization that `assign` gives, with weights rounded together and corrected biases where those leave less noise.
 
     Weights are rounded (`rounding_work`: see `rounding`) and biases corrected on the first samples (`correct.MOST`); each is
-    judged at the heads on the next (`probe.LOOKED_AT`), or where there are no more, on the first again. The graph keeps its nodes and
-    tensors, so `calibration`, which is of the graph as it came, holds for it: what integers compute with new weights and biases is
+    judged at the heads on others (`probe.LOOKED_AT`, or a third of fewer samples); where there are none, both stay. The graph keeps its
+    nodes and tensors, so `calibration`, which is of the graph as it came, holds for it: what integers compute with new weights and biases is
     what floats computed with the old ones. Activations of sixteen bits are taken for exact.
     """
     quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=style)
     heard = _by_weights(quantization) if dialect_of(scheme, style).wide else quantization
-    data = tuple(islice(samples, MOST + LOOKED_AT))
-    learnt = data[:MOST]
-    probe = Probe(graph=graph, quantization=heard, samples=data[MOST:] or data[:LOOKED_AT], execute=execute)
+    learnt, judging = held_back(tuple(islice(samples, MOST + LOOKED_AT)))
+    if not judging:
+        return Tuned(graph=graph, quantization=quantization)
+    probe = Probe(graph=graph, quantization=heard, samples=judging, execute=execute)
     best = _Best(probe=probe, graph=graph)
     rounded = best.tried(round_weights(graph, heard, learnt, execute, work=rounding_work))
     corrected = best.tried(correct_biases(best.graph, heard, learnt, execute, exact=graph, progress=progress))

@@ -159,6 +159,14 @@ def test_tuning_keeps_corrected_biases_only_where_they_leave_less_noise(build: B
     assert tuned(graph, calibration, misled, execute, scheme="ort-x86").corrected == 0
 
 
+def test_what_few_samples_teach_is_judged_on_those_that_were_held_back(build: Build) -> None:
+    graph = two_convs(build)
+    calibration = calibrate(graph, feeds(graph), execute)
+    misled = [{"x": feed["x"] * 20} for feed in feeds(graph, 4)] + feeds(graph, 2)
+    assert tuned(graph, calibration, misled, execute, scheme="ort-x86").corrected == 0
+    assert tuned(graph, calibration, feeds(graph, 6), execute, scheme="ort-x86").corrected == 2
+
+
 def test_without_samples_tuning_is_assigning(build: Build) -> None:
     graph = two_convs(build)
     found = tuned(graph, calibrate(graph, feeds(graph), execute), (), execute, scheme="tflite", keep_float=["c_node"])

@@ -11,7 +11,7 @@ import pytest
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.probe import Probe
+from edgekit.converters.quantize.probe import Probe, held_back
 from edgekit.runtimes.onnxruntime import execute
 
 RANDOM = np.random.default_rng(3)
@@ -66,3 +66,11 @@ def test_a_rounded_weight_is_heard_from_its_first_reader_on(build: Callable[...,
     probe = Probe(graph=graph, quantization=quantization, samples=FEEDS, execute=execute)
     assert probe.noise_of(["w"]) == pytest.approx(probe.noise({}, {"w": quantization.weights["w"]}), rel=1e-6)
     assert probe.noise_of(["w"]) > 0
+
+
+@pytest.mark.parametrize(("count", "judging"), [(0, 0), (1, 0), (2, 1), (6, 2), (12, 4)])
+def test_a_third_of_the_samples_is_held_back_and_never_the_only_one(count: int, judging: int) -> None:
+    samples = [{"x": np.full(1, index)} for index in range(count)]
+    learnt, held = held_back(samples)
+    assert [*learnt, *held] == samples
+    assert len(held) == judging
