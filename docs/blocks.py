@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, predictor, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -207,6 +207,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "models": models,
     "numbers": numbers,
     "prediction": prediction,
+    "predictor": predictor,
     "subcommands": subcommands,
     "targets": targets,
     "zoo": zoo,

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, UsageError
 from edgekit.core.optional import need
