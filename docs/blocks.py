@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
 from measured_vision import pipeline
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, predictor, pruning, zoo
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -210,6 +211,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "models": models,
     "numbers": numbers,
     "prediction": prediction,
+    "predictor": predictor,
     "subcommands": subcommands,
     "targets": targets,
     "zoo": zoo,
