@@ -148,7 +148,7 @@ class LlamaSession:
                 raise EngineRefused(f"{NAME} stopped while scoring")
             pointer = self._c.llama_get_logits_ith(self._context, -1)
             rows.append(np.ctypeslib.as_array(pointer, (self.model.vocabulary,)).copy())
-        return np.stack(rows)
+        return np.stack(rows) if rows else np.zeros((0, self.model.vocabulary), np.float32)
 
     def save(self, path: Path) -> SavedState:
         """See `TextSession`."""
