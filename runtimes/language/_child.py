@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from edgekit.runtimes.language import registry
-from edgekit.runtimes.language._machine import hold_to
 from edgekit.runtimes.language._wire import Answer, Call, encode, failed
+from edgekit.runtimes.machine import hold_to
 from edgekit.runtimes.text import DEFAULTS, Piece, TextSession, Waiting
 
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import DeviceError, EdgekitError
 from edgekit.runtimes._isolated import pause_s
-from edgekit.runtimes.language._machine import usable_memory
 from edgekit.runtimes.language._preflight import preflight
 from edgekit.runtimes.language._process import Process
 from edgekit.runtimes.language._queue import Line
 from edgekit.runtimes.language._wire import Answer, Call, raised
+from edgekit.runtimes.machine import usable_memory
 from edgekit.runtimes.text import (
     DEFAULTS,
     Done,
