@@ -15,10 +15,9 @@ from edgekit.deploy.service import UNIT
 from edgekit.deploy.units import units
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.flash.environment import COMPILED, NAME
+from edgekit.flash.firstboot import APP_FOLDER
 
-FOLDER = "edgekit"
-"""Of the boot partition: everything of ours lies in it."""
-SCRIPT = f"{FOLDER}/install.sh"
+SCRIPT = f"{APP_FOLDER}/install.sh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +58,12 @@ def install_of(app: str, artifact: Path, folder: Path, arguments: Sequence[str] 
 def files(install: Install) -> dict[str, Path | bytes]:
     """Everything by its path in the boot partition: files to copy, and the text of those that are made here."""
     artifact = install.artifact
-    copied: dict[str, Path | bytes] = {f"{FOLDER}/{NAME}": install.environment}
+    copied: dict[str, Path | bytes] = {f"{APP_FOLDER}/{NAME}": install.environment}
     for file in artifact.path.iterdir():
         if file.is_file() and not file.is_symlink():
-            copied[f"{FOLDER}/release/artifact/{file.name}"] = file
-    copied[f"{FOLDER}/release/release.json"] = encoded(release_of(install))
-    copied |= {f"{FOLDER}/units/{name}": text.encode() for name, text in units().items()}
+            copied[f"{APP_FOLDER}/release/artifact/{file.name}"] = file
+    copied[f"{APP_FOLDER}/release/release.json"] = encoded(release_of(install))
+    copied |= {f"{APP_FOLDER}/units/{name}": text.encode() for name, text in units().items()}
     copied[SCRIPT] = script(install).encode()
     return copied
 

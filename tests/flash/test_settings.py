@@ -103,7 +103,15 @@ def test_a_password_is_hashed_with_a_salt_of_its_own_and_openssl_agrees() -> Non
 
 
 def test_there_are_the_formats_that_raspberry_pi_and_ubuntu_use() -> None:
-    assert set(firstboot.formats()) == {"cloudinit", "cloudinit_rpi", "custom_toml", "firstrun", "rpi_preseed", "userconf"}
+    assert set(firstboot.formats()) == {
+        "cloudinit",
+        "cloudinit_rpi",
+        "custom_toml",
+        "firstrun",
+        "jetson",
+        "rpi_preseed",
+        "userconf",
+    }
     with pytest.raises(NotFound, match="no first-boot format called 'frstrun'") as refusal:
         firstboot.boot_files("frstrun", Settings(), stamp="s")
     assert "firstrun" in refusal.value.hint

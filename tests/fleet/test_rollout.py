@@ -7,7 +7,7 @@ import asyncio
 import msgspec
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
+from nats_fleet import Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
 
 from edgekit.core.errors import InputError, UsageError
 from edgekit.fleet import subjects
@@ -16,6 +16,7 @@ from edgekit.fleet.drive import Driver, begin, change
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Gate, Plan, Report, Rollout, Sealed
 from edgekit.fleet.overview import boards, deeds, group_as_json, paragraph
+from edgekit.fleet.pretended import Pretended
 from edgekit.fleet.rollout import checked, gate, missed, ranked, reached, standing, step
 
 NAMES = tuple(f"cam-{number}" for number in range(8))
