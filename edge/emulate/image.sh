@@ -30,7 +30,6 @@ echo emulated >"$tree/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 emulated\n' >"$tree/etc/hosts"
 : >"$tree/etc/machine-id"
 cat >"$tree/etc/fstab" <<'EOF'
-/dev/vda2 / ext4 defaults,noatime 0 0
 /dev/vda1 /boot vfat defaults,umask=0022 0 0
 EOF
 mkdir -p "$tree/etc/ssh" "$tree/boot" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/run" "$tree/tmp"
@@ -83,7 +82,8 @@ for unwanted in \
     systemd-firstboot.service systemd-repart.service systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-binfmt.service \
     systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-journal-catalog-update.service systemd-journal-flush.service \
     systemd-logind.service systemd-ask-password-wall.path systemd-ask-password-console.path systemd-tmpfiles-clean.timer getty.target \
-    systemd-initctl.socket systemd-journald-audit.socket proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
+    systemd-initctl.socket systemd-journald-audit.socket systemd-remount-fs.service systemd-modules-load.service \
+    kmod-static-nodes.service systemd-random-seed.service systemd-sysctl.service systemd-user-sessions.service proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
     sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount; do
     ln -s /dev/null "$units/$unwanted"
 done

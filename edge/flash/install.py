@@ -128,7 +128,7 @@ if [ ! -e "$home/current" ]; then
     mv -T "$home/.current.new" "$home/current"
 fi
 for unit in {" ".join(units())}; do
-    cp "$here/units/$unit" "/etc/systemd/system/$unit"
+    install -m 644 "$here/units/$unit" "/etc/systemd/system/$unit"
 done
 systemctl daemon-reload
 systemctl enable {" ".join(units())}

@@ -1,0 +1,119 @@
+"""What settings and an app cost a flash: an 8 GB image, xz, to a card file, everything read back.
+
+    python benchmarks/flashing.py IMAGE.img.xz --wheelhouse DIR [--make]
+
+`--make` makes the image first, where there is none: a partition table and a FAT partition as a Raspberry Pi's, and where the root
+file system lies 1 GiB of random bytes and then zeros. Real images compress worse than zeros and better than noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import lzma
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import conditions, edgekit, write
+
+from edgekit.models import digits
+
+SECTOR, MIB = 512, 1 << 20
+IMAGE_BYTES = 8_000_000_000 // (4 * MIB) * (4 * MIB)
+BOOT_MIB, FIRST_SECTOR = 512, 8192
+NOISE_MIB, PIECE_MIB = 1024, 128
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--wheelhouse", type=Path, required=True)
+    parser.add_argument("--make", action="store_true")
+    args = parser.parse_args()
+    if args.make and not args.image.exists():
+        make_image(args.image)
+        return
+    write("flashing", {"conditions": conditions(), **measured(args.image, args.wheelhouse)})
+
+
+def measured(image: Path, wheelhouse: Path) -> dict[str, object]:
+    """One flash with settings and app: the time of each part, and the memory that it took at most."""
+    artifact = next(path for path in digits.artifacts() if path.name.endswith("int8"))
+    with tempfile.TemporaryDirectory(prefix="edgekit-flashing-", dir=image.parent) as folder:
+        words = [
+            "flash",
+            "--image",
+            str(image),
+            "-o",
+            f"{folder}/card.img",
+            "--first-boot",
+            "firstrun",
+            "--hostname",
+            "edge-01",
+        ]
+        words += ["--app", "digits", "--artifact", str(artifact), "--wheelhouse", str(wheelhouse), "--json"]
+        done = edgekit(*words)
+    if done.returncode:
+        sys.exit(f"the flash failed: {done.stdout}")
+    said = json.loads(done.stdout)
+    written_s, settings_s = said["seconds"]["write"], said["seconds"]["settings"]
+    return {
+        "image_bytes": said["bytes"],
+        "file_bytes": image.stat().st_size,
+        "app_bytes": sum(path.stat().st_size for path in wheelhouse.glob("*.tar.gz")),
+        "files_added": len(said["added"]),
+        "write_and_read_back_s": round(written_s, 1),
+        "settings_and_app_s": round(settings_s, 1),
+        "extra_share": round(settings_s / written_s, 4),
+        "peak_rss_bytes": done.peak_rss_bytes,
+    }
+
+
+def make_image(path: Path) -> None:
+    """Streams of xz one after the other, which is one file of xz: noise and zeros are packed once and repeated."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, path.open("wb") as file:
+        head = _head(Path(scratch) / "head.img").read_bytes()
+        file.write(_packed(head))
+        noise = [_packed(random.Random(seed).randbytes(PIECE_MIB * MIB)) for seed in range(2)]
+        for number in range(NOISE_MIB // PIECE_MIB):
+            file.write(noise[number % 2])
+        left = IMAGE_BYTES - len(head) - NOISE_MIB * MIB
+        zeros = _packed(bytes(PIECE_MIB * MIB))
+        for _ in range(left // (PIECE_MIB * MIB)):
+            file.write(zeros)
+        if rest := left % (PIECE_MIB * MIB):
+            file.write(_packed(bytes(rest)))
+
+
+def _head(path: Path) -> Path:
+    """A partition table and the FAT partition with what a Pi's has."""
+    boot_sectors = BOOT_MIB << 11
+    root_sector = FIRST_SECTOR + boot_sectors
+    entries = ((0x0C, FIRST_SECTOR, boot_sectors), (0x83, root_sector, IMAGE_BYTES // SECTOR - root_sector))
+    table = b"".join(struct.pack("<B3sB3sII", 0, b"", kind, b"", start, count) for kind, start, count in entries)
+    with path.open("wb") as file:
+        file.write(bytes(446) + table.ljust(64, b"\0") + b"\x55\xaa")
+        file.truncate(root_sector * SECTOR)
+    subprocess.run(
+        ["/sbin/mkfs.vfat", "-n", "BOOTFS", "--offset", str(FIRST_SECTOR), path, str(BOOT_MIB << 10)], check=True, stdout=2
+    )
+    for name, data in (
+        ("cmdline.txt", b"root=PARTUUID=1-02 rootwait\n"),
+        ("kernel8.img", random.Random(0).randbytes(30 * MIB)),
+    ):
+        made = path.with_name(name)
+        made.write_bytes(data)
+        subprocess.run(["mcopy", "-i", f"{path}@@{FIRST_SECTOR * SECTOR}", made, "::/"], check=True)
+    return path
+
+
+def _packed(data: bytes) -> bytes:
+    return lzma.compress(data, preset=0)
+
+
+if __name__ == "__main__":
+    main()
