@@ -11,13 +11,14 @@ from nats_fleet import Server, agent_of, agents_on, enrolled, rolled_out, runnin
 
 from edgekit.core.errors import InputError, UsageError
 from edgekit.fleet import subjects
-from edgekit.fleet.bus import Conflict, connected
+from edgekit.fleet.bus import connected
 from edgekit.fleet.drive import Driver, begin, change
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Gate, Plan, Report, Rollout, Sealed
 from edgekit.fleet.overview import boards, deeds, group_as_json, paragraph
 from edgekit.fleet.pretended import Pretended
 from edgekit.fleet.rollout import checked, gate, missed, ranked, reached, standing, step
+from edgekit.fleet.wire import Conflict
 
 NAMES = tuple(f"cam-{number}" for number in range(8))
 
