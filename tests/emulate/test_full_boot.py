@@ -33,7 +33,7 @@ from edgekit.parity import Golden, golden_bytes, read_golden
 pytestmark = pytest.mark.slow
 PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
 INT8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
-HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=240)
+HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=600)
 BOARD = Board(host="board")
 
 
