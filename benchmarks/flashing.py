@@ -1,9 +1,9 @@
 """What settings and an app cost a flash: an 8 GB image, xz, to a card file, everything read back.
 
-    python benchmarks/flashing.py IMAGE.img.xz --wheelhouse DIR [--make]
+    python benchmarks/flashing.py IMAGE.img.xz --wheelhouse DIR
 
-`--make` makes the image first, where there is none: a partition table and a FAT partition as a Raspberry Pi's, and where the root
-file system lies 1 GiB of random bytes and then zeros. Real images compress worse than zeros and better than noise.
+The image is made where there is none: a partition table and a FAT partition as a Raspberry Pi's, and where the root file system
+lies 1 GiB of random bytes and then zeros. Real images compress worse than zeros and better than noise.
 """
 
 from __future__ import annotations
@@ -25,18 +25,19 @@ from edgekit.models import digits
 SECTOR, MIB = 512, 1 << 20
 IMAGE_BYTES = 8_000_000_000 // (4 * MIB) * (4 * MIB)
 BOOT_MIB, FIRST_SECTOR = 512, 8192
-NOISE_MIB, PIECE_MIB = 1024, 128
+HEAD_MIB, NOISE_MIB, PIECE_MIB = 64, 1024, 32
+"""What stands at the front, the table and the boot partition's files; then noise, from the end of the boot partition on; in such pieces."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("image", type=Path)
     parser.add_argument("--wheelhouse", type=Path, required=True)
-    parser.add_argument("--make", action="store_true")
     args = parser.parse_args()
-    if args.make and not args.image.exists():
-        make_image(args.image)
-        return
+    if not args.image.exists():
+        partial = args.image.with_suffix(".partial")
+        make_image(partial)
+        partial.rename(args.image)
     write("flashing", {"conditions": conditions(), **measured(args.image, args.wheelhouse)})
 
 
@@ -75,22 +76,20 @@ def measured(image: Path, wheelhouse: Path) -> dict[str, object]:
 
 def make_image(path: Path) -> None:
     """Streams of xz one after the other, which is one file of xz: noise and zeros are packed once and repeated."""
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, path.open("wb") as file:
-        head = _head(Path(scratch) / "head.img").read_bytes()
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        head = _head(Path(scratch) / "head.img")
+    zeros, noise = _packed(bytes(PIECE_MIB * MIB)), _packed(random.Random(1).randbytes(PIECE_MIB * MIB))
+    before = (BOOT_MIB + (FIRST_SECTOR >> 11) - HEAD_MIB) // PIECE_MIB + 1
+    left = IMAGE_BYTES - (HEAD_MIB + before * PIECE_MIB + NOISE_MIB) * MIB
+    with path.open("wb") as file:
         file.write(_packed(head))
-        noise = [_packed(random.Random(seed).randbytes(PIECE_MIB * MIB)) for seed in range(2)]
-        for number in range(NOISE_MIB // PIECE_MIB):
-            file.write(noise[number % 2])
-        left = IMAGE_BYTES - len(head) - NOISE_MIB * MIB
-        zeros = _packed(bytes(PIECE_MIB * MIB))
-        for _ in range(left // (PIECE_MIB * MIB)):
-            file.write(zeros)
+        file.write(zeros * before + noise * (NOISE_MIB // PIECE_MIB) + zeros * (left // (PIECE_MIB * MIB)))
         if rest := left % (PIECE_MIB * MIB):
             file.write(_packed(bytes(rest)))
 
 
-def _head(path: Path) -> Path:
-    """A partition table and the FAT partition with what a Pi's has."""
+def _head(path: Path) -> bytes:
+    """A partition table and the FAT partition with what a Pi's has; behind this there are zeros."""
     boot_sectors = BOOT_MIB << 11
     root_sector = FIRST_SECTOR + boot_sectors
     entries = ((0x0C, FIRST_SECTOR, boot_sectors), (0x83, root_sector, IMAGE_BYTES // SECTOR - root_sector))
@@ -108,7 +107,8 @@ def _head(path: Path) -> Path:
         made = path.with_name(name)
         made.write_bytes(data)
         subprocess.run(["mcopy", "-i", f"{path}@@{FIRST_SECTOR * SECTOR}", made, "::/"], check=True)
-    return path
+    with path.open("rb") as file:
+        return file.read(HEAD_MIB * MIB)
 
 
 def _packed(data: bytes) -> bytes:

@@ -91,12 +91,20 @@ def test_an_image_of_another_jetson_linux_is_refused(tmp_path: Path, image: Path
     assert not (tmp_path / "card.img").exists()
 
 
-@pytest.mark.parametrize(("app_mib", "said"), [(16, "the partition has")])
-def test_an_app_that_does_not_fit_is_refused_and_leaves_no_card(tmp_path: Path, image: Path, app_mib: int, said: str) -> None:
-    small, wanted = jetson_image(tmp_path / "small.img", app_mib=app_mib), install(tmp_path)
+def test_an_app_that_does_not_fit_is_refused_and_leaves_no_card(tmp_path: Path, image: Path) -> None:
+    small, wanted = jetson_image(tmp_path / "small.img", app_mib=16), install(tmp_path)
     wanted.environment.write_bytes(bytes(20 << 20))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match="the partition has"):
         flash(checked(plan(small, install=wanted)))
+    assert not (tmp_path / "card.img").exists()
+
+
+def test_a_file_system_that_was_not_left_clean_is_refused(image: Path, tmp_path: Path) -> None:
+    """Its journal would be replayed on the board, over what was written here."""
+    root = named_partition(image, "APP")
+    subprocess.run(ext4.command(image, root, ["-w", "-R", "feature needs_recovery"]), check=True, capture_output=True)
+    with pytest.raises(InputError, match="was not left clean"):
+        flash(checked(plan(image)))
     assert not (tmp_path / "card.img").exists()
 
 
