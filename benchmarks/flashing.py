@@ -83,7 +83,8 @@ def make_image(path: Path) -> None:
     left = IMAGE_BYTES - (HEAD_MIB + before * PIECE_MIB + NOISE_MIB) * MIB
     with path.open("wb") as file:
         file.write(_packed(head))
-        file.write(zeros * before + noise * (NOISE_MIB // PIECE_MIB) + zeros * (left // (PIECE_MIB * MIB)))
+        for piece in (*[zeros] * before, *[noise] * (NOISE_MIB // PIECE_MIB), *[zeros] * (left // (PIECE_MIB * MIB))):
+            file.write(piece)
         if rest := left % (PIECE_MIB * MIB):
             file.write(_packed(bytes(rest)))
 
