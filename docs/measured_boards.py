@@ -45,12 +45,16 @@ def emulated() -> str:
     return table((*HEADER, "when"), rows)
 
 
+def _when(of: Mapping[str, Any]) -> str:
+    return conditions(of["conditions"]).removeprefix("Conditions: ").rstrip(".")
+
+
 def _deployment(said: str, of: Mapping[str, Any], goal: str) -> tuple[str, ...]:
     return (said, f"{of['seconds']:.2f}", f"{of['sent_bytes']:,.0f}", goal)
 
 
 def _gates(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    when = conditions(of["conditions"])
+    when = _when(of)
     return [
         (f"both gates, {of['boards']} profiles, anew", f"{of['anew_s']:.1f} s", "30 s", when),
         ("the same once more, nothing changed", f"{of['remembered_s']:.1f} s", "at once", when),
@@ -58,14 +62,14 @@ def _gates(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _made(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    when = conditions(of["conditions"])
+    when = _when(of)
     parts = (("wheels downloaded and unpacked", "wheelhouse_s"), ("a card with its app", "card_s"))
     parts += (("first boot, which installs", "first_boot_s"),)
     return [(said, f"{of[name]:.0f} s", "30 s" if name == "card_s" else "-", when) for said, name in parts if name in of]
 
 
 def _boot(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    when = conditions(of["conditions"])
+    when = _when(of)
     return [
         ("power-on to the app's first answer, through systemd", f"{of['health_s']:.1f} s", "-", when),
         ("power-on to a number read right over HTTP", f"{of['prediction_s']:.1f} s", "40 s", when),
@@ -73,7 +77,7 @@ def _boot(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 
 def _ten(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    when = conditions(of["conditions"])
+    when = _when(of)
     return [
         ("one board woken from a snapshot, answering", f"{of['one_s']:.1f} s", "-", when),
         (f"{of['boards']} boards at once from one snapshot, all answering", f"{of['all_s']:.1f} s", "20 s", when),
