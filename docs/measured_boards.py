@@ -20,8 +20,9 @@ def flashing() -> str:
             f"{found['settings_and_app_s']:.1f} s, {100 * found['extra_share']:.1f} % more",
             "10 %",
         ),
-        ("memory at its peak", megabytes(found["peak_rss_bytes"]), "300 MB"),
     ]
+    if "peak_rss_bytes" in found:
+        rows.append(("memory at its peak", megabytes(found["peak_rss_bytes"]), "300 MB"))
     said = f"An image of {megabytes(found['image_bytes'])}, {megabytes(found['file_bytes'])} as xz, to a file."
     return f"{table(HEADER, rows)}\n\n{said} {conditions(found['conditions'])}"
 
