@@ -41,13 +41,17 @@ def test_a_release_reaches_every_board_in_waves_and_becomes_the_groups_wish(serv
             assert await bus.get(subjects.DESIRED, subjects.device_key("cam-0")) is None
             late = Pretended()
             access = (await enrolled(server, "cam-late"))["cam-late"]
+            mirror = Mirror(bus)
+
+            async def all_told() -> bool:
+                await mirror.look()
+                return "done, wave 2 of 2, 9 of 9 ok" in paragraph(group_as_json(mirror, "cameras"))
+
             async with running(agent_of(server, "cam-late", late, access=access)):
                 await until(lambda: late.running == ended.release, "a board that joins later gets what its group runs")
+                await until(all_told, "the board that came later has reported, too")
             log = await deeds(bus)
             assert [line["verb"] for line in log if line["by"] == "ada"] == ["rollout", "running", "finishing", "done"]
-            mirror = Mirror(bus)
-            await mirror.look()
-            assert "done, wave 2 of 2, 9 of 9 ok" in paragraph(group_as_json(mirror, "cameras"))
             rows = boards(mirror, 0.0)
             assert [row["fps"] for row in rows] == [25.0] * 9 and not any(row["alerts"] for row in rows)
 
