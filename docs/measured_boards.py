@@ -64,9 +64,14 @@ def _gates(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def _made(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
     when = _when(of)
-    parts = (("wheels downloaded and unpacked", "wheelhouse_s"), ("a card with its app", "card_s"))
-    parts += (("first boot, which installs", "first_boot_s"),)
-    return [(said, f"{of[name]:.0f} s", "30 s" if name == "card_s" else "-", when) for said, name in parts if name in of]
+    parts = {
+        "wheelhouse_s": "wheels downloaded and unpacked",
+        "card_s": "a card with its app",
+        "first_boot_s": "first boot, which installs",
+    }
+    return [
+        (said, f"{of[name]:.0f} s", "30 s" if name == "card_s" else "-", when) for name, said in parts.items() if name in of
+    ]
 
 
 def _boot(of: Mapping[str, Any]) -> list[tuple[str, ...]]:
