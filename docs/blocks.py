@@ -16,6 +16,8 @@ import msgspec
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
 from measured_vision import pipeline
 from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, predictor, pruning, zoo
+from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured_boards import deploying, emulated, flashing
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -203,6 +205,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "pipeline": pipeline,
     "assistant": assistant,
     "fleet": fleet,
+    "deploying": deploying,
+    "emulated": emulated,
+    "flashing": flashing,
     "extras": extras,
     "face": face,
     "folders": folders,
