@@ -135,7 +135,9 @@ def _version_of(text: bytes) -> int:
 
 def _ensure_known(folder: Path, version: int) -> None:
     if version > MANIFEST_VERSION:
-        message = f"{str(folder)!r} was written by a newer edgekit (manifest version {version}, this one reads {MANIFEST_VERSION})"
+        message = (
+            f"{str(folder)!r} was written by a newer edgekit (manifest version {version}, this one reads {MANIFEST_VERSION})"
+        )
         raise ArtifactError(message, 'pip install --upgrade "edgekit"')
     if version < 1:
         raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: there is no manifest version {version}", _AGAIN)

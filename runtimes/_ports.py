@@ -38,9 +38,7 @@ class Door:
 
     __slots__ = ("_dtype", "_exact", "_shape", "convert", "engine_name", "spec")
 
-    def __init__(
-        self, spec: TensorSpec, engine_name: str, *, convert: Converter = _unchanged, exact: bool = False
-    ) -> None:
+    def __init__(self, spec: TensorSpec, engine_name: str, *, convert: Converter = _unchanged, exact: bool = False) -> None:
         self.spec = spec
         self.convert = convert
         self.engine_name = engine_name
