@@ -13,11 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
-from measured_vision import pipeline
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, predictor, pruning, zoo
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, prediction, pruning, zoo
+from measured import (
+    accuracy,
+    assistant,
+    digits,
+    face,
+    fleet,
+    loading,
+    models,
+    numbers,
+    peers,
+    prediction,
+    predictor,
+    pruning,
+    zoo,
+)
 from measured_boards import deploying, emulated, flashing
+from measured_vision import pipeline
 from tables import table
 
 from edgekit.benchmark.report import Report
