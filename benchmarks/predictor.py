@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 from architectures import Network, network
-from common import write
+from common import conditions, write
 
 from edgekit.core.errors import InputError
 from edgekit.prediction.fit import Terms, fit, left_out, predicted_ms, terms
@@ -107,7 +107,16 @@ def main(arguments: list[str]) -> int:
     errors = report(good)
     if keep:
         left_out = {str(setup): reason for setup, reason in judged.items() if reason}
-        write("predictor", {"file": Path(arguments[0]).name, "set_ups": len(good), "left_out": left_out, **errors.plain()})
+        write(
+            "predictor",
+            {
+                "conditions": conditions(),
+                "file": Path(arguments[0]).name,
+                "set_ups": len(good),
+                "left_out": left_out,
+                **errors.plain(),
+            },
+        )
     return 0
 
 

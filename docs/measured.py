@@ -54,6 +54,7 @@ def numbers() -> str:
         ),
         ("`edgekit --help`, `edgekit devices`", f"{start['help_ms']:.1f} ms, {start['devices_ms']:.1f} ms", start),
         *_overheads(),
+        *_predictions(),
     )
     return table(("what", "measured", "where and when"), [(what, found, _where(of["conditions"])) for what, found, of in rows])
 
@@ -69,6 +70,16 @@ def _overheads() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         yield what, ", ".join(found), calls
     found = [f"{row['artifact']} {row['load']['ratio']:.3f}" for row in loads["artifacts"]]
     yield "`edgekit.load` over the engine's own load and the hashes of the files", ", ".join(found), loads
+
+
+def _predictions() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """How far latency that was predicted lies from what was measured, here and in published tables."""
+    here, published = result("prediction"), result("predictor")
+    off = f"{here['summary']['mape']:.1%} of {here['summary']['models']} latencies on average"
+    yield "latency predicted of models that the calibration has not seen: how far off", off, here
+    known, unseen = published["leave_one_out"], published["unseen_family"]
+    off = f"{known['mape']:.1%}, {known['within_10_percent']:.0%} of {known['predictions']:,} within 10 %; {unseen['mape']:.1%}"
+    yield "published latencies (MLPerf) predicted from the others of their set-up; from other families alone", off, published
 
 
 def _engine(row: Mapping[str, Any]) -> str:
