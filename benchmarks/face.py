@@ -1,6 +1,6 @@
-"""What `session.run` costs over the engine's own call, in turns on the same input arrays. Writes results/face.json.
+"""What `session.run` costs over the engine's own call, in pairs on the same input arrays. Writes results/face.json.
 
-    python benchmarks/face.py
+    python benchmarks/face.py [FOLDER]      FOLDER keeps the converted networks for the next time
 
 Four sizes of networks, in both engines and both precisions, each called in five ways:
 
@@ -10,31 +10,40 @@ Four sizes of networks, in both engines and both precisions, each called in five
 - turned: `session.run(feed)` of a session with `layout="engine"`, on float pictures in the engine's order of axes;
 - raw: `session.run(feed, raw=True)` on the engine's arrays.
 
-One thread, timed by that thread's own clock, which other processes do not disturb.
+All on one and the same loaded model, since two copies of one lie differently in memory and differ by percents for that alone. `control`
+is the engine's own call beside itself: what this way of measuring cannot tell from nothing. How pairs are timed is in paired.py.
 """
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import conditions, write
+from common import conditions, run, write
 from numpy.typing import NDArray
+from paired import RESTARTS, Call, difference, plain, told
 
-from edgekit.calibration.artifacts import made
+from edgekit.artifact import read
+from edgekit.calibration.artifacts import calibration_artifacts
 from edgekit.calibration.calibrate import targets_here
 from edgekit.calibration.sketch import Sketch
-from edgekit.calibration.timing import Call, latencies_ms
 from edgekit.core.profiles import find
 from edgekit.core.schema import Artifact, Port
-from edgekit.loading import open_artifact
+from edgekit.loading import LAYOUTS
 from edgekit.runtimes import registry
+from edgekit.runtimes.face import FaceSession
 
 Arrays = dict[str, NDArray[Any]]
 Engine = Callable[[NDArray[Any]], Arrays]
-ROUNDS = 24
+MEASURE = "measure"
+COMPARED = {"control": "engine", "raw": "engine", "turned": "engine", "face": "by_hand"}
+"""Each way, and what it is compared with."""
 
 
 def tiny() -> Sketch:
@@ -59,46 +68,81 @@ def large() -> Sketch:
 MODELS: Mapping[str, Callable[[], Sketch]] = {"tiny": tiny, "small": small, "middle": middle, "large": large}
 
 
-def main() -> int:
-    """Convert, call in turns, write."""
-    targets = targets_here(find("host"))
-    with made({name: sketch().model(name) for name, sketch in MODELS.items()}, targets) as artifacts, ExitStack() as stack:
-        rows = [row for each in artifacts.values() for artifact in each for row in measured(artifact, stack)]
-    write("face", {"conditions": {**conditions("onnxruntime", "ai-edge-litert"), "threads": "1", "clock": "cpu"}, "rows": rows})
+def main(arguments: list[str]) -> int:
+    """Convert what is not there, measure in several processes, write."""
+    match arguments:
+        case ["measure", folder]:
+            print(json.dumps(dict(measured(Path(folder)))))
+        case [folder]:
+            measure_and_write(Path(folder))
+        case _:
+            with tempfile.TemporaryDirectory() as folder:
+                measure_and_write(Path(folder))
     return 0
 
 
-def measured(artifact: Artifact, stack: ExitStack) -> Iterator[dict[str, Any]]:
-    """One artifact in its engine, all ways in turns."""
+def measure_and_write(folder: Path) -> None:
+    """One restart after the other."""
+    convert(folder)
+    before = conditions("onnxruntime", "ai-edge-litert")
+    found: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for _ in range(RESTARTS):
+        for name, ways in json.loads(run([sys.executable, __file__, MEASURE, str(folder)]).stdout).items():
+            found[name].append(ways)
+    rows = [{**about(read(folder / name)), **_ways(restarts)} for name, restarts in found.items()]
+    write("face", {"conditions": {**before, "threads": "1", "clock": "cpu"}, "rows": rows})
+
+
+def convert(folder: Path) -> None:
+    """Every network for every engine and precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, sketch in MODELS.items():
+        targets = [one for one in targets_here(find("host")) if not (folder / f"{name}.{one.format}.{one.precision}").exists()]
+        if targets:
+            calibration_artifacts(name, sketch().model(name), targets, folder)
+
+
+def about(artifact: Artifact) -> dict[str, Any]:
+    """Which network it is, in which engine."""
     target, port = artifact.manifest.target, artifact.manifest.inputs[0]
-    session = stack.enter_context(open_artifact(artifact, runtime=target.runtime, threads=1))
-    turned = stack.enter_context(open_artifact(artifact, runtime=target.runtime, threads=1, layout="engine"))
-    loaded = registry.get(target.runtime).load(artifact, threads=1)
-    stack.callback(loaded.close)
-    engine = BARE[target.runtime](loaded)
-    source = np.random.default_rng(0).random(port.source.shape, np.float32)
-    own = by_hand(port, source)
-    feed = {port.source.name: source}
-    raw = {port.source.name: own}
-    lying = {port.source.name: np.ascontiguousarray(source if port.permutation is None else source.transpose(port.permutation))}
-    ways: dict[str, Call] = {
-        "engine": lambda: engine(own),
-        "by_hand": lambda: back(artifact, engine(by_hand(port, source))),
-        "face": lambda: session.run(feed),
-        "turned": lambda: turned.run(lying),
-        "raw": lambda: session.run(raw, raw=True),
-    }
-    found = dict(zip(ways, latencies_ms(list(ways.values()), "cpu", rounds=ROUNDS), strict=True))
-    yield {
+    return {
         "model": artifact.manifest.name,
         "runtime": target.runtime,
         "precision": target.precision,
         "input": list(port.source.shape),
         "layout_changes": port.permutation is not None,
-        "engine_ms": round(found["engine"], 4),
-        **{f"{way}_over_engine": round(found[way] / found["engine"], 3) for way in ("by_hand", "face", "turned", "raw")},
-        **{f"{way}_extra_us": round(1e3 * (found[way] - found["engine"]), 1) for way in ("by_hand", "face", "turned", "raw")},
-        "face_over_by_hand": round(found["face"] / found["by_hand"], 3),
+    }
+
+
+def _ways(restarts: list[Mapping[str, Any]]) -> dict[str, Any]:
+    return {way: told([each[way] for each in restarts]) for way in COMPARED}
+
+
+def measured(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every artifact in one process: each way beside what it is compared with."""
+    for name in MODELS:
+        for path in sorted(folder.glob(f"{name}.*.*")):
+            calls = calls_of(read(path))
+            yield path.name, {way: plain(difference(calls[base], calls[way])) for way, base in COMPARED.items()}
+
+
+def calls_of(artifact: Artifact) -> dict[str, Call]:
+    """All ways, on one loaded model."""
+    target, port = artifact.manifest.target, artifact.manifest.inputs[0]
+    loaded = registry.get(target.runtime).load(artifact, threads=1)
+    session, turned = (FaceSession(loaded, artifact, target.runtime, layout=layout) for layout in LAYOUTS)
+    engine = BARE[target.runtime](loaded)
+    source = np.random.default_rng(0).random(port.source.shape, np.float32)
+    own = by_hand(port, source)
+    feed, raw = {port.source.name: source}, {port.source.name: own}
+    lying = {port.source.name: np.ascontiguousarray(source if port.permutation is None else source.transpose(port.permutation))}
+    return {
+        "engine": lambda: engine(own),
+        "control": lambda: engine(own),
+        "by_hand": lambda: back(artifact, engine(by_hand(port, source))),
+        "face": lambda: session.run(feed),
+        "turned": lambda: turned.run(lying),
+        "raw": lambda: session.run(raw, raw=True),
     }
 
 
@@ -149,4 +193,4 @@ def back(artifact: Artifact, answers: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

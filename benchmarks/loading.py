@@ -1,62 +1,64 @@
-"""What `edgekit.load` costs beside the engine's own load and the hashes of the artifact's files, in turns. Writes results/loading.json.
+"""What `edgekit.load` costs beside the engine's own load and the hashes of the artifact's files, in pairs. Writes results/loading.json.
 
-python benchmarks/loading.py ARTIFACT...        artifacts of LiteRT and ONNX Runtime; else YOLOX, MobileNet and the shipped digits
+    python benchmarks/loading.py [ARTIFACT...]      artifacts of LiteRT and ONNX Runtime; else YOLOX, YuNet and the shipped digits
+
+How pairs are timed is in paired.py. The engine by hand opens the model and allocates its tensors, and asks for nothing: which inputs and
+outputs there are, and of which types, edgekit asks it once, and whoever runs the model by hand must ask as well. What that takes is `asked`.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
+import json
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from common import ROOT, SHARED, conditions, edgekit, write
+from common import ROOT, SHARED, conditions, edgekit, run, write
+from paired import RESTARTS, difference, plain, told
 
-ROUNDS = 41
+MEASURE = "measure"
+SECONDS = 0.5
 
 
-def main() -> int:
-    """Every artifact in turns: the engine by hand, then edgekit."""
+def main(arguments: Sequence[str]) -> int:
+    """Every artifact in several processes."""
+    if arguments[:1] == [MEASURE]:
+        print(json.dumps({ending: plain(found) for ending, found in measure(Path(arguments[1])).items()}))
+        return 0
     with tempfile.TemporaryDirectory() as folder:
-        measured = [measure(path) for path in (map(Path, sys.argv[1:]) if sys.argv[1:] else _made(Path(folder)))]
-    write(
-        "loading",
-        {"conditions": conditions("edgekit", "onnxruntime", "ai-edge-litert"), "rounds": ROUNDS, "artifacts": measured},
-    )
+        paths = [*map(Path, arguments)] or [*_made(Path(folder))]
+        before = conditions("edgekit", "onnxruntime", "ai-edge-litert")
+        measured = [about(path) for path in paths]
+    write("loading", {"conditions": before, "clock": "cpu", "artifacts": measured})
     return 0
 
 
+def about(path: Path) -> dict[str, Any]:
+    """One artifact, in one process after the other, in a folder without profiles of its own, as users have it."""
+    command = [sys.executable, str(Path(__file__).resolve()), MEASURE, str(path.resolve())]
+    found = [json.loads(run(command, cwd=Path("/")).stdout) for _ in range(RESTARTS)]
+    size = sum(file.stat().st_size for file in path.iterdir())
+    return {"artifact": path.name, "bytes": size, **{way: told([one[way] for one in found]) for way in found[0]}}
+
+
 def measure(path: Path) -> dict[str, Any]:
-    """Medians of both, and their ratio."""
+    """What `edgekit.load` takes more than the engine's own load and the hashes, and what asking the engine for its tensors does."""
     from edgekit.loading import load
 
     file = next(each for each in path.iterdir() if each.name.startswith("model."))
-    own = _litert if file.suffix == ".tflite" else _onnxruntime
-    both: dict[str, Callable[[], object]] = {
-        "engine": lambda: (_hashes(path), own(file)),
-        "edgekit": lambda: load(path, threads=1),
+    opened, asked = (_litert, _tensors) if file.suffix == ".tflite" else (_onnxruntime, _nodes)
+
+    def by_hand() -> object:
+        return _hashes(path), opened(file)
+
+    ways: dict[str, Callable[[], object]] = {
+        "load": lambda: load(path, threads=1),
+        "asked": lambda: (_hashes(path), asked(opened(file))),
     }
-    taken: dict[str, list[float]] = {name: [] for name in both}
-    for _ in range(ROUNDS + 1):
-        for name, call in both.items():
-            gc.collect()
-            started = time.perf_counter()
-            held = call()
-            taken[name].append(1000 * (time.perf_counter() - started))
-            del held
-    medians = {name: median(values[1:]) for name, values in taken.items()}
-    return {
-        "artifact": path.name,
-        "bytes": file.stat().st_size,
-        "engine_ms": round(medians["engine"], 3),
-        "edgekit_ms": round(medians["edgekit"], 3),
-        "ratio": round(medians["edgekit"] / medians["engine"], 3),
-    }
+    return {way: difference(by_hand, call, seconds=SECONDS) for way, call in ways.items()}
 
 
 def _hashes(folder: Path) -> list[str]:
@@ -69,6 +71,14 @@ def _litert(file: Path) -> object:
     found = Interpreter(model_path=str(file), num_threads=1)
     found.allocate_tensors()
     return found
+
+
+def _tensors(interpreter: Any) -> object:
+    return interpreter, interpreter.get_input_details(), interpreter.get_output_details()
+
+
+def _nodes(session: Any) -> object:
+    return session, session.get_inputs(), session.get_outputs()
 
 
 def _onnxruntime(file: Path) -> object:
@@ -88,4 +98,4 @@ def _made(folder: Path) -> Iterator[Path]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(sys.argv[1:]))

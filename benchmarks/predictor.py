@@ -1,6 +1,6 @@
 """How well latency is predicted from operator costs, on published measurements: leave-one-out, and of unseen families.
 
-    python benchmarks/predictor.py FILE.csv.gz
+    python benchmarks/predictor.py FILE.csv.gz [--keep]      --keep writes results/predictor.json
 
 The file has the columns device, power_mode, model, precision, runtime, runtime_version, batch, metric, value, unit and
 source_ref (batch is not read). Lines that say something else, or nothing, are counted. A configuration is one set-up of one
@@ -25,9 +25,11 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from architectures import Network, network
+from common import conditions, write
 
 from edgekit.core.errors import InputError
 from edgekit.prediction.fit import Terms, fit, left_out, predicted_ms, terms
@@ -84,7 +86,8 @@ class Found:
 
 def main(arguments: list[str]) -> int:
     """Read, judge, predict, print."""
-    if len(arguments) != 1:
+    keep = arguments[1:] == ["--keep"]
+    if not arguments or (arguments[1:] and not keep):
         print(__doc__, file=sys.stderr)
         return 2
     try:
@@ -100,8 +103,49 @@ def main(arguments: list[str]) -> int:
     for setup, reason in judged.items():
         if reason:
             print(f"left out: {setup}: {reason}")
-    report({setup: rows for setup, rows in setups.items() if not judged[setup]})
+    good = {setup: rows for setup, rows in setups.items() if not judged[setup]}
+    errors = report(good)
+    if keep:
+        left_out = {str(setup): reason for setup, reason in judged.items() if reason}
+        write(
+            "predictor",
+            {
+                "conditions": conditions(),
+                "file": Path(arguments[0]).name,
+                "set_ups": len(good),
+                "left_out": left_out,
+                **errors.plain(),
+            },
+        )
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """Relative errors of all predictions: of single models, and of models of families that were left out whole."""
+
+    singles: list[float]
+    families: Mapping[str, list[float]]
+
+    @property
+    def unseen(self) -> list[float]:
+        """Of all families together."""
+        return [*chain.from_iterable(self.families.values())]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        families = {family: near(found) for family, found in sorted(self.families.items())}
+        return {"leave_one_out": near(self.singles), "unseen_family": near(self.unseen), "families": families}
+
+
+def near(found: list[float]) -> dict[str, float]:
+    """How many predictions there are, their mean error, and how many are near."""
+    within = float(np.mean(np.array(found) <= 0.1)) if found else 0.0
+    return {
+        "predictions": len(found),
+        "mape": round(float(np.mean(found)), 4) if found else 0.0,
+        "within_10_percent": round(within, 4),
+    }
 
 
 def read(path: Path) -> Found:
@@ -185,7 +229,7 @@ def slower(rows: Iterable[Measured], others: Iterable[Measured]) -> float | None
     return median(ratios) if len(ratios) >= LEAST_SHARED else None
 
 
-def report(setups: Setups) -> None:
+def report(setups: Setups) -> Errors:
     """One line a set-up, then all together."""
     singles: list[float] = []
     families: dict[str, list[float]] = defaultdict(list)
@@ -197,11 +241,13 @@ def report(setups: Setups) -> None:
             families[family] += found
         pooled = [*chain.from_iterable(by_family.values())]
         print(f"{shown(alone)}; unseen family {shown(pooled)}  {setup}")
+    errors = Errors(singles=singles, families=families)
     print(f"\nall {len(setups)} set-ups, {len(singles)} predictions")
     print(f"leave one out  {shown(singles)}")
     for family, found in sorted(families.items()):
         print(f"  without {family:<18} {shown(found)}")
-    print(f"unseen family  {shown([*chain.from_iterable(families.values())])}")
+    print(f"unseen family  {shown(errors.unseen)}")
+    return errors
 
 
 def leave_one_out(rows: tuple[Measured, ...]) -> list[float]:

@@ -16,7 +16,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 def main(precision: str, folder: Path, output: Path) -> int:
     """Calls the program. Its calibration wants its own names and layouts of the inputs: those of the float file it wrote."""
-    given = shutil.copy(folder / "model.onnx", output.parent / f"{precision}.onnx")  # it writes what it simplified over its input
+    # a copy, since it writes what it simplified over its input
+    given = shutil.copy(folder / "model.onnx", output.parent / f"{precision}.onnx")
     command = [str(Path(sys.executable).parent / "onnx2tf"), "-i", str(given), "-o", str(output), "-n"]
     if precision == "float":
         return subprocess.run(command, stderr=subprocess.STDOUT, check=False).returncode

@@ -13,7 +13,22 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import accuracy, assistant, digits, face, fleet, loading, models, numbers, peers, prediction, pruning, zoo
+from measured import (
+    accuracy,
+    assistant,
+    digits,
+    face,
+    fleet,
+    loading,
+    models,
+    numbers,
+    peers,
+    prediction,
+    predictor,
+    pruning,
+    zoo,
+)
+from measured_boards import deploying, emulated, flashing
 from measured_vision import pipeline
 from tables import table
 
@@ -202,6 +217,9 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "pipeline": pipeline,
     "assistant": assistant,
     "fleet": fleet,
+    "deploying": deploying,
+    "emulated": emulated,
+    "flashing": flashing,
     "extras": extras,
     "face": face,
     "folders": folders,
@@ -210,6 +228,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "models": models,
     "numbers": numbers,
     "prediction": prediction,
+    "predictor": predictor,
     "subcommands": subcommands,
     "targets": targets,
     "zoo": zoo,

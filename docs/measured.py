@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -47,9 +47,47 @@ def numbers() -> str:
         ),
         ("our int8 MobileNetV2's latency over that of Coral's own (LiteRT, x86-64)", f"{mobile['ratio']:.2f}", mobile),
         ("a fresh install of `edgekit[convert]`", megabytes(size["bytes"]), size),
-        ("`edgekit --help`", f"{start['help_ms']:.1f} ms (an empty Python: {start['python_ms']:.1f} ms)", start),
+        (
+            "`import edgekit`",
+            f"{start['import_over_python_ms']:.1f} ms over an empty Python's {start['python_ms']:.1f} ms",
+            start,
+        ),
+        ("`edgekit --help`, `edgekit devices`", f"{start['help_ms']:.1f} ms, {start['devices_ms']:.1f} ms", start),
+        *_overheads(),
+        *_predictions(),
     )
     return table(("what", "measured", "where and when"), [(what, found, _where(of["conditions"])) for what, found, of in rows])
+
+
+def _overheads() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """What a call and a load through edgekit take beside the engine's own."""
+    calls, loads = result("face"), result("loading")
+    for size, what in (
+        ("tiny", "`session.run` more than a tiny network's own call"),
+        ("middle", "and over a network's of 1 to 2 ms"),
+    ):
+        found = [f"{_engine(row)} {_more(row['raw'], size)}" for row in calls["rows"] if row["model"] == size]
+        yield what, ", ".join(found), calls
+    found = [f"{row['artifact']} {row['load']['ratio']:.3f}" for row in loads["artifacts"]]
+    yield "`edgekit.load` over the engine's own load and the hashes of the files", ", ".join(found), loads
+
+
+def _predictions() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """How far latency that was predicted lies from what was measured, here and in published tables."""
+    here, published = result("prediction"), result("predictor")
+    off = f"{here['summary']['mape']:.1%} of {here['summary']['models']} latencies on average"
+    yield "latency predicted of models that the calibration has not seen: how far off", off, here
+    known, unseen = published["leave_one_out"], published["unseen_family"]
+    off = f"{known['mape']:.1%}, {known['within_10_percent']:.0%} of {known['predictions']:,} within 10 %; {unseen['mape']:.1%}"
+    yield "published latencies (MLPerf) predicted from the others of their set-up; from other families alone", off, published
+
+
+def _engine(row: Mapping[str, Any]) -> str:
+    return f"{row['runtime']} {row['precision']}"
+
+
+def _more(told: Mapping[str, Any], size: str) -> str:
+    return f"{told['more_us']:.1f} µs" if size == "tiny" else f"{told['ratio']:.3f}"
 
 
 def _where(found: Mapping[str, Any]) -> str:
@@ -243,38 +281,76 @@ def _prediction_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
 def loading() -> str:
     """What `edgekit.load` adds to the engine's own load and a hash of the files."""
     found = result("loading")
-    header = ("artifact", "size", "engine and hashes", "`edgekit.load`", "more", "ratio")
+    header = (
+        "artifact",
+        "size",
+        "engine and hashes",
+        "`edgekit.load`: more",
+        "ratio",
+        "asking the engine for its tensors: more",
+    )
     rows = [
         (
             row["artifact"],
             megabytes(row["bytes"]),
-            f"{row['engine_ms']:.2f} ms",
-            f"{row['edgekit_ms']:.2f} ms",
-            f"{1e3 * (row['edgekit_ms'] - row['engine_ms']):.0f} µs",
-            f"{row['ratio']:.2f}",
+            f"{row['load']['base_us'] / 1e3:.2f} ms",
+            f"{enclosed(row['load'], 'more_us', '.0f')} µs",
+            enclosed(row["load"], "ratio", ".3f"),
+            f"{enclosed(row['asked'], 'more_us', '.0f')} µs",
         )
         for row in found["artifacts"]
     ]
-    return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
+    return f"{table(header, rows)}\n\n{_paired(found['artifacts'][0]['load'])} {conditions(found['conditions'])}"
 
 
 def face() -> str:
     """What a call through edgekit takes beside the engine's own."""
     found = result("face")
-    header = ("network", "engine", "its own call", "`raw` more", "ratio", "`run` over by hand", "`run` more than by hand")
-    return f"{table(header, map(_face_row, found['rows']))}\n\n{conditions(found['conditions'])}"
+    header = (
+        *("network", "engine", "its own call", "`raw` over it", "`raw` more"),
+        *("`run` over by hand", "`run` more than by hand", "its own call over itself"),
+    )
+    return f"{table(header, map(_face_row, found['rows']))}\n\n{_paired(found['rows'][0]['raw'])} {conditions(found['conditions'])}"
 
 
 def _face_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     return (
         row["model"],
-        f"{row['runtime']} {row['precision']}",
-        f"{row['engine_ms']:.3f} ms",
-        f"{row['raw_extra_us']:.1f} µs",
-        f"{row['raw_over_engine']:.3f}",
-        f"{row['face_over_by_hand']:.3f}",
-        f"{row['face_extra_us'] - row['by_hand_extra_us']:.1f} µs",
+        _engine(row),
+        f"{row['raw']['base_us'] / 1e3:.3f} ms",
+        enclosed(row["raw"], "ratio", ".3f"),
+        f"{enclosed(row['raw'], 'more_us', '.1f')} µs",
+        enclosed(row["face"], "ratio", ".3f"),
+        f"{enclosed(row['face'], 'more_us', '.1f')} µs",
+        enclosed(row["control"], "ratio", ".3f"),
     )
+
+
+def enclosed(told: Mapping[str, Any], what: str, form: str) -> str:
+    """A value and between which ones it lies."""
+    low, high = told[f"{what}_between"]
+    return f"{told[what]:{form}} ({low:{form}} to {high:{form}})"
+
+
+def _paired(one: Mapping[str, Any]) -> str:
+    return f"Medians over pairs of calls; the middle one of {one['processes']} processes, and in brackets the least and the greatest."
+
+
+def predictor() -> str:
+    """Published latencies, each predicted from the others of its set-up, and those of whole families from the other families."""
+    found = result("predictor")
+    rows = [
+        ("every model from all others of its set-up", *_near(found["leave_one_out"]), "6 %, 80 %"),
+        ("every family from all other families", *_near(found["unseen_family"]), "12 %"),
+        *((f"of these, {family}", *_near(told), "") for family, told in found["families"].items()),
+    ]
+    left_out = "; ".join(f"{name}: {reason}" for name, reason in found["left_out"].items())
+    text = f"{found['set_ups']} set-ups. Left out by the rules of `benchmarks/predictor.py`: {left_out}."
+    return f"{table(('predicted', 'predictions', 'mean error (MAPE)', 'within 10 %', 'goal'), rows)}\n\n{text}"
+
+
+def _near(told: Mapping[str, Any]) -> tuple[str, ...]:
+    return (f"{told['predictions']:,}", f"{told['mape']:.1%}", f"{told['within_10_percent']:.0%}")
 
 
 def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -89,8 +89,8 @@ def is_artifact(path: Path) -> bool:
 
 
 def _manifest_bytes(folder: Path) -> bytes:
-    file = folder / MANIFEST
-    found = _looked_at(os.fspath(file))
+    file = os.path.join(folder, MANIFEST)  # noqa: PTH118  (every load of a small model pays for a `Path`)
+    found = _looked_at(file)
     if found is None and not folder.exists():
         raise NotFound(f"no artifact at {str(folder)!r}", "make one with 'edgekit convert MODEL --target T'")
     if found is None or not stat.S_ISREG(found.st_mode):
@@ -98,9 +98,10 @@ def _manifest_bytes(folder: Path) -> bytes:
             f"{str(folder)!r} is not an artifact: it has no {MANIFEST}", "pass the folder that 'edgekit convert' wrote"
         )
     if found.st_size > MANIFEST_LIMIT_BYTES:
-        message = f"{str(file)!r} has {found.st_size} bytes, more than the {MANIFEST_LIMIT_BYTES} a manifest may have"
+        message = f"{file!r} has {found.st_size} bytes, more than the {MANIFEST_LIMIT_BYTES} a manifest may have"
         raise ArtifactError(message, _AGAIN)
-    return file.read_bytes()
+    with open(file, "rb", buffering=0) as manifest:  # noqa: PTH123
+        return manifest.readall()
 
 
 def _looked_at(file: str, *, follow: bool = True) -> os.stat_result | None:
@@ -114,16 +115,32 @@ def _looked_at(file: str, *, follow: bool = True) -> os.stat_result | None:
 
 
 def _parsed(folder: Path, text: bytes) -> Manifest:
+    """The manifest. One of another version may have other keys: its version is said before they are."""
     try:
-        version = msgspec.json.decode(text, type=_Versioned).schema_version
-        if version > MANIFEST_VERSION:
-            message = f"{str(folder)!r} was written by a newer edgekit (manifest version {version}, this one reads {MANIFEST_VERSION})"
-            raise ArtifactError(message, 'pip install --upgrade "edgekit"')
-        if version < 1:
-            raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: there is no manifest version {version}", _AGAIN)
-        return msgspec.json.decode(text, type=Manifest)
+        found = msgspec.json.decode(text, type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        _ensure_known(folder, _version_of(text))
         raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: {exc}", _AGAIN) from exc
+    _ensure_known(folder, found.schema_version)
+    return found
+
+
+def _version_of(text: bytes) -> int:
+    """The version that a manifest says it has; this one's where it says none."""
+    try:
+        return msgspec.json.decode(text, type=_Versioned).schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return MANIFEST_VERSION
+
+
+def _ensure_known(folder: Path, version: int) -> None:
+    if version > MANIFEST_VERSION:
+        message = (
+            f"{str(folder)!r} was written by a newer edgekit (manifest version {version}, this one reads {MANIFEST_VERSION})"
+        )
+        raise ArtifactError(message, 'pip install --upgrade "edgekit"')
+    if version < 1:
+        raise ArtifactError(f"{str(folder / MANIFEST)!r} is damaged: there is no manifest version {version}", _AGAIN)
 
 
 def _ensure_intact(folder: str, file: File, check_hash: bool) -> None:

@@ -26,47 +26,34 @@ MAGIC = np.float32(3 << 22)
 """Added to a float32 below 2**22 it rounds that number to an integer, half to even, which then stands in the lowest bits."""
 
 
-class Door:
-    """One input: lets through arrays that fit its spec, converted into an array, or written into the engine's memory.
+def _unchanged(array: Array) -> Array:
+    return array
 
-    Without a conversion it is a raw one: `exact` asks for the very dtype.
+
+class Door:
+    """One input: lets through arrays that fit its spec; `convert` makes the engine's array of one.
+
+    `exact` asks for the very dtype, and then nothing is left to convert.
     """
 
-    __slots__ = ("_convert", "_dtype", "_exact", "_shape", "_write", "engine_name", "spec")
+    __slots__ = ("_dtype", "_exact", "_shape", "convert", "engine_name", "spec")
 
-    def __init__(
-        self,
-        spec: TensorSpec,
-        engine_name: str,
-        *,
-        convert: Converter = lambda array: array,
-        write: Writer = np.copyto,
-        exact: bool = False,
-    ) -> None:
+    def __init__(self, spec: TensorSpec, engine_name: str, *, convert: Converter = _unchanged, exact: bool = False) -> None:
         self.spec = spec
-        self._exact = exact
+        self.convert = convert
         self.engine_name = engine_name
-        self._convert = convert
-        self._write = write
+        self._exact = exact
         self._shape = spec.shape
         self._dtype = np.dtype(spec.dtype)
 
-    def __call__(self, array: Array) -> Array:
-        """The engine's array."""
-        self.check(array)
-        return self._convert(array)
-
-    def check(self, array: Array) -> None:
-        """Raise `InputError` for an array that does not fit; `accepts` says which dtypes do."""
+    def check(self, array: Array) -> Array:
+        """The array; raises `InputError` for one that does not fit. `accepts` says which dtypes do."""
         if type(array) is not np.ndarray or array.shape != self._shape:
             raise _misfit(self.spec, array)
-        if array.dtype != self._dtype and (self._exact or not accepts(self._dtype, array.dtype)):
+        dtype = array.dtype
+        if dtype is not self._dtype and dtype != self._dtype and (self._exact or not accepts(self._dtype, dtype)):
             raise _misfit(self.spec, array)
-
-    def writer(self, array: Array) -> Callable[[Array], None]:
-        """A function that writes a checked array into the engine's own memory."""
-        write = self._write
-        return lambda memory: write(array, memory)
+        return array
 
 
 def accepts(declared: np.dtype[Any], given: np.dtype[Any]) -> bool:
@@ -98,14 +85,16 @@ def into_memory(port: Port) -> Writer:
 def out_of_engine(port: Port) -> Converter:
     """Engine array -> source array, which may be the engine's where nothing changes."""
     back = None if port.permutation is None else tuple(int(axis) for axis in np.argsort(port.permutation))
-    return _dequantizer(port.source, port.engine, back) if _is_quantized(port) else _caster(port.source, back)
+    if _is_quantized(port):
+        return _dequantizer(port.source, port.engine, back)
+    return _unchanged if back is None and port.engine.dtype == port.source.dtype else _caster(port.source, back)
 
 
 def out_of_memory(port: Port) -> Converter:
     """As `out_of_engine`, from memory that the engine writes again: always a new array."""
-    if port.permutation is None and not _is_quantized(port) and port.engine.dtype == port.source.dtype:
-        return lambda memory: memory.copy()
     convert = out_of_engine(port)
+    if convert is _unchanged:
+        return lambda memory: memory.copy()
 
     def copied(memory: Array) -> Array:
         made = convert(memory)
@@ -235,7 +224,7 @@ def _caster(to: TensorSpec, permutation: tuple[int, ...] | None) -> Converter:
 
     def cast(array: Array) -> Array:
         turned = array if permutation is None else array.transpose(permutation)
-        if turned.dtype == dtype and turned.flags.c_contiguous:
+        if (turned.dtype is dtype or turned.dtype == dtype) and turned.flags.c_contiguous:
             return turned
         made = np.empty(turned.shape, dtype)
         copy(array, made)

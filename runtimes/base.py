@@ -39,7 +39,8 @@ class Session(Protocol):
     def close(self) -> None: ...
 
 
-Write = Callable[[NDArray[Any]], None]
+Write = Callable[[NDArray[Any], NDArray[Any]], None]
+"""Takes an array, and writes what it means into the engine's memory."""
 Read = Callable[[NDArray[Any]], NDArray[Any]]
 
 
@@ -47,8 +48,8 @@ Read = Callable[[NDArray[Any]], NDArray[Any]]
 class InPlace(Protocol):
     """A session that lends its own memory, so that numbers are converted into it and out of it with no array in between."""
 
-    def run_in_place(self, write: Mapping[str, Write], read: Sequence[tuple[str, Read]]) -> tuple[NDArray[Any], ...]:
-        """Every input by name written by its function, then what the functions make of the outputs: arrays of their own."""
+    def run_in_place(self, feed: Arrays, write: Mapping[str, Write], read: Sequence[tuple[str, str, Read]]) -> Arrays:
+        """Every input of `feed` written by its function; then every output (name to give, name to read, function): arrays of their own."""
         ...
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import Literal, ParamSpec, TypeGuard, TypeVar
 
 import msgspec
 
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact, Port, TensorSpec
-from edgekit.runtimes._ports import Array, Door, into_engine, into_memory, out_of_engine, out_of_memory
+from edgekit.runtimes._ports import Door, into_engine, into_memory, out_of_engine, out_of_memory
 from edgekit.runtimes.base import Arrays, InPlace, Session
 
 UNKNOWN = -1
@@ -24,6 +24,7 @@ UNKNOWN = -1
 
 
 Layout = Literal["source", "engine"]
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -44,13 +45,13 @@ class FaceSession:
         self.inputs = tuple(port.source for port in ins)
         self.outputs = tuple(port.source for port in outs)
         self._session: Session | None = session
-        self._lender = session if isinstance(session, InPlace) else None
-        door = _door if self._lender is None else _door_into_memory
-        self._doors = {port.source.name: door(port) for port in ins}
+        self._lender = session if _lends(session) else None
+        self._doors = {port.source.name: _door(port, lent=self._lender is not None) for port in ins}
         self._raw_doors = {port.source.name: _raw_door(port) for port in ins}
-        self._names = tuple(port.source.name for port in outs)
+        self._writers = {port.engine.name: into_memory(port) for port in ins} if self._lender is not None else {}
         leave = out_of_engine if self._lender is None else out_of_memory
-        self._results = tuple((port.engine.name, leave(port)) for port in outs)
+        self._results = tuple((port.source.name, port.engine.name, leave(port)) for port in outs)
+        self._renamed = any(port.source.name != port.engine.name for port in (*ins, *outs))
 
     def run(self, feed: Arrays, *, raw: bool = False) -> Arrays:
         """Every output by name, in new arrays.
@@ -58,25 +59,22 @@ class FaceSession:
         With `raw` the arrays on both sides are the engine's own (its dtypes, layout and quantized values), still by the
         source model's names. Raises `InputError` for a feed that does not fit and `DeviceError` when the engine refuses.
         """
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise UsageError(f"the session of {self.artifact.path.name!r} is closed", "open another: edgekit.load(path)")
         doors = self._raw_doors if raw else self._doors
         if feed.keys() != doors.keys():
             raise _wrong_names(feed, doors)
-        if self._lender is not None and not raw:
-            return self._run_in_place(self._lender, feed)
-        answers = self._session.run({door.engine_name: door(feed[name]) for name, door in doors.items()})
-        found = (answers[engine] if raw else convert(answers[engine]) for engine, convert in self._results)
-        return dict(zip(self._names, found, strict=True))
+        if raw:
+            return self._as_named(session.run(_checked(doors, feed)))
+        if self._lender is not None:
+            return self._lender.run_in_place(_checked(doors, feed), self._writers, self._results)
+        answers = session.run({door.engine_name: door.convert(door.check(feed[name])) for name, door in doors.items()})
+        return {name: convert(answers[engine]) for name, engine, convert in self._results}
 
-    def _run_in_place(self, lender: InPlace, feed: Arrays) -> Arrays:
-        """Everything is checked before anything is written: a feed that does not fit leaves the engine as it was."""
-        write = {}
-        for name, door in self._doors.items():
-            array = feed[name]
-            door.check(array)
-            write[door.engine_name] = door.writer(array)
-        return dict(zip(self._names, lender.run_in_place(write, self._results), strict=True))
+    def _as_named(self, answers: Arrays) -> Arrays:
+        """The engine's own arrays by the source model's names."""
+        return {name: answers[engine] for name, engine, _ in self._results} if self._renamed else answers
 
     def run_in_steps(self, feed: Arrays, now: Callable[[], int]) -> tuple[Arrays, tuple[int, int, int]]:
         """As `run`, and what passed on `now` while the inputs went in, the engine worked, and the outputs came out."""
@@ -89,12 +87,14 @@ class FaceSession:
         """Every conversion under its watch."""
         if self._session is None:
             raise UsageError(f"the session of {self.artifact.path.name!r} is closed", "open another: edgekit.load(path)")
-        results = [(engine, out.around(convert)) for engine, convert in self._results]
+        arrays = _checked(self._doors, feed)
+        results = [(name, engine, out.around(convert)) for name, engine, convert in self._results]
         if self._lender is not None:
-            write = {door.engine_name: into.around(door.writer(feed[name])) for name, door in self._doors.items()}
-            return dict(zip(self._names, self._lender.run_in_place(write, results), strict=True))
-        answers = self._session.run({door.engine_name: into.around(door)(feed[name]) for name, door in self._doors.items()})
-        return dict(zip(self._names, (convert(answers[engine]) for engine, convert in results), strict=True))
+            writers = {engine: into.around(write) for engine, write in self._writers.items()}
+            return self._lender.run_in_place(arrays, writers, results)
+        doors = self._doors.values()
+        answers = self._session.run({door.engine_name: into.around(door.convert)(arrays[door.engine_name]) for door in doors})
+        return {name: convert(answers[engine]) for name, engine, convert in results}
 
     def close(self) -> None:
         """Release the engine; closing again does nothing."""
@@ -120,14 +120,19 @@ def _as_engine_lies(port: Port) -> Port:
 _FACES: Mapping[Layout, Callable[[Port], Port]] = {"source": lambda port: port, "engine": _as_engine_lies}
 
 
-def _door(port: Port) -> Door:
-    """Float meaning and the source model's layout, converted into an array."""
-    return Door(port.source, port.engine.name, convert=into_engine(port))
+def _lends(session: Session) -> TypeGuard[InPlace]:
+    """As `isinstance`, which for protocols costs a part of what a small model takes to open."""
+    return hasattr(session, "run_in_place")
 
 
-def _door_into_memory(port: Port) -> Door:
-    """The same, written into memory that the engine lends."""
-    return Door(port.source, port.engine.name, write=into_memory(port))
+def _door(port: Port, *, lent: bool) -> Door:
+    """Float meaning and the source model's layout; where the engine lends its memory, numbers are written there instead."""
+    return Door(port.source, port.engine.name) if lent else Door(port.source, port.engine.name, convert=into_engine(port))
+
+
+def _checked(doors: Mapping[str, Door], feed: Arrays) -> Arrays:
+    """The feed by the engine's names. All of it is looked at before any is written: one that does not fit leaves the engine as it was."""
+    return {door.engine_name: door.check(feed[name]) for name, door in doors.items()}
 
 
 class _Stopwatch:
@@ -137,12 +142,12 @@ class _Stopwatch:
         self._now = now
         self.total = 0
 
-    def around(self, convert: Callable[[Array], T]) -> Callable[[Array], T]:
+    def around(self, convert: Callable[P, T]) -> Callable[P, T]:
         """The same function, timed."""
 
-        def timed(array: Array) -> T:
+        def timed(*arrays: P.args, **named: P.kwargs) -> T:
             begin = self._now()
-            made = convert(array)
+            made = convert(*arrays, **named)
             self.total += self._now() - begin
             return made
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from edgekit.core.errors import ArtifactError, DeviceError, MissingDependency, UsageError
 from edgekit.core.optional import need
@@ -69,18 +68,18 @@ class LiteRTSession:
         except (RuntimeError, ValueError) as exc:
             raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
 
-    def run_in_place(self, write: Mapping[str, Write], read: Sequence[tuple[str, Read]]) -> tuple[NDArray[Any], ...]:
+    def run_in_place(self, feed: Arrays, write: Mapping[str, Write], read: Sequence[tuple[str, str, Read]]) -> Arrays:
         """As `run`, in the interpreter's own memory, which nobody may hold on to: it refuses to run when somebody does."""
         interpreter = self._interpreter
         if interpreter is None:
             raise DeviceError(f"this {self._engine} session is closed")
         for name, memory in self._memory_in.items():
-            write[name](memory())
+            write[name](feed[name], memory())
         try:
             interpreter.invoke()
         except (RuntimeError, ValueError) as exc:
             raise DeviceError(f"{self._engine} could not run the model: {exc}") from exc
-        return tuple(convert(self._memory_out[name]()) for name, convert in read)
+        return {wanted: convert(self._memory_out[name]()) for wanted, name, convert in read}
 
     def close(self) -> None:
         """Release the interpreter; closing again does nothing."""

@@ -14,7 +14,7 @@ from edgekit.runtimes.base import Placeable, Runtime, Session
 
 GROUP = "edgekit.runtimes"
 AT = "@"
-NOT_RUNTIMES = frozenset({"base", "face", "registry", "text"})
+NOT_RUNTIMES = frozenset({"base", "face", "machine", "registry", "text"})
 
 
 def names() -> tuple[str, ...]:

@@ -7,6 +7,7 @@ call looks like in it is between the model's template and whoever reads the answ
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,9 @@ class Message:
         return {"role": self.role, "content": self.content} | given
 
 
+_NUMBERS = ("temperature", "top_p", "min_p", "repeat_penalty", "presence_penalty", "frequency_penalty")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
     """How the next token is chosen, and when to stop. Temperature 0 is greedy. A negative seed is a new one every time."""
@@ -58,6 +62,12 @@ class Sampling:
     """GBNF with a rule named `root`; the answer is held to it."""
     json_schema: Mapping[str, Any] | None = None
     """The answer is JSON that fits this schema ({}: any JSON). Not together with `grammar`."""
+
+    def __post_init__(self) -> None:
+        """Raise `InputError` for what is no number: engines make a choice of it all the same, or crash."""
+        numbers = {name: getattr(self, name) for name in _NUMBERS} | {f"logit_bias[{t}]": b for t, b in self.logit_bias.items()}
+        if odd := next((name for name, value in numbers.items() if not math.isfinite(value)), None):
+            raise InputError(f"{odd} is {numbers[odd]}, which is no number")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

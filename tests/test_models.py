@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -24,29 +28,49 @@ DATA = bytes(range(256)) * 4000
 DIGEST = hashlib.sha256(DATA).hexdigest()
 
 
+PAGE = b"<!DOCTYPE html><html><title>Please log in</title></html>"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1000000\n"
+
+
 class Handler(BaseHTTPRequestHandler):
-    """Serves DATA; `/cut` hangs up half-way through whatever is asked, `/whole` ignores ranges."""
+    """Serves DATA, or the page or pointer that its path names.
+
+    `/cut` hangs up half-way through whatever is asked, `/reset` does so rudely, `/stall` goes silent there, `/whole` ignores ranges,
+    `/elsewhere` answers them with another part, `/quiet` tells no length.
+    """
 
     asked: list[str]
 
     def do_GET(self) -> None:
         self.server.asked.append(self.headers.get("Range", ""))  # type: ignore[attr-defined]
-        if self.path == "/missing":
+        what = self.path.split("/")[1]
+        data = {"page": PAGE, "pointer": POINTER}.get(what, DATA)
+        if what == "missing":
             self.send_error(404)
             return
         begin = 0
         given = self.headers.get("Range")
-        if given and self.path != "/whole":
+        if given and what != "whole":
             begin = int(given.removeprefix("bytes=").rstrip("-"))
-            if begin >= len(DATA):
+            if begin >= len(data):
                 self.send_error(416)
                 return
-        rest = DATA[begin:]
+        self._send(what, begin, data[begin:])
+
+    def _send(self, what: str, begin: int, rest: bytes) -> None:
         self.send_response(206 if begin else 200)
-        self.send_header("Content-Length", str(len(rest)))
+        if begin:
+            self.send_header("Content-Range", f"bytes {0 if what == 'elsewhere' else begin}-/*")
+        if what != "quiet":
+            self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        with suppress(BrokenPipeError):  # a reader that refuses what was promised hangs up
-            self.wfile.write(rest[: len(rest) // 2] if self.path == "/cut" and len(rest) > 1000 else rest)
+        short = what in ("cut", "reset", "stall") and len(rest) > 1000
+        with suppress(ConnectionError):  # a reader that refuses what was promised hangs up
+            self.wfile.write(rest[: len(rest) // 2] if short else rest)
+        if short and what == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if short and what == "stall":
+            self.server.over.wait(60)  # type: ignore[attr-defined]
 
     def log_message(self, *args: object) -> None:
         pass
@@ -56,9 +80,11 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     made.asked = []  # type: ignore[attr-defined]
+    made.over = threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=made.serve_forever, args=(0.01,))
     thread.start()
     yield made
+    made.over.set()  # type: ignore[attr-defined]
     made.shutdown()
     thread.join()
     made.server_close()
@@ -86,6 +112,75 @@ def test_a_connection_that_is_cut_is_taken_up_where_it_broke_off(server: Threadi
     found = fetch(address(server, "/cut"), tmp_path / "model", size=len(DATA), sha256=DIGEST)
     assert found.read_bytes() == DATA
     assert server.asked[:2] == ["", f"bytes={len(DATA) // 2}-"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("way", ["reset", "stall"])
+def test_a_connection_that_is_reset_or_goes_silent_is_taken_up_as_well(
+    server: ThreadingHTTPServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    monkeypatch.setattr("edgekit.models.fetch.TIMEOUT_S", 0.5)
+    found = fetch(address(server, f"/{way}"), tmp_path / "model", size=len(DATA), sha256=DIGEST)
+    assert found.read_bytes() == DATA
+    assert len(server.asked) > 2  # type: ignore[attr-defined]
+
+
+def test_a_part_from_elsewhere_in_the_file_is_never_put_behind_what_came(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "model.part").write_bytes(DATA[:1000])
+    with pytest.raises(EdgekitError, match="not from 1000 on"):
+        fetch(address(server, "/elsewhere"), tmp_path / "model", sha256=DIGEST)
+    assert (tmp_path / "model.part").read_bytes() == DATA[:1000]
+
+
+def test_all_that_came_before_is_checked_and_not_asked_for_again(server: ThreadingHTTPServer, tmp_path: Path) -> None:
+    (tmp_path / "model.part").write_bytes(DATA)
+    assert fetch(address(server, "/model"), tmp_path / "model", size=len(DATA), sha256=DIGEST).read_bytes() == DATA
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("/page", "is a web page"), ("/pointer", "is a Git LFS pointer"), ("/quiet", "no whole model")]
+)
+def test_where_no_hash_is_known_what_is_no_model_is_refused_and_removed(
+    server: ThreadingHTTPServer, tmp_path: Path, path: str, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        fetch(address(server, path), tmp_path / "model.gguf")
+    assert list(tmp_path.iterdir()) == []
+
+
+def pulling(home: Path, url: str, **known: object) -> catalogue.Entry:
+    """An entry of one's own catalogue that leads to the server."""
+    entry = catalogue.Entry(name="theirs", kind="vision", title="T", licence="MIT", page="", url=url, **known)  # type: ignore[arg-type]
+    catalogue.add(entry)
+    return entry
+
+
+def test_a_disk_that_fills_up_is_said_and_the_next_pull_goes_on(server: ThreadingHTTPServer, home: Path) -> None:
+    pulling(home, address(server, "/model"), sha256=DIGEST, bytes=len(DATA))
+    pull = [sys.executable, "-m", "edgekit", "models", "pull", "theirs", "-o", str(home / "got")]
+    limit = 400_000  # bytes a file may have: the system's answer to more is the one it has for a full disk, but for its words
+    full = subprocess.run(["prlimit", f"--fsize={limit}", *pull], capture_output=True, text=True, check=False, timeout=120)
+    assert full.returncode == 1 and "could not write" in full.stderr and "is there space" in full.stderr
+    assert (home / "got" / "model.part").stat().st_size == limit and not (home / "got" / "model").exists()
+    assert subprocess.run(pull, capture_output=True, check=False, timeout=120).returncode == 0
+    assert (home / "got" / "model").read_bytes() == DATA
+    assert server.asked == ["", f"bytes={limit}-"]  # type: ignore[attr-defined]
+
+
+def test_what_has_no_room_is_not_begun(server: ThreadingHTTPServer, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pulling(home, address(server, "/model"), bytes=10**15)
+    assert main(["models", "pull", "theirs"]) == 1
+    assert "needs 1000000.00 GB more, the disk has" in capsys.readouterr().err
+    assert server.asked == []  # type: ignore[attr-defined]
+
+
+def test_a_pull_that_is_not_what_was_promised_leaves_nothing(
+    server: ThreadingHTTPServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pulling(home, address(server, "/page"), sha256=DIGEST)
+    assert main(["models", "pull", "theirs", "-o", str(home / "got")]) == 1
+    assert "has the sha256" in capsys.readouterr().err
+    assert list((home / "got").iterdir()) == []
 
 
 def test_a_later_call_goes_on_with_what_came_before(server: ThreadingHTTPServer, tmp_path: Path) -> None:

@@ -17,12 +17,10 @@ LEAST_SIDE = 360
 """Smaller pictures are enlarged, or their labels could not be read."""
 
 
-def annotated(
-    image: NDArray[np.uint8], digits: Sequence[Digit], *, unsure: Collection[Digit] = (), scores: bool = False
-) -> NDArray[np.uint8]:
+def annotated(image: NDArray[np.uint8], digits: Sequence[Digit], *, unsure: Collection[Digit] = ()) -> NDArray[np.uint8]:
     """A copy of `image`, uint8 RGB [H, W, 3], with the digits drawn in; small pictures come back enlarged.
 
-    `unsure` are those to be marked as such whatever their score; `scores` are written beside them when they are asked for.
+    `unsure` are those to be marked as such whatever their score.
     """
     zoom = max(1, round(LEAST_SIDE / max(image.shape[:2])))
     canvas = need("PIL.Image").fromarray(image.repeat(zoom, axis=0).repeat(zoom, axis=1))
@@ -35,6 +33,6 @@ def annotated(
         draw.rectangle((x1 - line, y1 - line, x2 + line - 1, y2 + line - 1), outline=color, width=line)
         size = min(max(14, (y2 - y1) // 3), max(canvas.size) // 6)
         font = need("PIL.ImageFont").load_default(size=size)
-        label = f"{digit.digit}{'?' if doubtful else ''}{f' {digit.score:.0%}' if scores else ''}"
+        label = f"{digit.digit}{'?' if doubtful else ''}"
         draw.text((x1, max(0, y1 - 2 * line - 1.2 * size)), label, fill=color, font=font)
     return np.array(canvas, dtype=np.uint8)

@@ -68,5 +68,5 @@ class DigitsCamera:
             return
         looks = self.sheet.looks
         unsure = {look.digit for look in looks if look.is_unsure}
-        self.pictures.show(jpeg(annotated(self._picture, [look.digit for look in looks], unsure=unsure, scores=True)))
+        self.pictures.show(jpeg(annotated(self._picture, [look.digit for look in looks], unsure=unsure)))
         self._shown = self.sheet

@@ -14,6 +14,7 @@ from edgekit.core.errors import InputError
 
 BOUNDARY = "edgekit-frame"
 CONTENT_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY}"
+HEAD = b"--%s\r\nContent-Type: image/jpeg\r\n\r\n" % BOUNDARY.encode()
 WATCHERS = 16
 ALLOWED_EVERY_S = 10.0
 STALLED_AFTER_S = 5.0
@@ -79,16 +80,14 @@ class Broadcast:
 async def multipart(broadcast: Broadcast, allowed: Callable[[], bool]) -> AsyncIterator[bytes]:
     """The broadcast as the body of a `CONTENT_TYPE` answer; it ends when `allowed` (asked now and then) says no.
 
-    The line that ends a picture goes out with it: browsers show a picture when they have seen that line, and the last one of a
-    recording has no successor that would bring it.
+    The head of the next picture goes out with each one: Chromium shows a picture when it has read what follows up to there, so
+    that every picture would be one late, and the last one of a recording would never be seen. No length can be said then.
     """
-    asked_at, line = time.monotonic(), b"--%s\r\n" % BOUNDARY.encode()
-    yield line
+    asked_at = time.monotonic()
+    yield HEAD
     async for jpeg in broadcast.frames():
         if time.monotonic() - asked_at > ALLOWED_EVERY_S:
             asked_at = time.monotonic()
             if not allowed():
                 return
-        yield b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(jpeg)
-        yield jpeg
-        yield b"\r\n" + line
+        yield jpeg + b"\r\n" + HEAD

@@ -17,7 +17,7 @@ from edgekit.benchmark import loop, sensors
 from edgekit.benchmark.energy import energy, readings_for
 from edgekit.benchmark.feeds import SEED
 from edgekit.benchmark.language import SLACK_TOKENS, Sizes
-from edgekit.benchmark.meters import find_meter
+from edgekit.benchmark.meters import Meter, find_meter
 from edgekit.benchmark.order import Done, Order
 from edgekit.benchmark.report import Answer, Energy, Engine, Environment, Reading, Run, Warmup
 from edgekit.core.errors import DeviceError
@@ -60,7 +60,14 @@ def measure(order: Order, artifact: Artifact, place: Environment) -> Done:
     return Done(run=replace(run, load_ms=round(load_ms, 3)), environment=place, engine=engine, input="random")
 
 
-def asked(ask: Callable[[int], Timed], order: Order, process: str, clock: loop.Clock = loop.DEFAULT_CLOCK) -> Run:
+def asked(
+    ask: Callable[[int], Timed],
+    order: Order,
+    process: str,
+    clock: loop.Clock = loop.DEFAULT_CLOCK,
+    *,
+    board: Callable[[], Meter | None] = find_meter,
+) -> Run:
     """The first answer, one to warm up, then answers until the time is over and there are enough."""
     now, sense = clock.now, sensors.reader(process=process)
     first = ask(0)
@@ -85,7 +92,7 @@ def asked(ask: Callable[[int], Timed], order: Order, process: str, clock: loop.C
         peak_rss_bytes=sensors.peak_resident_bytes(process=process),
         loop_overhead_ns=loop.overhead_ns(clock),
         answers=tuple(one.answer for one in found),
-        energy=_energy(ask, 2 + len(found), order, clock),
+        energy=_energy(ask, 2 + len(found), order, clock, board()),
     )
 
 
@@ -151,9 +158,10 @@ def biases(model: Path) -> dict[int, float]:
     return {end: NEVER for end in ends if isinstance(end, int)}
 
 
-def _energy(ask: Callable[[int], Timed], next_number: int, order: Order, clock: loop.Clock) -> Energy | None:
+def _energy(
+    ask: Callable[[int], Timed], next_number: int, order: Order, clock: loop.Clock, meter: Meter | None
+) -> Energy | None:
     """The same questions go on while the board's meter is read, where it has one; an inference is an answer."""
-    meter = find_meter()
     if meter is None:
         return None
     numbers = iter(range(next_number, 1 << 62))

@@ -71,7 +71,7 @@ def _ensure_sayable(args: argparse.Namespace) -> None:
 def write(install: Install, folder: Path, *, replace: bool) -> None:
     """The app's files, the script that installs them, and its service, in a new folder: whole, or not there."""
     from edgekit.core.files import new_folder
-    from edgekit.flash import usb
+    from edgekit.flash.firstboot import jetson
     from edgekit.flash.install import files
 
     with new_folder(folder, replace=replace) as made:
@@ -82,7 +82,7 @@ def write(install: Install, folder: Path, *, replace: bool) -> None:
                 place.write_bytes(content)
             else:
                 shutil.copyfile(content, place)
-        (made / usb.SERVICE).write_text(usb.service())
+        (made / jetson.SERVICE).write_text(jetson.service("install.sh"))
 
 
 def text(device: Device, found: Guide) -> str:

@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--storage", type=size, metavar="SIZE", help="of its card or disk (default: the profile's smallest, or 8 GB)"
     )
+    parser.add_argument("--again", action="store_true", help="ask anew what passed before with the same wheels and artifacts")
     parser.add_argument("--mirror", default="", metavar="URL", help="of Debian, with arm64 (default: mmdebstrap's own)")
 
 
@@ -51,7 +52,9 @@ def run(args: argparse.Namespace) -> int:
     if args.boot:
         reports = (_booted(args, boards, wanted, mirror),)
     else:
-        reports = check(boards, wanted, wheelhouse=args.wheelhouse, mirror=mirror, progress=progress_on_stderr())
+        reports = check(
+            boards, wanted, wheelhouse=args.wheelhouse, mirror=mirror, again=args.again, progress=progress_on_stderr()
+        )
     ok = all(report.ok for report in reports)
     lines = [line for report in reports for line in _lines(report)]
     lines += ["what this cannot tell:", *(f"  {each}" for each in CANNOT_TELL)]

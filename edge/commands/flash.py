@@ -11,7 +11,8 @@ from edgekit.commands._arguments import password_in
 if TYPE_CHECKING:
     from edgekit.core.schema import Device
     from edgekit.flash.drives import Drive
-    from edgekit.flash.flash import Flashed, Plan
+    from edgekit.flash.flash import Flashed
+    from edgekit.flash.plan import Plan
     from edgekit.flash.settings import Settings, Wifi
 
 HELP = "write an image to a card, read it back, and give the board its settings and its app: no root, no mounting"
@@ -77,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
     """List drives, or plan, ask, flash, say what was done."""
     from edgekit.console import emit, note, progress_on_stderr
     from edgekit.flash import drives
-    from edgekit.flash.flash import checked, flash, steps
+    from edgekit.flash.flash import flash
+    from edgekit.flash.plan import checked, steps
 
     if args.drives:
         listed = drives.list_drives()
@@ -113,8 +115,8 @@ def _plan(args: argparse.Namespace) -> Plan:
     from edgekit.core import profiles
     from edgekit.core.errors import UsageError
     from edgekit.flash import bmap, catalogue, drives
-    from edgekit.flash.flash import Plan
     from edgekit.flash.image import look_at
+    from edgekit.flash.plan import Plan
     from edgekit.flash.write import Expected
 
     if args.image is None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from edgekit.core.errors import Unsupported
+from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact, Device
 from edgekit.emulate import family_rules, packages, qemu, rootfs, wheels
@@ -20,6 +22,7 @@ from edgekit.emulate.cores import Core, core_of
 from edgekit.emulate.gate import Asked, Check, asked, gates, runtimes_for
 from edgekit.emulate.limits import Limits, ensure_loaded, ensure_stored, limits_of
 from edgekit.emulate.qemu import Guest
+from edgekit.emulate.remembered import Found, Question, remembered
 from edgekit.flash.systems import System
 
 CANNOT_TELL = (
@@ -29,6 +32,7 @@ CANNOT_TELL = (
     "heat, power, and the errata of real processors",
 )
 """Printed each time."""
+Ask = Callable[[Guest, Limits], Found]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +90,15 @@ def check(
     *,
     wheelhouse: Path | None = None,
     mirror: str = rootfs.MIRROR,
+    again: bool = False,
     progress: Progress = silent,
 ) -> tuple[Report, ...]:
     """Everything `wanted` for every board. Boards of one core and system are asked once, held to the least of them; when that fails, each alone.
+    What passed before is not asked anew, unless `again`.
 
     Raises `GateFailed` for what cannot fit a board, and the errors of `qemu.ensure`, `rootfs.tree` and `packages.site`.
     """
-    qemu.ensure(qemu.USER)
+    emulator = qemu.ensure(qemu.USER)
     for board in boards:
         for artifact in wanted.artifacts:
             ensure_loaded(board.limits, artifact.manifest.name, artifact.file("model").stat().st_size)
@@ -100,7 +106,8 @@ def check(
     with tempfile.TemporaryDirectory(prefix="edgekit-own-") as scratch, ThreadPoolExecutor(max_workers=workers) as pool:
         guests = [_guest(group[0], wheelhouse, mirror, Path(scratch), progress) for group in groups]
         progress(Event(stage="run on the emulated cores"))
-        found = pool.map(_reports, groups, guests, [wanted] * len(groups))
+        ask = partial(_found, wanted=wanted, emulator=emulator, again=again)
+        found = pool.map(_reports, groups, guests, [ask] * len(groups))
         reports = {report.device: report for group in found for report in group}
     return tuple(reports[board.device.name] for board in boards)
 
@@ -137,20 +144,33 @@ def _guest(board: Board, wheelhouse: Path | None, mirror: str, scratch: Path, pr
     return Guest(core=board.core, tree=tree, python=rootfs.python_in(tree), packages=paths)
 
 
-def _reports(group: Sequence[Board], guest: Guest, wanted: Wanted) -> list[Report]:
+def _reports(group: Sequence[Board], guest: Guest, ask: Ask) -> list[Report]:
     """One run for all where it succeeds under the least memory and cores of them; otherwise each board is told its own story."""
     least = replace(
         group[0].limits,
         memory_bytes=min((one.limits.memory_bytes for one in group if one.limits.memory_bytes), default=None),
         cores=min((one.limits.cores for one in group if one.limits.cores), default=None),
     )
-    checks, versions = _checks(guest, least, wanted)
-    if len(group) == 1 or all(one.ok for one in checks):
-        return [report_of(board, checks, versions) for board in group]
-    return [report_of(board, *_checks(replace(guest, core=board.core), board.limits, wanted)) for board in group]
+    found = ask(guest, least)
+    if len(group) == 1 or all(one.ok for one in found.checks):
+        return [report_of(board, found) for board in group]
+    return [report_of(board, ask(replace(guest, core=board.core), board.limits)) for board in group]
 
 
-def _checks(guest: Guest, limits: Limits, wanted: Wanted) -> tuple[tuple[Check, ...], dict[str, str]]:
+def _found(guest: Guest, limits: Limits, *, wanted: Wanted, emulator: tuple[int, int], again: bool) -> Found:
+    """What was found, now or before."""
+    question = Question(
+        guest=guest,
+        limits=limits,
+        qemu=emulator,
+        artifacts=tuple(artifact.sha256 for artifact in wanted.artifacts),
+        app=wanted.app,
+        picture=sha256_file(wanted.picture) if wanted.picture else "",
+    )
+    return remembered(question, partial(_asked, guest, limits, wanted), again=again)
+
+
+def _asked(guest: Guest, limits: Limits, wanted: Wanted) -> Found:
     checks, heard = gates(guest, limits, questions(wanted.artifacts))
     rules = (check for artifact in wanted.artifacts for check in family_rules.checks(artifact))
     asked_app = (
@@ -158,19 +178,20 @@ def _checks(guest: Guest, limits: Limits, wanted: Wanted) -> tuple[tuple[Check, 
         if wanted.app and wanted.picture
         else []
     )
-    return (*checks, *rules, *asked_app), heard.versions
+    return Found(checks=(*checks, *rules, *asked_app), versions=heard.versions)
 
 
-def report_of(board: Board, checks: tuple[Check, ...], versions: dict[str, str]) -> Report:
+def report_of(board: Board, found: Found) -> Report:
     """The report on one board."""
+    since = f"found on {found.since}, with the same wheels, artifacts and emulator: --again asks anew" if found.since else ""
     return Report(
         device=board.device.name,
         core=board.core.described,
         system=f"{board.system.title}, Python {'.'.join(map(str, board.system.python))}",
         limits=board.limits.described,
-        checks=checks,
-        notes=(board.differs,) if board.differs else (),
-        versions=versions,
+        checks=found.checks,
+        notes=tuple(filter(None, (board.differs, since))),
+        versions=dict(found.versions),
     )
 
 

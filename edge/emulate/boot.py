@@ -72,10 +72,11 @@ def proven(board: Emulated, picture: Path, expected: str, *, progress: Progress 
     if not checks[0].ok:
         return tuple(checks)
     with serving(board, 1, progress=progress) as machine:
-        checks.append(prediction(board, machine, picture, expected))
+        key = token(board, machine)
+        checks.append(prediction(machine, key, picture, expected))
         cut_while_writing(board, machine)
     with serving(board, 2, progress=progress) as machine:
-        again = prediction(board, machine, picture, expected)
+        again = prediction(machine, key, picture, expected)
     cut = Check(name="power cut while writing", ok=again.ok, said=f"it started again and {again.said}")
     return (*checks, cut)
 
@@ -121,9 +122,9 @@ def token(board: Emulated, machine: Machine) -> str:
     return next(line for line in lines if line.strip())
 
 
-def prediction(board: Emulated, machine: Machine, picture: Path, expected: str) -> Check:
-    """The digits in a picture, read by the emulated board over HTTP and compared with what this machine reads."""
-    answer: Any = machine.asked("/api/digits/read", picture.read_bytes(), token(board, machine))
+def prediction(machine: Machine, key: str, picture: Path, expected: str) -> Check:
+    """The digits in a picture, read by the emulated board over HTTP for a token, and compared with what this machine reads."""
+    answer: Any = machine.asked("/api/digits/read", picture.read_bytes(), key)
     found = str(answer.get("number"))
     return Check(
         name=f"prediction over HTTP, {picture.name}",

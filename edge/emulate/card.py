@@ -19,10 +19,11 @@ from edgekit.emulate.limits import Limits
 from edgekit.emulate.rootfs import Recipe
 from edgekit.flash import fat
 from edgekit.flash.environment import native_python
-from edgekit.flash.flash import Plan, checked, flash
+from edgekit.flash.flash import flash
 from edgekit.flash.image import look_at
 from edgekit.flash.install import Install
 from edgekit.flash.partitions import SECTOR, boot_partition
+from edgekit.flash.plan import Plan, checked
 from edgekit.flash.settings import Settings
 from edgekit.flash.systems import systems
 
@@ -34,7 +35,7 @@ PACKAGES = (
 """A small Debian that boots, and lets one in over ssh."""
 FIRST_BOOT = "firstrun"
 """Debian's systemd runs it as Raspberry Pi OS's does."""
-CMDLINE = "console=ttyAMA0 root=/dev/vda2 rw rootwait net.ifnames=0 quiet systemd.show_status=0\n"
+CMDLINE = "console=ttyAMA0 root=/dev/vda2 rw rootwait net.ifnames=0 mitigations=off quiet systemd.show_status=0\n"
 KERNEL, INITRD = "kernel8.img", "initramfs8"
 FOLDER = "emulated"
 """Of the boot partition: the keys of the emulated board's ssh."""

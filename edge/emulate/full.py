@@ -13,6 +13,7 @@ from edgekit.emulate import packages, qemu
 from edgekit.emulate.apps import answer
 from edgekit.emulate.boards import Board, Report, Wanted, report_of
 from edgekit.emulate.machine import HTTP
+from edgekit.emulate.remembered import Found
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.flash.install import Install, install_of
 
@@ -30,7 +31,7 @@ def boot(board: Board, wanted: Wanted, wheelhouse: Path, *, mirror: str, progres
     with tempfile.TemporaryDirectory(prefix="edgekit-board-") as scratch:
         emulated = flashed(Path(scratch), board, install(wanted, wheelhouse), mirror=mirror, progress=progress)
         checks = steps.proven(emulated, picture, expected(wanted.app, wanted.artifacts[0].path, picture), progress=progress)
-    return report_of(board, checks, {})
+    return report_of(board, Found(checks=checks, versions={}))
 
 
 def install(wanted: Wanted, wheelhouse: Path) -> Install:

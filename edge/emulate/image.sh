@@ -30,7 +30,6 @@ echo emulated >"$tree/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 emulated\n' >"$tree/etc/hosts"
 : >"$tree/etc/machine-id"
 cat >"$tree/etc/fstab" <<'EOF'
-/dev/vda2 / ext4 defaults,noatime 0 0
 /dev/vda1 /boot vfat defaults,umask=0022 0 0
 EOF
 mkdir -p "$tree/etc/ssh" "$tree/boot" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/run" "$tree/tmp"
@@ -56,27 +55,51 @@ Wants=network.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/bin/ip link set lo up
-ExecStart=/usr/bin/ip link set eth0 up
-ExecStart=/usr/bin/ip address replace 10.0.2.15/24 dev eth0
-ExecStart=/usr/bin/ip route replace default via 10.0.2.2
+ExecStart=/usr/bin/ip -batch /etc/emulated-network
 
 [Install]
 WantedBy=multi-user.target
+EOF
+cat >"$tree/etc/emulated-network" <<'EOF'
+link set lo up
+link set eth0 up
+address replace 10.0.2.15/24 dev eth0
+route replace default via 10.0.2.2
 EOF
 mkdir "$units/ssh.service.d"
 cat >"$units/ssh.service.d/host-key.conf" <<'EOF'
 [Service]
 ExecStartPre=
 ExecStartPre=/usr/bin/install -m 600 /boot/emulated/host_key /etc/ssh/host_key
-ExecStartPre=/usr/sbin/sshd -t
 EOF
 ln -s ../emulated-network.service "$units/multi-user.target.wants/"
 ln -s /lib/systemd/system/ssh.service "$units/multi-user.target.wants/ssh.service"
 ln -s /lib/systemd/system/multi-user.target "$units/default.target"
-for unwanted in systemd-firstboot systemd-pcrphase systemd-pcrphase-sysinit systemd-update-utmp systemd-journal-catalog-update; do
-    ln -s /dev/null "$units/$unwanted.service"
+
+# What no emulated board has a use for: each unit is some processes, and each process a tenth of a second and more of emulation.
+# Left is what the app and its updates meet on a board: the kernel, systemd, udev, the journal, the network, sshd, D-Bus when asked.
+for unwanted in \
+    systemd-firstboot.service systemd-repart.service systemd-pcrphase.service systemd-pcrphase-sysinit.service systemd-binfmt.service \
+    systemd-update-utmp.service systemd-update-utmp-runlevel.service systemd-journal-catalog-update.service systemd-journal-flush.service \
+    systemd-logind.service systemd-ask-password-wall.path systemd-ask-password-console.path systemd-tmpfiles-clean.timer getty.target \
+    systemd-initctl.socket systemd-journald-audit.socket systemd-remount-fs.service systemd-modules-load.service \
+    kmod-static-nodes.service systemd-random-seed.service systemd-sysctl.service systemd-user-sessions.service proc-sys-fs-binfmt_misc.automount sys-fs-fuse-connections.mount \
+    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount; do
+    ln -s /dev/null "$units/$unwanted"
 done
+rm -f "$tree/usr/lib/systemd/system/multi-user.target.wants/dbus.service" # its socket starts it
+generators="$tree/etc/systemd/system-generators"
+mkdir -p "$generators"
+for unwanted in cryptsetup getty gpt-auto hibernate-resume integritysetup rc-local system-update sysv veritysetup; do
+    ln -s /dev/null "$generators/systemd-$unwanted-generator"
+done
+mkdir "$units/systemd-udev-trigger.service.d"
+cat >"$units/systemd-udev-trigger.service.d/few.conf" <<'EOF'
+[Service]
+ExecStart=
+ExecStart=-udevadm trigger --type=devices --action=add --subsystem-match=block --subsystem-match=net --subsystem-match=tty
+EOF
+touch "$tree/etc/.updated" "$tree/var/.updated" # nothing is to be brought up to date at the first start
 
 depmod -b "$tree" "$(basename "$tree"/lib/modules/*)"
 [ -z "$python" ] || "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$tree" "$tree"/usr/lib/python3.[0-9]* || true

@@ -30,7 +30,7 @@ busybox mount -t sysfs sys /sys
 for module in $(busybox cat /modules/order); do busybox insmod "/modules/$module" || echo "no module $module"; done
 for word in $(busybox cat /proc/cmdline); do case "$word" in root=*) root="${word#root=}" ;; esac; done
 until [ -b "$root" ]; do busybox sleep 0.05; done
-busybox mount -t ext4 "$root" /root || { echo "edgekit: the root file system does not mount"; busybox poweroff -f; }
+busybox mount -t ext4 -o noatime "$root" /root || { echo "edgekit: the root file system does not mount"; busybox poweroff -f; }
 busybox mount --move /dev /root/dev
 busybox umount /proc /sys
 exec busybox switch_root /root /sbin/init

@@ -185,7 +185,12 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     ]
     argv += ["-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-no-reboot", "-display", "none", "-monitor", "none"]
     argv += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", start.words]
-    argv += ["-drive", f"file={start.card},format={packing},if=none,id=card", "-device", "virtio-blk-device,drive=card"]
+    argv += [
+        "-drive",
+        f"file={start.card},format={packing},if=none,id=card,cache=unsafe",
+        "-device",
+        "virtio-blk-device,drive=card",
+    ]
     argv += [
         "-netdev",
         f"user,id=net,restrict=on,{forward}",

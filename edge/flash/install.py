@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,9 @@ from edgekit.deploy.service import UNIT
 from edgekit.deploy.units import units
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.flash.environment import COMPILED, NAME
+from edgekit.flash.firstboot import APP_FOLDER
 
-FOLDER = "edgekit"
-"""Of the boot partition: everything of ours lies in it."""
-SCRIPT = f"{FOLDER}/install.sh"
+SCRIPT = f"{APP_FOLDER}/install.sh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,12 @@ def install_of(app: str, artifact: Path, folder: Path, arguments: Sequence[str] 
 def files(install: Install) -> dict[str, Path | bytes]:
     """Everything by its path in the boot partition: files to copy, and the text of those that are made here."""
     artifact = install.artifact
-    copied: dict[str, Path | bytes] = {f"{FOLDER}/{NAME}": install.environment}
+    copied: dict[str, Path | bytes] = {f"{APP_FOLDER}/{NAME}": install.environment}
     for file in artifact.path.iterdir():
         if file.is_file() and not file.is_symlink():
-            copied[f"{FOLDER}/release/artifact/{file.name}"] = file
-    copied[f"{FOLDER}/release/release.json"] = encoded(release_of(install))
-    copied |= {f"{FOLDER}/units/{name}": text.encode() for name, text in units().items()}
+            copied[f"{APP_FOLDER}/release/artifact/{file.name}"] = file
+    copied[f"{APP_FOLDER}/release/release.json"] = encoded(release_of(install))
+    copied |= {f"{APP_FOLDER}/units/{name}": text.encode() for name, text in units().items()}
     copied[SCRIPT] = script(install).encode()
     return copied
 
@@ -76,19 +76,31 @@ def release_of(install: Install) -> Release:
 
 def script(install: Install) -> str:
     """The POSIX script that installs everything; it may run any number of times, and after a power cut begins again."""
-    name = name_of(release_of(install))
-    return f"""#!/bin/sh
+    words = {
+        "app": install.app,
+        "python": f"/usr/bin/python{install.python}",
+        "home": str(ROOT),
+        "name": name_of(release_of(install)),
+        "environment": NAME,
+        "compiled": COMPILED,
+        "units": " ".join(units()),
+        "unit": UNIT,
+    }
+    return _HEAD + "".join(f"{name}={shlex.quote(value)}\n" for name, value in words.items()) + _BODY
+
+
+_HEAD = f"""#!/bin/sh
 # Installs edgekit from this folder, without a network. Run as root: {SCRIPT} [FOLDER_OF_THIS_SCRIPT]
 set -eu
 here="${{1:-$(dirname "$0")}}"
-home={ROOT}
-python=/usr/bin/python{install.python}
+"""
+_BODY = """
 if [ ! -x "$python" ]; then
     echo "error: the packages on this card are for $python, which this system does not have" >&2
     exit 1
 fi
-release="$home/releases/{name}"
-half="$home/releases/.{name}.partial"
+release="$home/releases/$name"
+half="$home/releases/.$name.partial"
 if ! id edgekit >/dev/null 2>&1; then
     useradd --system --home-dir /var/lib/edgekit --shell /usr/sbin/nologin edgekit
 fi
@@ -100,11 +112,11 @@ if [ ! -e "$home/venv/.done" ]; then
     venv="$home/.venv.partial"
     rm -rf "$home/venv" "$venv"
     mkdir "$venv"
-    tar -xzf "$here/{NAME}" -C "$venv" --no-same-owner
+    tar -xzf "$here/$environment" -C "$venv" --no-same-owner
     ln -s "$python" "$venv/bin/python"
     ln -s python "$venv/bin/python3"
     printf 'home = %s\ninclude-system-site-packages = true\n' "$(dirname "$python")" >"$venv/pyvenv.cfg"
-    if [ ! -e "$venv/{COMPILED}" ]; then # a file of a package that does not compile is none that is imported
+    if [ ! -e "$venv/$compiled" ]; then # a file of a package that does not compile is none that is imported
         "$python" -m compileall -q --invalidation-mode unchecked-hash "$venv/lib" || true
     fi
     touch "$venv/.done"
@@ -128,12 +140,13 @@ if [ ! -e "$home/current" ]; then
     ln -sfn "$release" "$home/.current.new"
     mv -T "$home/.current.new" "$home/current"
 fi
-for unit in {" ".join(units())}; do
-    cp "$here/units/$unit" "/etc/systemd/system/$unit"
+for each in $units; do
+    install -m 644 "$here/units/$each" "/etc/systemd/system/$each"
 done
 systemctl daemon-reload
-systemctl enable {" ".join(units())}
-systemctl start --no-block {UNIT}
+# shellcheck disable=SC2086  # several units, several arguments
+systemctl enable $units
+systemctl start --no-block "$unit"
 sync
-echo "edgekit: {install.app} is installed and starts with the board"
+echo "edgekit: $app is installed and starts with the board"
 """

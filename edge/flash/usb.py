@@ -13,12 +13,10 @@ from typing import Any
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Device
 from edgekit.core.strict_yaml import parse
+from edgekit.flash.firstboot.jetson import FOLDER, SERVICE
 from edgekit.flash.install import Install
 from edgekit.flash.systems import system_of
 
-STAGED = "usr/share/edgekit-install"
-"""Where the app's files lie in the board's root file system until its first boot has installed them."""
-SERVICE = "edgekit-firstboot.service"
 WANTS = f"etc/systemd/system/multi-user.target.wants/{SERVICE}"
 NVIDIA = "0955"
 
@@ -73,22 +71,6 @@ def ensure_installable(device: Device, install: Install) -> None:
             f"the packages are for Python {install.python}, {device.name} has {python}",
             f"edgekit wheelhouse --target {device.name} -o DIR",
         )
-
-
-def service() -> str:
-    """The unit that installs the app at the first boot. A script that fails or is cut off runs again at the next start."""
-    return f"""[Unit]
-Description=Install the app that this board was flashed with
-After=local-fs.target
-
-[Service]
-Type=oneshot
-ExecStart=/bin/sh /{STAGED}/install.sh
-ExecStartPost=/bin/systemctl disable {SERVICE}
-
-[Install]
-WantedBy=multi-user.target
-"""
 
 
 @cache
@@ -162,7 +144,7 @@ def _user(wish: Wish) -> Step:
 def _staged(folder: Path) -> tuple[Step, ...]:
     here = shlex.quote(str(folder.resolve()))
     return (
-        Step(do="Put the app's files into the root file system", run=f"sudo cp -rT {here}/edgekit rootfs/{STAGED}"),
+        Step(do="Put the app's files into the root file system", run=f"sudo cp -rT {here}/edgekit rootfs/{FOLDER}"),
         Step(
             do="and the service that installs them at the first boot",
             run=f"sudo cp {here}/{SERVICE} rootfs/etc/systemd/system/",

@@ -20,12 +20,13 @@ from edgekit.core.files import sha256_bytes
 from edgekit.deploy.nouns import Proposal
 from edgekit.fleet import seal, subjects
 from edgekit.fleet.authority import Access
-from edgekit.fleet.bus import Bus, Unreachable, connected
+from edgekit.fleet.bus import Bus, connected
 from edgekit.fleet.download import download
 from edgekit.fleet.nouns import Order, Report, Verdict
 from edgekit.fleet.place import Place
 from edgekit.fleet.spool import Kind, Spool
 from edgekit.fleet.tasks import end
+from edgekit.fleet.wire import Unreachable
 from edgekit.signing.minisign import PublicKey
 
 log = logging.getLogger(__name__)

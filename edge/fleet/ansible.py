@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import yaml
 
 from edgekit.core.schema import Artifact
@@ -22,8 +23,6 @@ def playbook(
     health = Health(url=f"http://127.0.0.1:{port}/health")
     options = ("--port", str(port), *arguments)
     proposal = proposal_of(artifact, Release(app=app, artifact=artifact.sha256, arguments=options, health=health))
-    import msgspec
-
     order = json.dumps(msgspec.to_builtins(proposal), ensure_ascii=False, sort_keys=True, indent=2)
     files = [{"sha256": part.sha256, "path": str((artifact.path / part.name).resolve())} for part in proposal.parts]
     return {
@@ -47,7 +46,8 @@ def _play(files: list[dict[str, str]]) -> list[dict[str, Any]]:
     python = "{{ edgekit_root }}/venv/bin/python -m edgekit.deploy.board"
     copied = "{{ edgekit_root }}/blobs/{{ item.sha256 }}"
     copy = {"src": "{{ item.path }}", "dest": copied, "mode": "0644"}
-    deploy = {"cmd": f"{python} deploy --root {{{{ edgekit_root }}}}", "stdin": "{{ lookup('file', 'order.json') }}"}
+    # The space before it keeps Ansible from reading the order as a dictionary, and handing on what Python prints of one.
+    deploy = {"cmd": f"{python} deploy --root {{{{ edgekit_root }}}}", "stdin": " {{ lookup('file', 'order.json') }}"}
     answered = "(edgekit_answer.stdout | from_json)"
     return [
         {

@@ -12,29 +12,17 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgekit.core.errors import EdgekitError, InputError, NotFound
+from edgekit.core.errors import InputError, NotFound
 from edgekit.core.optional import need
 from edgekit.fleet.authority import Access
-from edgekit.fleet.subjects import (
-    ARTIFACTS,
-    AUDIT,
-    BUCKETS,
-    DIRECT,
-    EVENTS,
-    OBJECTS,
-    ROLLOUTS,
-    TELEMETRY,
-    inbox,
-    read_of,
-    stream_of,
-    subject_of,
-)
+from edgekit.fleet.streams import streams
+from edgekit.fleet.subjects import ARTIFACTS, DIRECT, OBJECTS, inbox, read_of, stream_of, subject_of
+from edgekit.fleet.wire import Chunk, Conflict, Entry, Stored, Unreachable, seconds
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
@@ -42,44 +30,6 @@ if TYPE_CHECKING:
     from nats.js import JetStreamContext
 
 TIMEOUT_S = 10.0
-DAY_S = 86400.0
-MAX_EVENT_AGE_S, MAX_READING_AGE_S = 400 * DAY_S, 30 * DAY_S
-
-
-class Unreachable(EdgekitError):
-    """The server does not answer, or not this credential."""
-
-
-class Conflict(EdgekitError):
-    """Somebody else wrote in between: read again, and decide again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A key's value with its revision, and when the server took it, in seconds (by the server's clock)."""
-
-    key: str
-    value: bytes
-    revision: int
-    at_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """An artifact's file as an object: which chunks it is made of."""
-
-    sha256: str
-    nuid: str
-    bytes: int
-    chunks: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """A piece of an object, and its place in the stream."""
-
-    sequence: int
-    data: bytes
 
 
 @dataclass(slots=True)
@@ -271,23 +221,13 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
 
 async def prepare(owner: Bus) -> None:
     """Make the fleet's buckets and streams where they are not yet there."""
-    api = need("nats.js.api")
-    js = owner.js
+    api, errors = need("nats.js.api"), need("nats.js.errors")
     with _said(owner.access):
-        for bucket in BUCKETS:
-            await _made(js, api.StreamConfig(**_bucket(bucket)))
-        chunks = (f"$O.{ARTIFACTS}.C.>", f"$O.{ARTIFACTS}.M.>")
-        await _made(
-            js, api.StreamConfig(name=OBJECTS, subjects=list(chunks), allow_rollup_hdrs=True, allow_direct=True, discard="new")
-        )
-        for name, word, age in ((TELEMETRY, "telemetry", MAX_READING_AGE_S), (EVENTS, "events", MAX_EVENT_AGE_S)):
-            await _made(
-                js,
-                api.StreamConfig(
-                    name=name, subjects=[f"edgekit.{word}.*"], max_age=age, duplicate_window=3600, deny_delete=True
-                ),
-            )
-        await _made(js, api.StreamConfig(name=AUDIT, subjects=["edgekit.audit.*"], deny_delete=True, deny_purge=True))
+        for config in streams():
+            try:
+                await owner.js.stream_info(config["name"])
+            except errors.NotFoundError:
+                await owner.js.add_stream(api.StreamConfig(**config))
 
 
 async def tell_account(system: Bus, token: str) -> None:
@@ -297,26 +237,6 @@ async def tell_account(system: Bus, token: str) -> None:
     said = msgspec.json.decode(answer.data)
     if "error" in said:
         raise Unreachable(f"the server does not take the account's token: {said['error']}")
-
-
-def _bucket(bucket: str) -> dict[str, Any]:
-    return {
-        "name": stream_of(bucket),
-        "subjects": [subject_of(bucket, ">")],
-        "max_msgs_per_subject": 64 if bucket == ROLLOUTS else 1,
-        "allow_direct": True,
-        "allow_rollup_hdrs": True,
-        "deny_delete": True,
-        "discard": "new",
-    }
-
-
-async def _made(js: JetStreamContext, config: Any) -> None:
-    errors = need("nats.js.errors")
-    try:
-        await js.stream_info(config.name)
-    except errors.NotFoundError:
-        await js.add_stream(config)
 
 
 def _entry(answer: Msg, key: str) -> Entry:
@@ -334,15 +254,6 @@ def _kept(message: Msg, bucket: str) -> tuple[Entry, bool]:
 
 def _sequence(answer: Msg) -> int:
     return int((answer.headers or {}).get("Nats-Sequence", "0"))
-
-
-def seconds(stamp: str) -> float:
-    """The server's time stamp (RFC 3339 with nanoseconds, UTC) in seconds; 0 for what is none."""
-    head, _, rest = stamp.removesuffix("Z").partition(".")
-    try:
-        return datetime.fromisoformat(f"{head}+00:00").timestamp() + float(f"0.{rest or '0'}")
-    except ValueError:
-        return 0.0
 
 
 def _tls(access: Access) -> ssl.SSLContext | None:

@@ -11,11 +11,12 @@ from typing import Any
 
 from edgekit.core.errors import EdgekitError
 from edgekit.fleet.authority import Access
-from edgekit.fleet.bus import Bus, Unreachable, connected
+from edgekit.fleet.bus import Bus, connected
 from edgekit.fleet.drive import OVER, Driver, change
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.overview import boards, groups
 from edgekit.fleet.tasks import end
+from edgekit.fleet.wire import Unreachable
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0

@@ -13,8 +13,9 @@ import msgspec
 
 from edgekit.core.schema import Value
 from edgekit.fleet import subjects
-from edgekit.fleet.bus import Bus, Entry, Unreachable
+from edgekit.fleet.bus import Bus
 from edgekit.fleet.nouns import Member, Report, Rollout
+from edgekit.fleet.wire import Entry, Unreachable
 
 LOOK_AGAIN_S = 30.0
 _Kind = TypeVar("_Kind", bound=Value)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from edgekit.core.errors import EdgekitError, InputError
 from edgekit.core.files import said_plainly, sha256_file
+from edgekit.core.gguf_file import read_header
 from edgekit.core.locks import held
 from edgekit.core.progress import Event, Progress, silent
 
@@ -28,7 +28,7 @@ def fetch(url: str, goal: Path, *, size: int | None = None, sha256: str = "", pr
     """Bring the file at `url` to `goal`. What is there already with the right hash (or size, where no hash is known) is kept.
 
     A broken connection is taken up again, also by a later call: what came lies in `goal.part`. Raises `InputError` for a file that
-    is not the one that was promised, `EdgekitError` when it cannot be had.
+    is not the one that was promised, or a web page or half a model where no promise was made; `EdgekitError` when it cannot be had.
     """
     if goal.is_file() and _is_it(goal, size, sha256):
         return goal
@@ -36,9 +36,10 @@ def fetch(url: str, goal: Path, *, size: int | None = None, sha256: str = "", pr
         goal.parent.mkdir(parents=True, exist_ok=True)
     part = goal.with_name(goal.name + PART)
     with held(goal.parent, wait=True):
-        _ensure_room(goal, size)
-        _complete(url, part, size, progress)
-        _ensure_it(part, url, size, sha256)
+        _ensure_room(goal, size, _bytes_of(part))
+        if size is None or _bytes_of(part) != size:
+            _complete(url, part, size, progress)
+        _ensure_it(part, goal, url, size, sha256)
         with said_plainly(goal):
             part.replace(goal)
     return goal
@@ -48,48 +49,68 @@ def _complete(url: str, part: Path, size: int | None, progress: Progress) -> Non
     """Fetch until the end, trying again as long as every try brings something."""
     failures = 0
     while True:
-        before = part.stat().st_size if part.is_file() else 0
+        before = _bytes_of(part)
         try:
             _once(url, part, before, size, progress)
             return
         except (OSError, http.client.HTTPException) as exc:
             if isinstance(exc, urllib.error.HTTPError) and exc.code < 500:
                 raise EdgekitError(f"{url} answered {exc.code} {exc.reason}", _advice(exc.code)) from exc
-            after = part.stat().st_size if part.is_file() else 0
-            failures = 0 if after > before else failures + 1
+            failures = 0 if _bytes_of(part) > before else failures + 1
             if failures >= TRIES:
                 raise EdgekitError(
                     f"{url} cannot be fetched: {exc}", "the same command goes on from where it broke off"
                 ) from exc
 
 
+def _bytes_of(part: Path) -> int:
+    return part.stat().st_size if part.is_file() else 0
+
+
 def _once(url: str, part: Path, have: int, size: int | None, progress: Progress) -> None:
     """One connection's worth. Raises `OSError` when it ended early."""
     with _opened(url, have) as answer:
-        resumed = have > 0 and answer.status == 206
-        start = have if resumed else 0
+        resumed = have > 0 and _goes_on_at(answer, have)
+        done = have if resumed else 0
         length = answer.headers.get("Content-Length")
-        total = start + int(length) if length and length.isdecimal() else size or 0
+        total = done + int(length) if length and length.isdecimal() else size or 0
         if size is not None and total and total != size:
             raise InputError(f"{url} has {total} bytes, {size} were promised", "has it been replaced? look at its page")
-        done = start
-        with said_plainly(part, only_inside=part.parent), part.open("ab" if resumed else "wb") as file:
+        with _writing(part, resumed) as write:
             for piece in _pieces(answer):
-                _write(file, piece, part)
+                write(piece)
                 done += len(piece)
                 progress(Event(stage=f"fetch {part.name.removesuffix(PART)}", done=done, total=total))
-            file.flush()
-            os.fsync(file.fileno())
     if total and done < total:
         raise OSError(f"the connection broke off at {done} of {total} bytes")
 
 
-def _write(file: IO[bytes], piece: bytes, part: Path) -> None:
-    """A full disk is no broken connection: it is not tried again."""
-    try:
-        file.write(piece)
-    except OSError as exc:
-        raise EdgekitError(f"could not write {str(part)!r}: {exc.strerror or exc}", "is there space?") from exc
+def _goes_on_at(answer: Any, have: int) -> bool:
+    """Whether the server sends what was asked for, from byte `have` on; else it sends the whole. Raises `OSError` for another part."""
+    if answer.status != 206:
+        return False
+    where = str(answer.headers.get("Content-Range", ""))
+    if where and not where.startswith(f"bytes {have}-"):
+        raise OSError(f"the server sent the range {where!r}, not from {have} on")
+    return True
+
+
+@contextmanager
+def _writing(part: Path, resumed: bool) -> Iterator[Callable[[bytes], None]]:
+    """Writes pieces. A disk that is full is no broken connection, which would be tried again: it is told as what it is."""
+    with said_plainly(part):
+        file = part.open("ab" if resumed else "wb", buffering=0)
+
+    def write(piece: bytes) -> None:
+        rest = memoryview(piece)
+        with said_plainly(part):
+            while rest:
+                rest = rest[file.write(rest) :]
+
+    with file:
+        yield write
+        with said_plainly(part):
+            os.fsync(file.fileno())
 
 
 def _pieces(answer: Any) -> Iterator[bytes]:
@@ -121,34 +142,49 @@ def _is_it(path: Path, size: int | None, sha256: str) -> bool:
     return size is None or path.stat().st_size == size
 
 
-def _ensure_it(part: Path, url: str, size: int | None, sha256: str) -> None:
-    """Raise `InputError`, and remove what came, when it is not what was promised."""
-    found = part.stat().st_size
-    problem = f"has {found} bytes, {size} were promised" if size is not None and found != size else ""
-    if not problem and sha256:
-        digest = _digest(part)
-        problem = f"has the sha256 {digest[:12]}…, {sha256[:12]}… was promised" if digest != sha256 else ""
-    if problem:
+def _ensure_it(part: Path, goal: Path, url: str, size: int | None, sha256: str) -> None:
+    """Raise `InputError`, and remove what came, when it is not what was promised, or no model."""
+    try:
+        found = part.stat().st_size
+        if size is not None and found != size:
+            raise _another(url, f"has {found} bytes, {size} were promised")
+        if sha256 and (digest := sha256_file(part)) != sha256:
+            raise _another(url, f"has the sha256 {digest[:12]}…, {sha256[:12]}… was promised")
+        if not sha256:
+            _ensure_model(part, goal, url)
+    except InputError:
         part.unlink()
-        raise InputError(f"what came from {url} {problem}", "has it been replaced? look at its page")
+        raise
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+def _ensure_model(part: Path, goal: Path, url: str) -> None:
+    """Where no hash is known: a GGUF must be whole, and nothing may be a web page or a Git LFS pointer in a model's place."""
+    with part.open("rb") as file:
+        head = file.read(256).lstrip()
+    if head[:1] == b"<":
+        raise _another(url, "is a web page, not a model")
+    if head.startswith(b"version https://git-lfs"):
+        raise _another(url, "is a Git LFS pointer, not the model it points to")
+    if goal.suffix.lower() == ".gguf":
+        try:
+            read_header(part)
+        except InputError as exc:
+            raise _another(url, f"is no whole model: {exc.message}") from exc
 
 
-def _ensure_room(goal: Path, size: int | None) -> None:
+def _another(url: str, problem: str) -> InputError:
+    return InputError(f"what came from {url} {problem}", "has it been replaced? look at its page")
+
+
+def _ensure_room(goal: Path, size: int | None, have: int) -> None:
     if size is None or not hasattr(os, "statvfs"):
         return
     state = os.statvfs(goal.parent)
     free = state.f_bavail * state.f_frsize
-    if size > free:
+    if size - have > free:
         raise EdgekitError(
-            f"{goal.name!r} has {size / 1e9:.2f} GB, the disk has {free / 1e9:.2f} GB free", "make room, or -o elsewhere"
+            f"{goal.name!r} needs {(size - have) / 1e9:.2f} GB more, the disk has {free / 1e9:.2f} GB free",
+            "make room, or -o elsewhere",
         )
 
 

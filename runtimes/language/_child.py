@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from edgekit.runtimes.language import registry
-from edgekit.runtimes.language._machine import hold_to
 from edgekit.runtimes.language._wire import Answer, Call, encode, failed
+from edgekit.runtimes.machine import hold_to
 from edgekit.runtimes.text import DEFAULTS, Piece, TextSession, Waiting
 
 
@@ -51,17 +51,23 @@ class _Child:
             self._session.close()
 
     def _read(self, lines: BinaryIO) -> None:
-        """Calls in their order; a cancel overtakes them."""
-        for line in lines:
-            call = msgspec.json.decode(line, type=Call)
-            if call.name != "cancel":
-                self._calls.put(call)
-                continue
-            with self._lock:
-                if call.number == self._current:
-                    self._cancel.set()
-        self._cancel.set()
-        self._calls.put(None)
+        """Calls in their order; a cancel overtakes them. A line that is no call ends the process: nobody would answer it."""
+        try:
+            for line in lines:
+                self._take(msgspec.json.decode(line, type=Call))
+        except msgspec.MsgspecError as exc:
+            sys.stderr.write(f"error: what was asked is no call: {exc}\n")
+        finally:
+            self._cancel.set()
+            self._calls.put(None)
+
+    def _take(self, call: Call) -> None:
+        if call.name != "cancel":
+            self._calls.put(call)
+            return
+        with self._lock:
+            if call.number == self._current:
+                self._cancel.set()
 
     def _begin(self, call: Call) -> None:
         with self._lock:

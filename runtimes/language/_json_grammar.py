@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from edgekit.core.errors import InputError
@@ -31,9 +32,13 @@ UNHELD = frozenset({"pattern", "format", "minimum", "maximum", "exclusiveMinimum
 
 
 def grammar(schema: Mapping[str, Any]) -> str:
-    """The grammar of JSON that fits the schema. Raises `InputError` for a schema that is none, or is too deep."""
+    """The grammar of JSON that fits the schema. Raises `InputError` for a schema that is none, is too deep, or never ends."""
     rules = _Rules(schema)
-    root = rules.of(schema, "root-value", 0)
+    try:
+        root = rules.of(schema, "root-value", 0)
+        rules.ensure_end()
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise InputError(f"the JSON schema is malformed: {exc}") from exc
     lines = {"root": f"{root} ws", **rules.made, **PRIMITIVES}
     return "".join(f"{name} ::= {body}\n" for name, body in lines.items())
 
@@ -74,6 +79,13 @@ class _Rules:
         body = self._body(schema, name, depth)
         return body if body in PRIMITIVES else self._rule(name, body)
 
+    def ensure_end(self) -> None:
+        """Raise `InputError` for a rule that is, by way of others perhaps, itself with nothing between: an answer would never begin."""
+        try:
+            TopologicalSorter({name: body.split(" | ") for name, body in self.made.items()}).prepare()
+        except CycleError as exc:
+            raise InputError("a part of the JSON schema refers to itself alone", "put an object or an array between") from exc
+
     def _rule(self, name: str, body: str) -> str:
         plain = re.sub(r"[^a-zA-Z0-9-]+", "-", name)
         free = next(f"{plain}{n or ''}" for n in range(len(self.made) + 1) if f"{plain}{n or ''}" not in self.made)
@@ -82,18 +94,17 @@ class _Rules:
 
     def _reference(self, reference: Any, depth: int) -> str:
         """References to parts of the same schema; one that leads to itself becomes a rule that uses itself."""
-        if not isinstance(reference, str) or not reference.startswith("#/"):
+        if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
             raise InputError(f"the JSON schema refers to {reference!r}; only its own parts ('#/$defs/NAME') can be followed")
         if reference not in self._referenced:
-            name = "ref-" + re.sub(r"[^a-zA-Z0-9]+", "-", reference[2:])
-            self._referenced[reference] = name
-            self.made[name] = ""  # its place is taken while it is made
+            name = self._referenced[reference] = self._rule(f"ref-{reference[2:]}", "")  # its place is taken while it is made
             self.made[name] = self.of(self._found(reference), f"{name}-is", depth + 1)
         return self._referenced[reference]
 
     def _found(self, reference: str) -> Any:
         found: Any = self._whole
-        for step in reference[2:].split("/"):
+        for step in reference.split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
             if not isinstance(found, Mapping) or step not in found:
                 raise InputError(f"the JSON schema refers to {reference!r}, which it does not have")
             found = found[step]
@@ -103,7 +114,7 @@ class _Rules:
         if "const" in schema:
             return _literal(schema["const"])
         if "enum" in schema:
-            return " | ".join(_literal(value) for value in schema["enum"]) or "value"
+            return _any_of(schema["enum"])
         choices = schema.get("anyOf") or schema.get("oneOf")
         if choices:
             return " | ".join(self.of(choice, f"{name}-{n}", depth + 1) for n, choice in enumerate(choices))
@@ -144,8 +155,11 @@ class _Rules:
             return ""
         if leading:
             return " ".join(f'("," ws {pair})?' for pair in pairs)
-        starts = [f"{pair} {self._optional(pairs[n + 1 :], name, leading=True)}" for n, pair in enumerate(pairs)]
-        return f"({' | '.join(starts)})?"
+        starts, after = [], ""
+        for pair in reversed(pairs):
+            starts.append(f"{pair} {after}")
+            after = self._rule(f"{name}-after", f'("," ws {pair})? {after}')
+        return f"({' | '.join(reversed(starts))})?"
 
 
 def _array(item: str, least: int, most: Any) -> str:
@@ -154,6 +168,12 @@ def _array(item: str, least: int, most: Any) -> str:
         return '"[" ws "]"'
     inside = f"{item} ws {more}"
     return f'"[" ws {inside} "]"' if least else f'"[" ws ({inside})? "]"'
+
+
+def _any_of(values: Sequence[Any]) -> str:
+    if not values:
+        raise InputError("the JSON schema has an enum without values: nothing fits it")
+    return " | ".join(map(_literal, values))
 
 
 def _literal(value: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgekit.core.gguf_file import Header, read_header
 from edgekit.core.language import Need, Shape, need_of, shape_of, weights_of
-from edgekit.runtimes.language._machine import usable_memory
+from edgekit.runtimes.machine import usable_memory
 from edgekit.runtimes.text import EngineRefused, OutOfMemory, TextModel, TextOptions
 
 FILE_TYPES = {

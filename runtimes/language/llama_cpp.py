@@ -22,11 +22,11 @@ from edgekit.core.errors import InputError, MissingDependency
 from edgekit.core.optional import need
 from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
-from edgekit.runtimes.language._machine import compute_threads
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._sampler import sampler
 from edgekit.runtimes.language._state import fingerprint, pack, unpack
 from edgekit.runtimes.language.stops import Stops
+from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.text import (
     DEFAULTS,
     Done,
@@ -148,7 +148,7 @@ class LlamaSession:
                 raise EngineRefused(f"{NAME} stopped while scoring")
             pointer = self._c.llama_get_logits_ith(self._context, -1)
             rows.append(np.ctypeslib.as_array(pointer, (self.model.vocabulary,)).copy())
-        return np.stack(rows)
+        return np.stack(rows) if rows else np.zeros((0, self.model.vocabulary), np.float32)
 
     def save(self, path: Path) -> SavedState:
         """See `TextSession`."""

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import DeviceError, EdgekitError
 from edgekit.runtimes._isolated import pause_s
-from edgekit.runtimes.language._machine import usable_memory
 from edgekit.runtimes.language._preflight import preflight
 from edgekit.runtimes.language._process import Process
 from edgekit.runtimes.language._queue import Line
 from edgekit.runtimes.language._wire import Answer, Call, raised
+from edgekit.runtimes.machine import usable_memory
 from edgekit.runtimes.text import (
     DEFAULTS,
     Done,
@@ -134,10 +134,11 @@ class SupervisedSession:
         """Nobody wants the rest of an answer: stop it, so that the next request finds a process that listens."""
         process.cancel()
         told_at = time.monotonic()
-        for answer in self._watched(process, number):
-            if answer is None and time.monotonic() - told_at > GRACE_S:
-                self._lose(process)
-                return
+        with suppress(EngineLost):  # told to whoever asks next: a fresh process
+            for answer in self._watched(process, number):
+                if answer is None and time.monotonic() - told_at > GRACE_S:
+                    self._lose(process)
+                    return
 
     def render(self, request: TextRequest) -> str:
         """See `TextSession`."""
@@ -316,7 +317,7 @@ def _awaited(process: Process, call: Call, seconds: float) -> None:
         if answer is not None and answer.error:
             raise raised(answer)
         if answer is None and time.monotonic() >= until:
-            raise EngineLost(f"quantizing was not done after {seconds:g} s")
+            raise EngineLost(f"{call.name} was not done after {seconds:g} s")
 
 
 def _ends_at(deadline_s: float | None) -> float:

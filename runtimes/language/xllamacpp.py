@@ -24,9 +24,9 @@ from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
 from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
 from edgekit.runtimes.language._http import Refused, Server, SocketFile, Unreachable
-from edgekit.runtimes.language._machine import compute_threads
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._state import fingerprint, pack, unpack
+from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.text import (
     DEFAULTS,
     Done,

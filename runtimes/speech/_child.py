@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from edgekit.core.errors import EdgekitError
-from edgekit.runtimes.language._machine import hold_to, usable_memory
+from edgekit.runtimes.machine import hold_to, usable_memory
 from edgekit.runtimes.speech import sphinx, whisper_cpp
 from edgekit.runtimes.speech.audio import Speech
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
-from edgekit.runtimes.language._machine import compute_threads
+from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.speech.audio import Speech
 
 PACKAGE = "pywhispercpp"

@@ -135,10 +135,11 @@ def page(tmp_path_factory: pytest.TempPathFactory, number: Image) -> Iterator[Pa
     assert server.process.returncode == 0
 
 
-def test_the_page_says_the_number_that_is_seen(page: Page) -> None:
+def test_the_page_shows_the_stream_and_the_number_in_it(page: Page) -> None:
     page.wait_for_function("number => document.querySelector('.dg-number')?.textContent === number", arg=NUMBER, timeout=60_000)
     assert page.locator(".dg-card").count() == len(NUMBER)
     page.get_by_text("the recording has ended").wait_for()
+    page.wait_for_function("document.querySelector('.ek-live img').naturalWidth === 720", timeout=60_000)
 
 
 def test_beside_the_camera_one_may_still_draw(page: Page) -> None:

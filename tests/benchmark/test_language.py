@@ -15,14 +15,16 @@ from tiny_language import loads, tiny_gguf
 from edgekit.artifact import encode as encode_manifest
 from edgekit.artifact import read as read_artifact
 from edgekit.benchmark import bench
-from edgekit.benchmark.answers import asked, asking, biases
+from edgekit.benchmark.answers import Timed, asked, asking, biases
 from edgekit.benchmark.compare import compare
 from edgekit.benchmark.flags import flags_of
 from edgekit.benchmark.language import Sizes, least_answers, sizes_for, tokens_of
+from edgekit.benchmark.meters import Meter
 from edgekit.benchmark.method import method_paragraphs
 from edgekit.benchmark.order import Order
 from edgekit.benchmark.page import page
-from edgekit.benchmark.report import Answer, Flag, Report, Result, Run, encode, read
+from edgekit.benchmark.report import Answer, Energy, Flag, Report, Result, Run, encode, read
+from edgekit.benchmark.tables import energy_words
 from edgekit.benchmark.text import markdown, terminal
 from edgekit.cli import main
 from edgekit.core.errors import DeviceError, Unsupported, UsageError
@@ -184,6 +186,34 @@ def test_reading_and_writing_are_compared_apart() -> None:
 
 def _writes_slowly(run: Run) -> Run:
     return replace(run, answers=tuple(replace(each, generation_ms=2 * each.generation_ms) for each in run.answers))
+
+
+def test_energy_is_told_per_token_of_an_answer_its_share_of_the_prompt_included() -> None:
+    """12.8 J for an answer of 128 tokens, 127 of which the engine times."""
+    spent = Energy(
+        meter="VDD_IN (ina3221)", readings_w=(6.4, 6.4), mean_w=6.4, seconds=2.0, inferences=1, mj_per_inference=12800.0
+    )
+    report = spoken_report([msgspec.structs.replace(run, energy=spent) for run in RUNS])
+    for render in (terminal, markdown, page):
+        told = render(report).replace("\\_", "_")
+        assert "token of an answer" in told and "100.0" in told and "VDD_IN (ina3221)" in told
+    assert energy_words(report.results[0].summary) == ("100.0", "token of an answer")
+
+
+def test_a_language_model_goes_on_answering_new_prompts_while_the_meter_is_read(order: Order) -> None:
+    readings = iter((4.0, 6.0, None))
+    meter = Meter(name="m", watts=lambda: next(readings))
+    asked_for: list[int] = []
+    ask = asking(ParrotSession(), Sizes(prompt=50, answer=20), {})
+
+    def counted(number: int) -> Timed:
+        asked_for.append(number)
+        return ask(number)
+
+    run = asked(counted, order, "self", board=lambda: meter)
+    assert run.energy is not None and run.energy.readings_w == (4.0, 6.0)
+    assert run.energy.inferences == len(asked_for) - len(run.answers) - 2 >= 1
+    assert len(set(asked_for)) == len(asked_for), "no prompt comes twice"
 
 
 def test_answers_that_end_early_and_prompts_that_are_known_are_flagged() -> None:

@@ -40,3 +40,22 @@ def card_image(path: Path, *, boot_mib: int = 40, files: Mapping[str, bytes] = B
     copy = ["mcopy", "-i", f"{path}@@{BOOT_START}", *map(str, sorted(folder.iterdir())), "::/"]
     subprocess.run(copy, check=True, capture_output=True)
     return path
+
+
+def jetson_image(path: Path, *, release: str = "36", app_mib: int = 64) -> Path:
+    """A Jetson's card: a GPT with the root file system first, in a partition called APP, and NVIDIA's wizard as what starts."""
+    table = f"label: gpt\nstart=2048, size={app_mib << 11}, name=APP, type=linux\nsize=2048, name=A_kernel, type=linux\n"
+    with path.open("wb") as file:
+        file.truncate((app_mib + 8) << 20)
+    subprocess.run(["sfdisk", "-q", str(path)], input=table, text=True, check=True, capture_output=True)
+    tree = path.with_suffix(".tree")
+    units = tree / "etc/systemd/system"
+    (units / "multi-user.target.wants").mkdir(parents=True)
+    (units / "default.target").symlink_to("/lib/systemd/system/nv-oem-config.target")
+    (tree / "etc/nv_tegra_release").write_text(
+        f"# R{release} (release), REVISION: 4.3, GCID: 1, BOARD: generic, EABI: aarch64\n"
+    )
+    (tree / "etc/hostname").write_text("tegra-ubuntu\n")
+    make = ["mke2fs", "-q", "-F", "-t", "ext4", "-E", f"offset={2048 * SECTOR},root_owner=0:0", "-d", str(tree)]
+    subprocess.run([*make, str(path), f"{app_mib << 10}k"], check=True, capture_output=True)
+    return path

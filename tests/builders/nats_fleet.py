@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -18,10 +17,8 @@ import pytest
 from boards import free_port
 
 from edgekit.commands._fleet_owner import _enrolled as enroll_there
-from edgekit.core.errors import DeviceError
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import name_of
-from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Release, Status
+from edgekit.deploy.nouns import Release
 from edgekit.deploy.push import proposal_of
 from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Access, Authority, founded
@@ -101,88 +98,6 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 
             return
         time.sleep(0.02)
     pytest.fail("the server does not listen")
-
-
-@dataclass
-class Pretended:
-    """A board that keeps hashes where a real one keeps files: as fast as many are needed, with the same order of calls.
-
-    Releases whose app is in `sick` are taken back, as a failed health check does; `slow` ones only measure badly.
-    """
-
-    sick: tuple[str, ...] = ()
-    slow: tuple[str, ...] = ()
-    running: str = ""
-    app: str = ""
-    previous: str = ""
-    history: list[str] = field(default_factory=list)
-    blobs: set[str] = field(default_factory=set)
-    half: dict[str, bytes] = field(default_factory=dict)
-    received: int = 0
-    apps: dict[str, str] = field(default_factory=dict)
-
-    def settle(self) -> Answer:
-        return Answer(ok=True, message="nothing is pending", release=self.running)
-
-    def status(self) -> Status:
-        return Status(
-            release=self.running,
-            app=self.app,
-            artifact="",
-            artifact_name="",
-            signed_by="",
-            active=bool(self.running),
-            releases=(),
-            free_bytes=1,
-            memory_bytes=1,
-            python="3",
-            edgekit="0",
-            device="",
-        )
-
-    def offer(self, proposal: Proposal) -> Offer:
-        lacking = tuple(
-            Lacking(sha256=part.sha256, have=len(self.half.get(part.sha256, b"")))
-            for part in proposal.parts
-            if part.sha256 not in self.blobs
-        )
-        return Offer(status=self.status(), lacking=lacking, runs=False)
-
-    def begin(self, part: Part, offset: int) -> None:
-        self.half[part.sha256] = self.half.get(part.sha256, b"")[:offset]
-
-    def append(self, part: Part, data: bytes) -> None:
-        self.half[part.sha256] += data
-        self.received += len(data)
-
-    def complete(self, part: Part) -> None:
-        if sha256(self.half.pop(part.sha256)).hexdigest() != part.sha256:
-            raise DeviceError("what arrived is not the file")
-        self.blobs.add(part.sha256)
-
-    def deploy(self, proposal: Proposal) -> Answer:
-        name = name_of(proposal.release)
-        self.apps[name] = proposal.release.app
-        if proposal.release.app in self.sick:
-            return Answer(ok=False, message=f"{name} did not work", release=self.running, rolled_back=True)
-        if name != self.running:
-            self._switch(name)
-        return Answer(ok=True, message="runs", release=name, previous=self.previous)
-
-    def leave(self, release: str) -> Answer:
-        if self.running == release:
-            self._switch(self.previous)
-        return Answer(ok=True, message="went back", release=self.running)
-
-    def readings(self) -> Mapping[str, float]:
-        return {"fps": 5.0 if self.app in self.slow else 25.0, "temperature_c": 50.0}
-
-    def latency_ms(self, duration_s: float) -> float | None:
-        return 40.0 if self.app in self.slow else 10.0
-
-    def _switch(self, name: str) -> None:
-        self.previous, self.running, self.app = self.running, name, self.apps.get(name, "")
-        self.history.append(name)
 
 
 def agent_of(

@@ -23,6 +23,15 @@ def child_of(parent: int, name: str) -> int:
     raise AssertionError(f"process {parent} has started no {name}")
 
 
+def engine_of(server: int) -> int:
+    """The process in which `server`, by whatever thread, runs its language engine."""
+    for children in Path(f"/proc/{server}/task").glob("*/children"):
+        for pid in children.read_text().split():
+            if b"runtimes.language._child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return int(pid)
+    raise AssertionError(f"process {server} runs no language engine")
+
+
 def outlived(parent: subprocess.Popen[str], child: int) -> bool:
     """Kill `parent` as nothing can be caught; whether `child` is still there afterwards. It is not left there."""
     handle = os.pidfd_open(child)

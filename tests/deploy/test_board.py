@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -21,7 +22,7 @@ from edgekit.core.schema import Artifact
 from edgekit.deploy import board as verbs
 from edgekit.deploy.layout import KEPT, name_of
 from edgekit.deploy.nouns import Answer, Health, Part, Proposal, Release, State
-from edgekit.deploy.start import command
+from edgekit.deploy.start import arguments
 from edgekit.deploy.units import SETTLE, units
 from edgekit.signing.minisign import public_text
 
@@ -378,9 +379,12 @@ def test_refusals_are_answers_with_their_exit_code(
 
 def test_the_service_becomes_the_release_that_the_link_names(board: Place, make_artifact: MakeNamed) -> None:
     answer = deployed(board, make_artifact("one"))
-    argv = command(board.layout)
-    assert argv[1:5] == ["-m", "edgekit", "run", "sentinel"]
-    assert argv[6] == str(board.layout.releases / answer.release / "artifact"), "not through the link, which moves"
+    told = arguments(board.layout)
+    assert told[:3] == ["run", "sentinel", "--artifact"]
+    assert told[3] == str(board.layout.releases / answer.release / "artifact"), "not through the link, which moves"
+    started = [sys.executable, "-m", "edgekit.deploy.start", str(board.layout.root)]
+    done = subprocess.run(started, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "no app named 'sentinel'" in done.stderr, "edgekit itself answers, with its own status"
 
 
 def test_equal_releases_have_one_name_and_others_another() -> None:

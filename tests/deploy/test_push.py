@@ -9,14 +9,16 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from boards import MakeBoard, MakeNamed, Place, executable, free_port
 from sshd import key, listening, skip_without_openssh
 
 from edgekit.cli import main
 from edgekit.core.errors import DeviceError, InputError
-from edgekit.deploy.nouns import Health, Status
+from edgekit.deploy.nouns import Health
 from edgekit.deploy.push import Board, _ensure_fits, command, deploy_to_all, logs_command, rollback, status
+from edgekit.fleet.pretended import Pretended
 
 HOSTS = ("kitchen", "garden")
 
@@ -107,20 +109,7 @@ def test_an_unknown_host_key_is_refused(boards: dict[str, Place], tmp_path: Path
 
 def test_an_artifact_for_another_board_is_refused_unless_it_is_meant(make_artifact: MakeNamed) -> None:
     artifact = make_artifact("one")
-    found = Status(
-        release="",
-        app="",
-        artifact="",
-        artifact_name="",
-        signed_by="",
-        active=False,
-        releases=(),
-        free_bytes=1,
-        memory_bytes=1,
-        python="3.13",
-        edgekit="0.1.0",
-        device="rpi4",
-    )
+    found = msgspec.structs.replace(Pretended().status(), device="rpi4")
     with pytest.raises(InputError, match="made for rpi5, this board is a rpi4"):
         _ensure_fits(found, artifact, False)
     _ensure_fits(found, artifact, True)

@@ -23,7 +23,7 @@ from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, deploy_to_all, status
 from edgekit.emulate import boot, full, qemu, rootfs
 from edgekit.emulate.boards import Wanted, board_of
-from edgekit.emulate.boot import Emulated, cut_while_writing, prediction, serving
+from edgekit.emulate.boot import Emulated, cut_while_writing, prediction, serving, token
 from edgekit.emulate.machine import Machine, ssh_config
 from edgekit.emulate.snapshots import Snapshot, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
@@ -33,7 +33,7 @@ from edgekit.parity import Golden, golden_bytes, read_golden
 pytestmark = pytest.mark.slow
 PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
 INT8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
-HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=240)
+HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=600)
 BOARD = Board(host="board")
 
 
@@ -93,11 +93,12 @@ def release(artifact: Artifact, port: int = 8080) -> Release:
 
 def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(installed: Emulated, tmp_path: Path) -> None:
     with serving(installed, 1) as machine:
-        check = prediction(installed, machine, PICTURE, NUMBER)
+        key = token(installed, machine)
+        check = prediction(machine, key, PICTURE, NUMBER)
         assert check.ok, check.said
         cut_while_writing(installed, machine)
     with serving(installed, 2) as machine:
-        check = prediction(installed, machine, PICTURE, NUMBER)
+        check = prediction(machine, key, PICTURE, NUMBER)
         assert check.ok, check.said
 
 
@@ -121,7 +122,7 @@ def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_n
     (taken_back,) = deploy_to_all([BOARD], elsewhere, unhealthy)
     assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
     assert status(BOARD).artifact_name == "good"
-    check = prediction(snapshot.board, board, PICTURE, NUMBER)
+    check = prediction(board, token(snapshot.board, board), PICTURE, NUMBER)
     assert check.ok, check.said
 
 

@@ -24,10 +24,12 @@ from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import silent
 from edgekit.flash import environment, fat
-from edgekit.flash.flash import Plan, appended, checked, customise, flash, steps
+from edgekit.flash.customise import appended, customise
+from edgekit.flash.flash import flash
 from edgekit.flash.image import look_at, opened
 from edgekit.flash.install import install_of
 from edgekit.flash.partitions import boot_partition
+from edgekit.flash.plan import Plan, checked, steps
 from edgekit.flash.settings import Settings, wifi
 from edgekit.flash.target import Medium, new_file
 from edgekit.flash.wheelhouse import MANIFEST, Wheel, Wheelhouse

@@ -19,7 +19,8 @@ from edgekit.deploy.board import lacking
 from edgekit.deploy.layout import Layout, name_of
 from edgekit.deploy.push import proposal_of
 from edgekit.flash import environment
-from edgekit.flash.install import FOLDER, Install, files, install_of, release_of
+from edgekit.flash.firstboot import APP_FOLDER
+from edgekit.flash.install import Install, files, install_of, release_of
 from edgekit.flash.systems import systems
 from edgekit.flash.wheelhouse import BOARDS_PYTHON, MANIFEST
 from edgekit.models import digits
@@ -48,7 +49,7 @@ class Card:
     environment: Mapping[str, str]
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        command = ["sh", str(self.boot / FOLDER / "install.sh")]
+        command = ["sh", str(self.boot / APP_FOLDER / "install.sh")]
         return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
 
     @property
@@ -89,7 +90,7 @@ def card(tmp_path: Path, wheels: Path) -> Card:
         target = boot / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content if isinstance(content, bytes) else content.read_bytes())
-    script = boot / FOLDER / "install.sh"
+    script = boot / APP_FOLDER / "install.sh"
     script.write_text(script.read_text().replace("/opt/edgekit", str(root)).replace("/etc/systemd/system", str(units)))
     script.write_text(script.read_text().replace(f"/usr/bin/python{VERSION}", str(programs / "python")))
     for name in STAND_INS:

@@ -29,6 +29,7 @@ FULL = Settings(
     locale="en_GB.UTF-8",
     keymap="gb",
 )
+NETPLAN = Path("/usr/libexec/netplan/generate")
 SIGNS = st.characters(blacklist_categories=("Cc", "Cs", "Zl", "Zp", "Cf", "Cn", "Co", "Zs"))
 WORDS = st.text(SIGNS, min_size=1, max_size=8)
 
@@ -103,7 +104,15 @@ def test_a_password_is_hashed_with_a_salt_of_its_own_and_openssl_agrees() -> Non
 
 
 def test_there_are_the_formats_that_raspberry_pi_and_ubuntu_use() -> None:
-    assert set(firstboot.formats()) == {"cloudinit", "cloudinit_rpi", "custom_toml", "firstrun", "rpi_preseed", "userconf"}
+    assert set(firstboot.formats()) == {
+        "cloudinit",
+        "cloudinit_rpi",
+        "custom_toml",
+        "firstrun",
+        "jetson",
+        "rpi_preseed",
+        "userconf",
+    }
     with pytest.raises(NotFound, match="no first-boot format called 'frstrun'") as refusal:
         firstboot.boot_files("frstrun", Settings(), stamp="s")
     assert "firstrun" in refusal.value.hint
@@ -122,6 +131,27 @@ def test_cloud_init_reads_the_settings_back(name: str) -> None:
     assert network["ethernets"]["eth0"]["dhcp4"] is True, "a file without the wired port switches it off"
     assert FULL.wifi is not None
     assert network["wifis"]["wlan0"]["access-points"][FULL.wifi.ssid]["auth"]["password"] == FULL.wifi.psk
+
+
+@pytest.mark.skipif(shutil.which("cloud-init") is None, reason="cloud-init is not on this machine")
+def test_cloud_inits_own_schema_finds_nothing_wrong(tmp_path: Path) -> None:
+    (tmp_path / "user-data").write_text(files("cloudinit", FULL, "edgekit/install.sh")["user-data"])
+    command = ["cloud-init", "schema", "--config-file", str(tmp_path / "user-data")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and done.stdout.startswith("Valid cloud-config"), done.stderr
+
+
+@pytest.mark.skipif(not NETPLAN.exists(), reason="netplan is not on this machine")
+def test_netplan_itself_makes_the_network_whatever_its_name_and_password_are(tmp_path: Path) -> None:
+    place = tmp_path / "etc/netplan/50-cloud-init.yaml"
+    place.parent.mkdir(parents=True)
+    place.write_text(files("cloudinit", FULL)["network-config"])
+    place.chmod(0o600)
+    subprocess.run([str(NETPLAN), "--root-dir", str(tmp_path)], check=True, capture_output=True)
+    made = (tmp_path / "run/netplan/wpa-wlan0.conf").read_text()
+    assert FULL.wifi is not None
+    assert f'ssid="{FULL.wifi.ssid}"' in made and f"psk={FULL.wifi.psk}" in made and "country=DE" in made
+    assert (tmp_path / "run/systemd/network/10-netplan-eth0.network").exists(), "the wired port stays"
 
 
 def test_cloud_inits_instance_is_new_with_each_flash_and_the_kernel_is_told() -> None:

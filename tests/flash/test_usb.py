@@ -12,6 +12,7 @@ from edgekit.cli import main
 from edgekit.core import profiles
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.flash import environment, usb
+from edgekit.flash.firstboot import jetson
 from edgekit.flash.install import Install
 from edgekit.models import digits
 
@@ -106,8 +107,8 @@ def test_the_first_boot_finds_the_script_where_the_steps_put_it(install: Install
     assert (folder / "edgekit/install.sh").is_file() and (folder / "edgekit" / environment.NAME).read_bytes() == b"packages"
     copy = next(line for line in commands("jetson-orin-nano", folder=folder) if "cp -rT" in line)
     _, _, _, source, staged = shlex.split(copy)
-    assert Path(source) == folder / "edgekit" and staged == f"rootfs/{usb.STAGED}"
-    assert f"ExecStart=/bin/sh /{usb.STAGED}/install.sh" in (folder / usb.SERVICE).read_text()
+    assert Path(source) == folder / "edgekit" and staged == f"rootfs/{jetson.FOLDER}"
+    assert f"ExecStart=/bin/sh /{jetson.FOLDER}/install.sh" in (folder / jetson.SERVICE).read_text()
     with pytest.raises(InputError, match="exists"):
         write(install, folder, replace=False)
 

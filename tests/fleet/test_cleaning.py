@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agents_on, rolled_out, running, wish
+from nats_fleet import Server, agents_on, rolled_out, running, wish
 
 from edgekit.core.schema import Artifact
 from edgekit.deploy.push import proposal_of
 from edgekit.fleet.bus import connected
 from edgekit.fleet.cleaning import clean
+from edgekit.fleet.pretended import Pretended
 
 
 def hashes(artifact: Artifact, app: str) -> set[str]:

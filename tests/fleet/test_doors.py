@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agent_of, enrolled, running
+from nats_fleet import Server, agent_of, enrolled, running
 
 from edgekit.cli import main
 from edgekit.fleet.authority import read_access
 from edgekit.fleet.bus import connected
+from edgekit.fleet.pretended import Pretended
 
 
 class Mqtt:

@@ -10,11 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 import yaml
-from boards import MakeNamed
+from boards import MakeNamed, Place
 
 from edgekit.cli import main
 from edgekit.core.errors import InputError
 from edgekit.core.profiles import find
+from edgekit.deploy.board import status
 from edgekit.deploy.nouns import Proposal
 from edgekit.fleet.kubernetes import label, node_labels
 
@@ -81,12 +82,10 @@ DAEMON_SET = {
 """What kubectl's server-side validation wants of a DaemonSet (apps/v1), as far as this one uses it."""
 
 
-def emitted(kind: str, tmp_path: Path, make_artifact: MakeNamed, *more: str) -> Path:
+def emitted(kind: str, tmp_path: Path, make_artifact: MakeNamed, *more: str, app: str = "digits") -> Path:
     folder = tmp_path / kind
     artifact = make_artifact("one").path
-    assert (
-        main(["fleet", "emit", kind, "--app", "digits", "--artifact", str(artifact), "-o", str(folder), *more, "--json"]) == 0
-    )
+    assert main(["fleet", "emit", kind, "--app", app, "--artifact", str(artifact), "-o", str(folder), *more, "--json"]) == 0
     return folder
 
 
@@ -139,3 +138,16 @@ def test_ansible_finds_nothing_wrong_with_the_playbook(tmp_path: Path, make_arti
     command = ["ansible-playbook", "--syntax-check", "-i", "inventory.yaml", "deploy.yaml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("ansible-playbook") is None, reason="ansible-playbook is not on this machine")
+def test_ansible_deploys_it_and_changes_nothing_the_second_time(board: Place, tmp_path: Path, make_artifact: MakeNamed) -> None:
+    """The playbook is carried out on this machine, for a board that is a folder."""
+    more = ("--port", str(board.port), "--host", "kitchen")
+    folder = emitted("ansible", tmp_path, make_artifact, *more, app="sentinel")
+    told = {"edgekit_root": str(board.layout.root), "ansible_become": False, "ansible_connection": "local"}
+    command = ["ansible-playbook", "-i", "inventory.yaml", "deploy.yaml", "-e", json.dumps(told)]
+    first, second = (subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False) for _ in range(2))
+    assert first.returncode == 0 and "failed=0" in first.stdout, first.stdout
+    assert status(board.layout).artifact_name == "one" and status(board.layout).active
+    assert second.returncode == 0 and "changed=0" in second.stdout, second.stdout

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from boards import MakeNamed
 from boards import Place as Spot
-from nats_fleet import Pretended, Server, agent_of, enrolled, rolled_out, running, until, wish
+from nats_fleet import Server, agent_of, enrolled, rolled_out, running, until, wish
 
 from edgekit.commands._fleet_owner import _revoked
 from edgekit.core.errors import GateFailed, InputError
@@ -22,11 +22,13 @@ from edgekit.deploy.layout import name_of
 from edgekit.fleet import seal, subjects
 from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Authority
-from edgekit.fleet.bus import Unreachable, connected
+from edgekit.fleet.bus import connected
 from edgekit.fleet.keys import new_key
 from edgekit.fleet.nouns import Order, Report, Sealed
 from edgekit.fleet.place import Board
+from edgekit.fleet.pretended import Pretended
 from edgekit.fleet.spool import Spool
+from edgekit.fleet.wire import Unreachable
 
 # The server away
 

@@ -11,12 +11,12 @@ import pytest
 from boards import MakeNamed
 from boards import Place as Spot
 from hawkbit_server import TOKEN, Hawkbit, hawkbit
-from nats_fleet import Pretended
 
 from edgekit.core.errors import EdgekitError, InputError
 from edgekit.fleet.ddi import Base, Client, Config, Link, Polling, Server
 from edgekit.fleet.hawkbit import Lost, poll_once
 from edgekit.fleet.place import Board
+from edgekit.fleet.pretended import Pretended
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agents_on, running, until, wish
+from nats_fleet import Server, agents_on, running, until, wish
 from web import browser, chromium, log_in, served, visitor
 
 from edgekit.fleet.authority import write_access
 from edgekit.fleet.bus import connected
 from edgekit.fleet.drive import begin
+from edgekit.fleet.pretended import Pretended
 
 
 def test_the_page_shows_the_fleet_and_an_admin_halts_a_rollout(

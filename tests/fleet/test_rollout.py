@@ -7,16 +7,18 @@ import asyncio
 import msgspec
 import pytest
 from boards import MakeNamed
-from nats_fleet import Pretended, Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
+from nats_fleet import Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
 
 from edgekit.core.errors import InputError, UsageError
 from edgekit.fleet import subjects
-from edgekit.fleet.bus import Conflict, connected
+from edgekit.fleet.bus import connected
 from edgekit.fleet.drive import Driver, begin, change
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Gate, Plan, Report, Rollout, Sealed
 from edgekit.fleet.overview import boards, deeds, group_as_json, paragraph
+from edgekit.fleet.pretended import Pretended
 from edgekit.fleet.rollout import checked, gate, missed, ranked, reached, standing, step
+from edgekit.fleet.wire import Conflict
 
 NAMES = tuple(f"cam-{number}" for number in range(8))
 
@@ -39,13 +41,17 @@ def test_a_release_reaches_every_board_in_waves_and_becomes_the_groups_wish(serv
             assert await bus.get(subjects.DESIRED, subjects.device_key("cam-0")) is None
             late = Pretended()
             access = (await enrolled(server, "cam-late"))["cam-late"]
+            mirror = Mirror(bus)
+
+            async def all_told() -> bool:
+                await mirror.look()
+                return "done, wave 2 of 2, 9 of 9 ok" in paragraph(group_as_json(mirror, "cameras"))
+
             async with running(agent_of(server, "cam-late", late, access=access)):
                 await until(lambda: late.running == ended.release, "a board that joins later gets what its group runs")
+                await until(all_told, "the board that came later has reported, too")
             log = await deeds(bus)
             assert [line["verb"] for line in log if line["by"] == "ada"] == ["rollout", "running", "finishing", "done"]
-            mirror = Mirror(bus)
-            await mirror.look()
-            assert "done, wave 2 of 2, 9 of 9 ok" in paragraph(group_as_json(mirror, "cameras"))
             rows = boards(mirror, 0.0)
             assert [row["fps"] for row in rows] == [25.0] * 9 and not any(row["alerts"] for row in rows)
 

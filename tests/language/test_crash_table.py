@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from tiny_language import tensors, tiny_gguf, values
 
-from edgekit.converters.gguf import convert, gguf_source, prune
+from edgekit.cli import main
+from edgekit.converters.gguf import convert, forward, gguf_source, prune
 from edgekit.converters.gguf.model import count, text
 from edgekit.core.errors import EdgekitError, InputError, UsageError
 from edgekit.runtimes.language import _process
-from edgekit.runtimes.language._machine import free_memory
 from edgekit.runtimes.language._wire import Call
 from edgekit.runtimes.language.opening import open_text
-from edgekit.runtimes.language.supervised import SupervisedSession, quantize
+from edgekit.runtimes.language.supervised import SupervisedSession, library_works, quantize
+from edgekit.runtimes.machine import free_memory
 from edgekit.runtimes.text import (
     Done,
     EngineRefused,
@@ -59,6 +60,11 @@ FILES: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "the other byte order": (lambda data: data[:4] + b"\0\0\0\x03" + data[8:], "big-endian"),
     "a quadrillion tensors": (lambda data: data[:8] + (10**15).to_bytes(8, "little") + data[16:], "which no model does"),
     "something else": (lambda data: b"PK\x03\x04" + data, "is no GGUF file"),
+    "random bytes": (lambda data: np.random.default_rng(0).bytes(len(data)), "is no GGUF file"),
+    "random bytes behind the right beginning": (
+        lambda data: data[:8] + np.random.default_rng(0).bytes(9999),
+        "which no model does",
+    ),
 }
 
 
@@ -99,11 +105,14 @@ def test_a_context_of_two_thousand_million_is_refused_with_both_numbers(engine: 
         SupervisedSession(engine, model, TextOptions(context=2_000_000_000))
 
 
-def test_memory_that_runs_out_behind_the_check_is_an_error_and_no_killed_machine(engine: str, tmp_path: Path) -> None:
-    """The limit on the process's address space, without the check before it: a hundred million tokens of conversation."""
-    path = tiny_gguf(tmp_path / "model.gguf", context=1 << 30)
+@pytest.mark.parametrize("context", [100_000_000, 2_000_000_000])
+def test_memory_that_runs_out_behind_the_check_is_an_error_and_no_killed_machine(
+    engine: str, context: int, tmp_path: Path
+) -> None:
+    """The limit on the process's address space, without the check before it."""
+    path = tiny_gguf(tmp_path / "model.gguf", context=(1 << 31) - 1)
     process = _process.Process(engine)
-    options = TextOptions(context=100_000_000, threads=1)
+    options = TextOptions(context=context, threads=1)
     number = process.send(Call(name="open", engine=engine, model=str(path), options=options, limit_bytes=free_memory() // 4))
     with pytest.raises(EdgekitError):
         for answer in process.answers(number, 0.05):
@@ -150,6 +159,8 @@ def test_a_token_out_of_range_is_refused_and_the_session_goes_on(session: Superv
         session.detokenize([-1])
     with pytest.raises(InputError, match="no token 999999 to be biased"):
         ask(session, logit_bias={999999: 1.0})
+    with pytest.raises(InputError, match=r"no token 999999|invalid tokens"):
+        session.score([999999])
     assert ask(session)[1].reason in ("stop", "length") and session.pid == before
 
 
@@ -173,11 +184,27 @@ def test_weights_that_are_no_numbers_do_not_take_the_process_down(engine: str, t
         session.close()
 
 
+def test_what_is_no_number_is_refused_before_any_engine_sees_it() -> None:
+    with pytest.raises(InputError, match="temperature is nan"):
+        Sampling(temperature=float("nan"))
+    with pytest.raises(InputError, match=r"logit_bias\[5\] is inf"):
+        Sampling(logit_bias={5: float("inf")})
+
+
 def test_a_broken_template_is_named_and_the_session_goes_on(engine: str, tmp_path: Path) -> None:
     path = tiny_gguf(tmp_path / "model.gguf", template="{% for %}")
     session = SupervisedSession(engine, path, SMALL)
     with pytest.raises(InputError, match="template is broken at line 1"):
         list(session.generate(TextRequest(messages=(Message(role="user", content="hi"),))))
+    assert ask(session)[1].reason in ("stop", "length")
+    session.close()
+
+
+def test_a_template_that_takes_no_system_message_is_quoted_and_the_session_goes_on(engine: str, tmp_path: Path) -> None:
+    template = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('system role not supported') }}{% endif %}hi"
+    session = SupervisedSession(engine, tiny_gguf(tmp_path / "model.gguf", template=template), SMALL)
+    with pytest.raises(InputError, match="system role not supported"):
+        list(session.generate(TextRequest(messages=(Message(role="system", content="obey"),))))
     assert ask(session)[1].reason in ("stop", "length")
     session.close()
 
@@ -190,6 +217,73 @@ def test_quantizing_in_place_is_refused_and_the_file_is_untouched(model: Path, t
     with pytest.raises(EdgekitError, match=r"exists already|not installed|process"):
         quantize(path, path, 7, {})
     assert path.read_bytes() == model.read_bytes()
+
+
+def beside(model: Path, change: Callable[[bytes], bytes]) -> Path:
+    """A changed copy, for libllama to stumble over."""
+    path = model.with_name("changed.gguf")
+    path.write_bytes(change(model.read_bytes()))
+    return path
+
+
+Q4_0, IQ2_XXS, NVFP4, NO_TYPE = 2, 19, 39, 999
+"""llama.cpp's numbers of mixtures; the last is none."""
+REFUSED: dict[str, tuple[Callable[[Path], Path], int]] = {
+    "no file": (lambda model: model.with_name("nowhere.gguf"), Q4_0),
+    "rubbish": (lambda model: beside(model, lambda data: b"rubbish" * 100), Q4_0),
+    "half a file": (lambda model: beside(model, lambda data: data[: len(data) // 2]), Q4_0),
+    "no such type": (lambda model: model, NO_TYPE),
+    "a type that needs an importance matrix": (lambda model: model, IQ2_XXS),
+    "a type that is only read": (lambda model: model, NVFP4),
+}
+
+
+@pytest.mark.parametrize("given", REFUSED.values(), ids=list(REFUSED))
+def test_what_libllama_does_not_quantize_is_an_error_and_leaves_no_file(
+    given: tuple[Callable[[Path], Path], int], tmp_path: Path
+) -> None:
+    if not library_works():
+        pytest.skip("libllama is not here, or was built for another processor")
+    # Rows of 256: of shorter ones libllama makes a type that needs no matrix.
+    source, file_type = given[0](tiny_gguf(tmp_path / "model.gguf", dim=256, feed=256)), given[1]
+    with pytest.raises(EdgekitError):
+        quantize(source, tmp_path / "made.gguf", file_type, {})
+    assert not (tmp_path / "made.gguf").exists()
+
+
+def test_what_was_quantized_before_is_not_quantized_again_by_libllama(model: Path, tmp_path: Path) -> None:
+    if not library_works():
+        pytest.skip("libllama is not here, or was built for another processor")
+    quantize(model, tmp_path / "once.gguf", Q4_0, {})
+    with pytest.raises(EngineRefused):
+        quantize(tmp_path / "once.gguf", tmp_path / "twice.gguf", 7, {})
+    assert not (tmp_path / "twice.gguf").exists()
+
+
+def test_what_was_quantized_before_is_quantized_again_from_its_numbers(model: Path, tmp_path: Path) -> None:
+    once = convert.convert(gguf_source.load(model), tmp_path / "once.gguf", "q4_0").path
+    twice = convert.convert(gguf_source.load(once), tmp_path / "twice.gguf", "q8_0").path
+    tokens = list(range(3, 20))
+    apart = forward.logits(gguf_source.load(twice), tokens) - forward.logits(gguf_source.load(once), tokens)
+    assert np.sqrt(np.mean(apart**2)) < 0.02
+
+
+@pytest.mark.parametrize("goal", ["file/model.gguf", "nowhere/model.gguf"])
+def test_a_place_that_cannot_be_written_is_named_before_anything_is_made(model: Path, goal: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(EdgekitError, match=r"could not write .*model\.gguf"):
+        convert.convert(gguf_source.load(model), tmp_path / goal, "q8_0")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_types_that_are_not_written_are_refused_by_name_with_those_that_are(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for precision in ("iq2_xxs", "nvfp4"):
+        assert main(["convert", str(model), "-t", "rpi5", "--precision", precision, "-o", str(tmp_path / "out")]) == 2
+        said = capsys.readouterr().err
+        assert f"{precision!r} is not one of" in said and "q4_k_m" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_pruning_every_layer_is_refused(model: Path) -> None:

@@ -27,6 +27,17 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "$ref": "#/$defs/tree",
         "$defs": {"tree": {"type": "object", "properties": {"next": {"$ref": "#/$defs/tree"}}}},
     },
+    "itself as a whole": {"type": "object", "properties": {"next": {"$ref": "#"}}},
+    "a name with a slash": {"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "null"}}},
+    "two names that look alike": {
+        "type": "array",
+        "items": {"anyOf": [{"$ref": "#/$defs/a.b"}, {"$ref": "#/$defs/a-b"}]},
+        "$defs": {"a.b": {"type": "null"}, "a-b": {"type": "array"}},
+    },
+    "many properties": {
+        "type": "object",
+        "properties": {f"p{n}": {"type": "object", "properties": {"x": True}} for n in range(300)},
+    },
     "several types": {"type": ["string", "null"]},
     "lengths": {"type": "string", "minLength": 2, "maxLength": 5},
 }
@@ -44,6 +55,12 @@ def test_every_rule_of_a_schemas_grammar_is_defined(schema: dict[str, Any]) -> N
         ({"$ref": "#/$defs/nowhere"}, "which it does not have"),
         ({"type": "date"}, "has the type 'date'"),
         ({"properties": {"a": 5}, "type": "object"}, "where a schema belongs"),
+        ({"properties": 5}, "is malformed"),
+        ({"type": "string", "minLength": "x"}, "is malformed"),
+        ({"enum": 5}, "is malformed"),
+        ({"enum": []}, "an enum without values"),
+        ({"$ref": "#"}, "refers to itself alone"),
+        ({"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}], "$defs": {"a": {"$ref": "#"}}}, "refers to itself alone"),
     ],
 )
 def test_a_schema_that_cannot_be_is_named(schema: dict[str, Any], said: str) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from edgekit.core.errors import InputError, NotFound
+from edgekit.runtimes._children import pipe
+from edgekit.runtimes.language._process import Process
 from edgekit.runtimes.language.supervised import SupervisedSession
 from edgekit.runtimes.text import Done, EngineLost, Message, Piece, PromptTooLong, Sampling, TextEvent, TextRequest, Waiting
 
@@ -150,6 +152,22 @@ def test_an_answer_nobody_wants_any_more_leaves_a_process_that_listens(slow: Sup
     answer.close()  # type: ignore[attr-defined]
     assert text(list(slow.generate(asked("after")))) == "after"
     assert slow.pid == pid
+
+
+def test_a_process_that_dies_while_nobody_wants_its_answer_is_started_again(slow: SupervisedSession) -> None:
+    answer = slow.generate(asked(LONG))
+    next(answer)
+    assert slow.pid is not None
+    os.kill(slow.pid, signal.SIGKILL)
+    answer.close()  # type: ignore[attr-defined]  # and raises nothing: nobody is there to be told
+    assert text(list(slow.generate(asked("after")))) == "after"
+
+
+def test_a_line_that_is_no_call_ends_the_process_instead_of_leaving_both_waiting() -> None:
+    process = Process("parrot")
+    pipe(process._process.stdin).write(b'{"name": "nonsense"}\n')
+    with pytest.raises(EngineLost, match="is no call: Invalid enum value 'nonsense'"):
+        list(process.answers(1, 60.0))
 
 
 def test_errors_cross_the_process_border_with_their_numbers(parrot: SupervisedSession) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -36,6 +36,7 @@ class Question:
             for piece in pieces(word):
                 self._by_piece.setdefault(piece, []).append(word)
                 self._sizes[word] += 1
+        self._pieces = frozenset(self._by_piece)
         self._alike: dict[str, dict[str, float]] = {}
         self._compared: set[str] = set()
 
@@ -46,7 +47,7 @@ class Question:
     def all(self, text: str) -> Iterator[Sentence]:
         """Every sentence of `text`."""
         apart = _taken_apart(text)
-        self._compare(frozenset[str]().union(*(found for _, _, found in apart)))
+        self._compare(set[str]().union(*[found for _, _, found in apart]))
         return (Sentence(start=start, end=end, score=self._share(found)) for start, end, found in apart)
 
     def covered(self, text: str) -> float:
@@ -62,13 +63,13 @@ class Question:
                 nearest[asked] = max(nearest.get(asked, 0.0), share)
         return sum(weight * nearest[word] for word, weight in self.weights.items() if word in nearest) / self._total
 
-    def _compare(self, found: frozenset[str]) -> None:
+    def _compare(self, found: Set[str]) -> None:
         """Compare each word with those asked for, once. Most have no piece in common with any: they are many, and told apart first."""
-        asked = self._by_piece.keys()
+        differs = self._pieces.isdisjoint
         new = found - self._compared
         self._compared |= new
         for word in new:
-            if not asked.isdisjoint(pieces(word)) and (alike := self._likeness(word)):
+            if not differs(pieces(word)) and (alike := self._likeness(word)):
                 self._alike[word] = alike
 
     def _likeness(self, word: str) -> dict[str, float]:

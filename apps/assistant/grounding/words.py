@@ -84,15 +84,16 @@ def sentences(text: str) -> Iterator[tuple[int, int]]:
     for end in _SENTENCE_END.finditer(text):
         if _is_abbreviation(text, start, end.start()):
             continue
-        begin = start + len(text[start : end.end()]) - len(text[start : end.end()].lstrip())
-        stop = begin + len(text[begin : end.end()].rstrip())
-        if stop > begin:
-            yield begin, stop
+        whole = text[start : end.end()]
+        said = whole.lstrip()
+        begin = end.end() - len(said)
+        if said := said.rstrip():
+            yield begin, begin + len(said)
         start = end.end()
 
 
 def _is_abbreviation(text: str, start: int, stop: int) -> bool:
     if text[stop : stop + 1] != ".":
         return False
-    last = text[start:stop].rpartition(" ")[2].lstrip("(\"'[“‘").lower()
+    last = text[max(start, text.rfind(" ", start, stop) + 1) : stop].lstrip("(\"'[“‘").lower()
     return last in _ABBREVIATIONS or (len(last) == 1 and last.isalpha() and last != "i")

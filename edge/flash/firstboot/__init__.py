@@ -20,13 +20,22 @@ from edgekit.flash.settings import Settings
 BOOT = "/boot/firmware"
 """Where Raspberry Pi OS since Bookworm, and Ubuntu, mount the boot partition."""
 
+APP_FOLDER = "edgekit"
+"""Of the boot partition: everything of ours lies in it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootFiles:
-    """What a format writes: files by their path in the boot partition, and words to append to `cmdline.txt`."""
+    """What a format writes: files and links by their path in the partition, and words to append to `cmdline.txt`.
+
+    `partition` is the name of one with ext4; without it, it is the FAT partition that the board boots from. An app's files go to `app_folder`.
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     cmdline: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    partition: str = ""
+    app_folder: str = APP_FOLDER
 
 
 def formats() -> tuple[str, ...]:
@@ -35,7 +44,8 @@ def formats() -> tuple[str, ...]:
 
 
 def boot_files(name: str, settings: Settings, *, install_script: str = "", stamp: str) -> BootFiles:
-    """The files of format `name`; `stamp` is unique for each flash, so that a board notices that it is a new one.
+    """The files of format `name`, which run `install_script` of `app_folder` where there is one; `stamp` is unique for each flash, so that a board notices
+    that it is a new one.
 
     Raises `NotFound` for an unknown format, `Unsupported` when it cannot do what the settings ask.
     """

@@ -20,12 +20,12 @@ def boot_files(settings: Settings, install_script: str, stamp: str) -> BootFiles
 
 
 def _script(settings: Settings, install_script: str, stamp: str) -> str:
-    steps = [*_host(settings), *_user(settings), *_place(settings)]
+    steps = [*_host(settings), *_user(settings), *place_steps(settings)]
     if settings.wifi is not None:
         steps += _wifi(settings.wifi, stamp)
     if install_script:
         steps.append(f'step "install the app" sh "$boot/{install_script}"')
-    return _HEAD + "\n".join(steps) + _TAIL
+    return _HEAD + HELPERS + "\n".join(steps) + _TAIL
 
 
 def _host(settings: Settings) -> list[str]:
@@ -46,7 +46,8 @@ def _user(settings: Settings) -> list[str]:
     return steps
 
 
-def _place(settings: Settings) -> list[str]:
+def place_steps(settings: Settings) -> list[str]:
+    """Time zone, locale and keyboard."""
     steps = []
     if settings.timezone:
         steps.append(f'step "set the time zone" timezone {shlex.quote(settings.timezone)}')
@@ -59,18 +60,22 @@ def _place(settings: Settings) -> list[str]:
 
 
 def _wifi(network: Wifi, stamp: str) -> list[str]:
-    """The connection is written by hand, its name as bytes: a name may hold what NetworkManager's file would read as its own."""
+    return [
+        f'step "set the Wi-Fi country" raspi-config nonint do_wifi_country {network.country}',
+        f'step "add the Wi-Fi network" connection {connection(network, stamp)}',
+    ]
+
+
+def connection(network: Wifi, stamp: str) -> str:
+    """NetworkManager's file as one word of the shell. It is written by hand, the network's name as bytes: a name may hold what that
+    file would read as its own."""
     name = "".join(f"{byte};" for byte in network.ssid.encode())
     lines = ["[connection]", "id=edgekit", f"uuid={uuid.uuid5(uuid.NAMESPACE_OID, stamp)}", "type=wifi"]
     lines += ["[wifi]", "mode=infrastructure", f"ssid={name}", f"hidden={str(network.hidden).lower()}"]
     if network.psk:
         lines += ["[wifi-security]", "key-mgmt=wpa-psk", f"psk={network.psk}"]
     lines += ["[ipv4]", "method=auto", "[ipv6]", "method=auto"]
-    text = shlex.quote("\n".join(lines) + "\n")
-    return [
-        f'step "set the Wi-Fi country" raspi-config nonint do_wifi_country {network.country}',
-        f'step "add the Wi-Fi network" connection {text}',
-    ]
+    return shlex.quote("\n".join(lines) + "\n")
 
 
 _HEAD = """#!/bin/sh
@@ -78,7 +83,8 @@ _HEAD = """#!/bin/sh
 boot=/boot/firmware
 [ -e "$boot/cmdline.txt" ] || boot=/boot
 log="$boot/edgekit-firstboot.log"
-step() {
+"""
+HELPERS = """step() {
     what="$1"; shift
     if "$@" >>"$log" 2>&1; then echo "ok      $what" >>"$log"; else echo "FAILED  $what" >>"$log"; return 1; fi
 }
@@ -94,7 +100,9 @@ user_by_hand() {
 ssh_by_hand() {
     user="$1"; shift
     install -d -m 700 -o "$user" -g "$user" "/home/$user/.ssh"
-    for key; do echo "$key" >>"/home/$user/.ssh/authorized_keys"; done
+    for key; do
+        grep -qxF "$key" "/home/$user/.ssh/authorized_keys" 2>/dev/null || echo "$key" >>"/home/$user/.ssh/authorized_keys"
+    done
     chmod 600 "/home/$user/.ssh/authorized_keys"; chown "$user:" "/home/$user/.ssh/authorized_keys"
     systemctl enable ssh
 }
@@ -109,6 +117,7 @@ connection() {
     umask 077 && printf %s "$1" >"$file" && chmod 600 "$file" && rfkill unblock wifi
 }
 """
+"""Steps by hand, for where a system has no tool of its own for them; what is done already may be done again."""
 _TAIL = """
 rm -f "$boot/firstrun.sh"
 sed -i 's| systemd.run.*||g' "$boot/cmdline.txt"

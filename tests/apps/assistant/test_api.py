@@ -126,8 +126,38 @@ def test_a_call_that_a_model_writes_as_text_is_read_as_one(client: Any) -> None:
 def test_a_text_is_continued(client: Any) -> None:
     answer = client.completions.create(model="parrot", prompt="first line\nlast line")
     assert answer.choices[0].text == "last line"
-    streamed = client.completions.create(model="parrot", prompt="last line", stream=True)
+    asked = {"model": "parrot", "prompt": "last line", "stream": True, "stream_options": {"include_usage": True}}
+    streamed = list(client.completions.create(**asked))
     assert "".join(chunk.choices[0].text for chunk in streamed if chunk.choices) == "last line"
+    assert streamed[-1].choices == [] and streamed[-1].usage.completion_tokens == len("last line")
+
+
+def test_any_json_is_an_answer_where_no_schema_is_given_and_a_stream_is_held_to_one_as_well(client: Any) -> None:
+    asked = {"model": "parrot", "messages": [{"role": "user", "content": "who?"}]}
+    answer = client.chat.completions.create(**asked, response_format={"type": "json_object"})
+    json.loads(answer.choices[0].message.content)
+    schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "person", "schema": schema}}
+    chunks = list(client.chat.completions.create(**asked, response_format=wanted, stream=True))
+    said = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert set(json.loads(said)) == {"name"}
+
+
+def test_stop_texts_and_most_tokens_end_an_answer_with_their_reason(client: Any) -> None:
+    asked = {"model": "parrot", "messages": [{"role": "user", "content": "to be or not"}], "temperature": 0, "seed": 1}
+    for limit in ("max_tokens", "max_completion_tokens"):
+        choice = client.chat.completions.create(**asked, **{limit: 5}).choices[0]
+        assert (choice.message.content, choice.finish_reason) == ("to be", "length")
+    choice = client.chat.completions.create(**asked, stop=["or n"]).choices[0]
+    assert (choice.message.content, choice.finish_reason) == ("to be ", "stop")
+
+
+def test_a_tool_of_ones_choice_is_called_and_none_when_none_is_wanted(client: Any) -> None:
+    asked = {"model": "parrot", "messages": [{"role": "user", "content": "weather in Ghent?"}], "tools": [WEATHER]}
+    chosen = {"type": "function", "function": {"name": "weather"}}
+    (call,) = client.chat.completions.create(**asked, tool_choice=chosen).choices[0].message.tool_calls
+    assert call.function.name == "weather" and call.type == "function" and call.id
+    assert client.chat.completions.create(**asked, tool_choice="none").choices[0].message.tool_calls is None
 
 
 def test_texts_become_vectors(client: Any) -> None:

@@ -85,6 +85,21 @@ def test_the_stream_ends_when_the_session_has(monkeypatch: pytest.MonkeyPatch) -
     assert b"x" not in asyncio.run(watch())
 
 
+def test_the_head_of_the_next_picture_goes_out_with_each() -> None:
+    """Chromium shows a picture only when it has read that."""
+
+    async def watch() -> list[bytes]:
+        broadcast = Broadcast()
+        broadcast.show(b"x")
+        pieces = multipart(broadcast, lambda: True)
+        seen = [await anext(pieces), await anext(pieces)]
+        await pieces.aclose()
+        return seen
+
+    head = b"--edgekit-frame\r\nContent-Type: image/jpeg\r\n\r\n"
+    assert asyncio.run(watch()) == [head, b"x\r\n" + head]
+
+
 def test_the_age_of_a_picture_is_known() -> None:
     now = [100.0]
     broadcast = Broadcast(now=lambda: now[0])

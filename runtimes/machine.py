@@ -1,4 +1,4 @@
-"""What this machine has for a language model: cores that compute, and memory that is free."""
+"""What this machine has for a model in a process of its own: cores that compute, and memory that is free."""
 
 from __future__ import annotations
 
