@@ -13,22 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from measured import (
-    accuracy,
-    assistant,
-    digits,
-    face,
-    fleet,
-    loading,
-    models,
-    numbers,
-    peers,
-    prediction,
-    predictor,
-    pruning,
-    zoo,
-)
+from measured import assistant, digits, fleet, models, numbers
 from measured_boards import deploying, emulated, flashing
+from measured_converters import accuracy, peers, pruning, zoo
+from measured_runtimes import face, loading, prediction, predictor
 from measured_vision import pipeline
 from tables import table
 

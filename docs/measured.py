@@ -6,13 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from tables import conditions, megabytes, result, table
+from measured_runtimes import engine
+from tables import conditions, megabytes, result, table, where
 
 from edgekit.core.schema import Parity
 from edgekit.demo.result import agreement
-
-LITERT_INT8 = (("edgekit", "int8"), ("onnx2tf", "int8"), ("onnx2tf+ai-edge-quantizer", "int8"))
-ONNX_INT8 = (("edgekit", "int8-onnx"), ("onnxruntime", "int8-onnx"))
 
 
 def models() -> str:
@@ -56,7 +54,7 @@ def numbers() -> str:
         *_overheads(),
         *_predictions(),
     )
-    return table(("what", "measured", "where and when"), [(what, found, _where(of["conditions"])) for what, found, of in rows])
+    return table(("what", "measured", "where and when"), [(what, found, where(of["conditions"])) for what, found, of in rows])
 
 
 def _overheads() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -66,7 +64,7 @@ def _overheads() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
         ("tiny", "`session.run` more than a tiny network's own call"),
         ("middle", "and over a network's of 1 to 2 ms"),
     ):
-        found = [f"{_engine(row)} {_more(row['raw'], size)}" for row in calls["rows"] if row["model"] == size]
+        found = [f"{engine(row)} {_more(row['raw'], size)}" for row in calls["rows"] if row["model"] == size]
         yield what, ", ".join(found), calls
     found = [f"{row['artifact']} {row['load']['ratio']:.3f}" for row in loads["artifacts"]]
     yield "`edgekit.load` over the engine's own load and the hashes of the files", ", ".join(found), loads
@@ -82,16 +80,8 @@ def _predictions() -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     yield "published latencies (MLPerf) predicted from the others of their set-up; from other families alone", off, published
 
 
-def _engine(row: Mapping[str, Any]) -> str:
-    return f"{row['runtime']} {row['precision']}"
-
-
 def _more(told: Mapping[str, Any], size: str) -> str:
     return f"{told['more_us']:.1f} µs" if size == "tiny" else f"{told['ratio']:.3f}"
-
-
-def _where(found: Mapping[str, Any]) -> str:
-    return f"{found['machine']}; {found['date']}"
 
 
 def digits() -> str:
@@ -194,227 +184,6 @@ def _fleet_story(found: Mapping[str, Any]) -> str:
         f"{abs(found['readings_lost'])} of {found['readings']:,} readings. A release that fails everywhere was halted after "
         f"{found['bad_release']['seconds']:.1f} s."
     )
-
-
-def zoo() -> str:
-    """Every graph of the zoo by edgekit and its peers: what converts, how near it is, what it takes."""
-    found = result("zoo")
-    header = (
-        *("model", "float: edgekit", "onnx2tf"),
-        *("int8 in LiteRT: edgekit", "onnx2tf", "+ ai-edge-quantizer"),
-        *("int8 in ONNX Runtime: edgekit", "its own"),
-    )
-    rows = [(row["model"], *_zoo_cells(row)) for row in found["models"]]
-    return f"{table(header, [*rows, _converted(found['models'])])}\n\n{conditions(_flat(found['conditions']))}"
-
-
-def peers() -> str:
-    """What converting costs, and what comes of it, beside others: each row with its own day and machine."""
-    float_, mobile = result("peers"), result("mobilenet")
-    others = ", ".join(f"{ms:.1f} ms ({backend})" for backend, ms in float_["onnx2tf_ms"].items())
-    times = {
-        name: f"{mobile[name]['seconds']:.1f} s, {megabytes(mobile[name]['peak_rss_bytes'])}" for name in ("edgekit", "peers")
-    }
-    rows = (
-        ("YOLOX-nano float32 in LiteRT, one thread", f"{float_['edgekit_ms']:.1f} ms", f"onnx2tf: {others}", float_),
-        (
-            "MobileNetV2 to int8 TFLite on 64 samples, time and memory",
-            times["edgekit"],
-            f"onnx2tf, ai-edge-quantizer: {times['peers']}",
-            mobile,
-        ),
-        (
-            "MobileNetV2 int8 in LiteRT, one thread",
-            f"{mobile['int8_ms']:.2f} ms, {megabytes(mobile['int8_bytes'])}",
-            f"Coral's own file: {mobile['official_ms']:.2f} ms, {megabytes(mobile['official_bytes'])}",
-            mobile,
-        ),
-    )
-    header = ("what", "edgekit", "others", "where and when")
-    return table(header, [(what, ours, theirs, _where(of["conditions"])) for what, ours, theirs, of in rows])
-
-
-def accuracy() -> str:
-    """int8 on real labels, for every target, beside the int8 files that others ship."""
-    found = result("accuracy")
-    targets = tuple(found["models"][0]["int8"])
-    header = ("model", "metric", "samples", "float", *(f"int8 {target}" for target in targets), "int8 by others")
-    rows = [
-        (
-            row["model"],
-            row["float"]["metric"],
-            f"{row['float']['samples']:,}",
-            *(_score(told) for told in (row["float"], *row["int8"].values(), row.get("official_int8"))),
-        )
-        for row in found["models"]
-    ]
-    return f"{table(header, rows)}\n\n{conditions(found['conditions'])}"
-
-
-def pruning() -> str:
-    """Pruned networks before and after they learned from the whole one."""
-    found = result("pruning")
-    header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "time, one thread", "pictures")
-    rows = [_pruning_row(row) for row in found["models"]]
-    told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"] if "conditions" in row)
-    fast = (f"{row['model']}, time. {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
-    return "\n".join([table(header, rows), "", *(f"- {line}" for line in (*told, *fast))])
-
-
-def prediction() -> str:
-    """Models that no calibration has seen: what the calibrated machine was predicted to take for them, and took."""
-    found = result("prediction")
-    header = ("engine", "models", "mean error (MAPE)", "median", "worst", "within 10 %", "within the interval")
-    rows = [(name, *_prediction_cells(told)) for name, told in (*found["by_engine"].items(), ("together", found["summary"]))]
-    left_out = ", ".join(f"{name} {error:.1%}" for name, error in found["left_out"].items())
-    return f"{table(header, rows)}\n\nThe calibration's own networks, each predicted from the others: {left_out}. {conditions(found['conditions'])}"
-
-
-def _prediction_cells(told: Mapping[str, Any]) -> tuple[str, ...]:
-    refused = f", {told['refused']} refused" if told["refused"] else ""
-    return (
-        f"{told['models']}{refused}",
-        *(f"{told[key]:.1%}" for key in ("mape", "median", "worst", "within_10_percent", "within_interval")),
-    )
-
-
-def loading() -> str:
-    """What `edgekit.load` adds to the engine's own load and a hash of the files."""
-    found = result("loading")
-    header = (
-        "artifact",
-        "size",
-        "engine and hashes",
-        "`edgekit.load`: more",
-        "ratio",
-        "asking the engine for its tensors: more",
-    )
-    rows = [
-        (
-            row["artifact"],
-            megabytes(row["bytes"]),
-            f"{row['load']['base_us'] / 1e3:.2f} ms",
-            f"{enclosed(row['load'], 'more_us', '.0f')} µs",
-            enclosed(row["load"], "ratio", ".3f"),
-            f"{enclosed(row['asked'], 'more_us', '.0f')} µs",
-        )
-        for row in found["artifacts"]
-    ]
-    return f"{table(header, rows)}\n\n{_paired(found['artifacts'][0]['load'])} {conditions(found['conditions'])}"
-
-
-def face() -> str:
-    """What a call through edgekit takes beside the engine's own."""
-    found = result("face")
-    header = (
-        *("network", "engine", "its own call", "`raw` over it", "`raw` more"),
-        *("`run` over by hand", "`run` more than by hand", "its own call over itself"),
-    )
-    return f"{table(header, map(_face_row, found['rows']))}\n\n{_paired(found['rows'][0]['raw'])} {conditions(found['conditions'])}"
-
-
-def _face_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return (
-        row["model"],
-        _engine(row),
-        f"{row['raw']['base_us'] / 1e3:.3f} ms",
-        enclosed(row["raw"], "ratio", ".3f"),
-        f"{enclosed(row['raw'], 'more_us', '.1f')} µs",
-        enclosed(row["face"], "ratio", ".3f"),
-        f"{enclosed(row['face'], 'more_us', '.1f')} µs",
-        enclosed(row["control"], "ratio", ".3f"),
-    )
-
-
-def enclosed(told: Mapping[str, Any], what: str, form: str) -> str:
-    """A value and between which ones it lies."""
-    low, high = told[f"{what}_between"]
-    return f"{told[what]:{form}} ({low:{form}} to {high:{form}})"
-
-
-def _paired(one: Mapping[str, Any]) -> str:
-    return f"Medians over pairs of calls; the middle one of {one['processes']} processes, and in brackets the least and the greatest."
-
-
-def predictor() -> str:
-    """Published latencies, each predicted from the others of its set-up, and those of whole families from the other families."""
-    found = result("predictor")
-    rows = [
-        ("every model from all others of its set-up", *_near(found["leave_one_out"]), "6 %, 80 %"),
-        ("every family from all other families", *_near(found["unseen_family"]), "12 %"),
-        *((f"of these, {family}", *_near(told), "") for family, told in found["families"].items()),
-    ]
-    left_out = "; ".join(f"{name}: {reason}" for name, reason in found["left_out"].items())
-    text = f"{found['set_ups']} set-ups. Left out by the rules of `benchmarks/predictor.py`: {left_out}."
-    return f"{table(('predicted', 'predictions', 'mean error (MAPE)', 'within 10 %', 'goal'), rows)}\n\n{text}"
-
-
-def _near(told: Mapping[str, Any]) -> tuple[str, ...]:
-    return (f"{told['predictions']:,}", f"{told['mape']:.1%}", f"{told['within_10_percent']:.0%}")
-
-
-def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    times = (_share(one) for one in row["speed"]["engines"]) if "speed" in row else ("not measured",)
-    if "accuracy" not in row:
-        return (row["model"], *["not measured yet"] * 7, "<br>".join(times), "")
-    score = row["accuracy"]
-    return (
-        row["model"],
-        f"`{row['settings']}`",
-        f"−{1 - row['macs_after'] / row['macs_before']:.1%}",
-        f"−{1 - row['params_after'] / row['params_before']:.1%}",
-        f"{score['metric']} of {score['samples']:,}",
-        *(f"{score[key]:.4f}" for key in ("source", "pruned", "distilled")),
-        "<br>".join(times),
-        f"{row['pictures']:,}",
-    )
-
-
-def _share(one: Mapping[str, Any]) -> str:
-    low, high = one["share_95"]
-    return f"{one['share']:.3f} ({low:.3f} to {high:.3f}) of {one['source_ms']:.2f} ms ({one['engine']})"
-
-
-def _zoo_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    floats = (_float(row.get(name, {}).get("float")) for name in ("edgekit", "onnx2tf"))
-    return (*floats, *_best_bold(row, LITERT_INT8), *_best_bold(row, ONNX_INT8))
-
-
-def _float(told: Mapping[str, Any] | None) -> str:
-    """`2.0e-06, 16 T`: largest error over the largest value, and transposes where there are any."""
-    if told is None or "failed" in told:
-        return "fails" if told else ""
-    moves = f", {told['transposes']} T" if told["transposes"] else ""
-    return f"{told['worst_relative']:.0e}{moves}"
-
-
-def _best_bold(row: Mapping[str, Any], ways: tuple[tuple[str, str], ...]) -> list[str]:
-    """SQNR of each way in dB, the best in bold."""
-    told = [row.get(name, {}).get(precision, {"failed": ""}) for name, precision in ways]
-    best = max((one["sqnr_db"] for one in told if "failed" not in one), default=None)
-    return ["fails" if "failed" in one else _decibels(one["sqnr_db"], best) for one in told]
-
-
-def _decibels(value: float, best: float | None) -> str:
-    return f"**{value:.1f} dB**" if value == best else f"{value:.1f} dB"
-
-
-def _converted(rows: list[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The last row: how many converted and ran, of all."""
-    ways = (("edgekit", "float"), ("onnx2tf", "float"), *LITERT_INT8, *ONNX_INT8)
-    counts = (sum("failed" not in row.get(name, {}).get(precision, {"failed": ""}) for row in rows) for name, precision in ways)
-    return ("**converted and ran**", *(f"**{count} of {len(rows)}**" for count in counts))
-
-
-def _flat(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Conditions with the versions of the peers among them."""
-    return {**{key: value for key, value in told.items() if key != "versions"}, **told["versions"]}
-
-
-def _score(told: Mapping[str, Any] | None) -> str:
-    if not told:
-        return ""
-    return "refused" if "failed" in told else f"{told['value']:.4f}"
 
 
 def _model_row(row: Mapping[str, Any]) -> tuple[str, ...]:

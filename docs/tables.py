@@ -21,6 +21,11 @@ def conditions(of: Mapping[str, Any]) -> str:
     return "Conditions: " + "; ".join(f"{key.replace('_', ' ')} {value}" for key, value in of.items()) + "."
 
 
+def where(of: Mapping[str, Any]) -> str:
+    """The machine and the day of a number that shares its table with others."""
+    return f"{of['machine']}; {of['date']}"
+
+
 def megabytes(size: int) -> str:
     """Bytes as megabytes."""
     return f"{size / 1e6:.2f} MB" if size < 10_000_000 else f"{size / 1e6:.0f} MB"

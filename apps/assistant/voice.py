@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from edgekit.apps.assistant.options import VoiceOptions
 from edgekit.core.errors import EdgekitError
-from edgekit.runtimes.speech.audio import LONGEST_S, read_wav
+from edgekit.runtimes.speech.audio import LONGEST_S, SHORTEST_S, read_wav
 from edgekit.runtimes.speech.hearing import Recogniser, recogniser
 from edgekit.runtimes.speech.speaking import LONGEST_TEXT, Speaker, speaker
 
@@ -32,6 +32,7 @@ class Voice:
             "hears": _told(self._recogniser, lambda found: {"engine": found.engine, "note": found.note}),
             "speaks": _told(self._speaker, lambda found: {"engine": Path(found.program).name}),
             "longest_s": LONGEST_S,
+            "shortest_s": SHORTEST_S,
         }
 
     def hear(self, wav: bytes) -> dict[str, Any]:

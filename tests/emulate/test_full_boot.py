@@ -23,7 +23,7 @@ from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, deploy_to_all, status
 from edgekit.emulate import boot, full, qemu, rootfs
 from edgekit.emulate.boards import Wanted, board_of
-from edgekit.emulate.boot import Emulated, cut_while_writing, prediction, serving, token
+from edgekit.emulate.boot import SERVE_S, Emulated, cut_while_writing, prediction, serving, token
 from edgekit.emulate.machine import Machine, ssh_config
 from edgekit.emulate.snapshots import Snapshot, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
@@ -122,6 +122,7 @@ def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_n
     (taken_back,) = deploy_to_all([BOARD], elsewhere, unhealthy)
     assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
     assert status(BOARD).artifact_name == "good"
+    board.wait_until_serving("/health", SERVE_S)
     check = prediction(board, token(snapshot.board, board), PICTURE, NUMBER)
     assert check.ok, check.said
 

@@ -74,7 +74,7 @@ def beginnings(name: str) -> list[bytes]:
         return [tiny_onnx(), busy_onnx()]
     if name == "tflite":
         return [tiny_tflite(quantized=False), tiny_tflite(quantized=True), busy_tflite()]
-    manifests = Path("edge/models").glob("**/manifest.json")
+    manifests = (Path(__file__).parents[2] / "edge" / "models").glob("**/manifest.json")
     return [path.read_bytes() for path in (manifests if name == "artifact" else profiles.shipped_folder().glob("*.yaml"))]
 
 

@@ -29,6 +29,7 @@ class Rolling:
         self._rows.append(tuple(values))
         for series, column in zip(self.chart.options["series"], zip(*self._rows, strict=True), strict=True):
             series["data"] = list(column)
+            series["showSymbol"] = len(column) == 1  # one value makes no line
         self.chart.update()
 
 

@@ -40,12 +40,13 @@ class BootFiles:
 
 def formats() -> tuple[str, ...]:
     """Names of all formats."""
-    return tuple(sorted(info.name for info in iter_modules(__path__)))
+    return tuple(sorted(info.name for info in iter_modules(__path__) if not info.name.startswith("_")))
 
 
 def boot_files(name: str, settings: Settings, *, install_script: str = "", stamp: str) -> BootFiles:
-    """The files of format `name`, which run `install_script` of `app_folder` where there is one; `stamp` is unique for each flash, so that a board notices
-    that it is a new one.
+    """The files of format `name`, which run `install_script` of `app_folder` where there is one.
+
+    `stamp` is unique for each flash, so that a board notices that it is a new one.
 
     Raises `NotFound` for an unknown format, `Unsupported` when it cannot do what the settings ask.
     """

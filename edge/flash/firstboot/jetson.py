@@ -10,8 +10,8 @@ import shlex
 from pathlib import PurePosixPath
 
 from edgekit.flash.firstboot import BootFiles
-from edgekit.flash.firstboot.firstrun import HELPERS, connection, place_steps
-from edgekit.flash.settings import Settings, Wifi
+from edgekit.flash.firstboot._steps import HELPERS, place_steps, wifi_steps
+from edgekit.flash.settings import Settings
 
 HELP = "Jetson's card images, in the partition APP (passing NVIDIA's wizard by accepts its licence)"
 RUNS_COMMANDS = True
@@ -54,7 +54,7 @@ WantedBy=multi-user.target
 def _script(settings: Settings, install_script: str, stamp: str) -> str:
     steps = [*_host(settings), *_user(settings), *place_steps(settings)]
     if settings.wifi is not None:
-        steps += _wifi(settings.wifi, stamp)
+        steps += wifi_steps(settings.wifi, stamp, country="country")
     if install_script:
         steps.append(f'step "install the app" sh "/{FOLDER}/{PurePosixPath(install_script).name}" || exit 1')
     return "\n".join([_HEAD + HELPERS, *steps, "sync", "exit 0", ""])
@@ -74,13 +74,6 @@ def _user(settings: Settings) -> list[str]:
     if not settings.password_hash:
         steps.append(f'step "let {user} use sudo" sudo_by_key {user}')
     return steps
-
-
-def _wifi(network: Wifi, stamp: str) -> list[str]:
-    return [
-        f'step "set the Wi-Fi country" country {network.country}',
-        f'step "add the Wi-Fi network" connection {connection(network, stamp)}',
-    ]
 
 
 _HEAD = f"""#!/bin/sh

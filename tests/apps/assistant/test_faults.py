@@ -97,17 +97,24 @@ def test_a_fault_is_named_and_the_same_process_answers_the_next_question(
     assert engine_of(talking.pid) == before
 
 
+def killed_in_mid_answer(server: Any) -> bytes:
+    """What a stream says whose engine is killed when its head has come; the whole answer, where that was too late."""
+    assert chat(server)[0] == 200
+    parts, engine = urlsplit(server.url), engine_of(server.pid)
+    body = {"prompt": "x", "max_tokens": 200, "stream": True, "grammar": f'root ::= "{"ab" * 100}"'}
+    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as connection:
+        connection.request("POST", "/v1/completions", json.dumps(body), {"authorization": f"Bearer {server.token}"})
+        answer = connection.getresponse()
+        os.kill(engine, signal.SIGKILL)
+        return answer.read()
+
+
 def test_an_engine_that_is_killed_in_mid_answer_ends_the_stream_with_its_reason_and_the_next_question_is_answered(
     talking: Any,
 ) -> None:
-    assert chat(talking)[0] == 200
-    parts = urlsplit(talking.url)
-    body = {"prompt": "x", "max_tokens": 200, "stream": True, "logit_bias": {"355": -100}}
-    with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as connection:
-        connection.request("POST", "/v1/completions", json.dumps(body), {"authorization": f"Bearer {talking.token}"})
-        answer = connection.getresponse()
-        os.kill(engine_of(talking.pid), signal.SIGKILL)
-        seen = answer.read()
+    """A tiny model is done within a fraction of a second, so it is killed until it is in the middle of an answer."""
+    tried = (killed_in_mid_answer(talking) for _ in range(10))
+    seen = next((said for said in tried if b"[DONE]" not in said or b'"error"' in said), b"")
     assert b'"code": "engine_lost"' in seen and b"SIGKILL" in seen
     assert chat(talking)[0] == 200
 

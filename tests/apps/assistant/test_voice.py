@@ -135,6 +135,22 @@ def test_the_keyboard_alone_begins_ends_and_cancels_a_recording(page: Page) -> N
     page.get_by_text("Listening").wait_for(state="hidden")
 
 
+def test_what_is_too_short_to_be_heard_is_told_at_once_and_not_sent(page: Page, server: Served) -> None:
+    pytest.importorskip("pocketsphinx")
+    told = {**server.login().get("/api/voice").json(), "shortest_s": 3600}
+    page.route("**/api/voice", lambda route: route.fulfill(json=told))
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.get_by_role("button", name="Speak").focus()
+    page.keyboard.press("Space")
+    page.get_by_text("Listening").wait_for()
+    page.wait_for_timeout(1500)  # a recording with some sound in it
+    page.keyboard.press("Space")
+    page.get_by_role("alert").get_by_text("hold the button while you speak").wait_for()
+    assert not [url for url in sent if url.endswith("/transcription")]
+    page.unroute("**/api/voice")
+
+
 def test_an_answer_is_read_aloud_and_stopped(page: Page, spoken_to: Watched) -> None:
     if shutil.which("espeak-ng") is None:
         pytest.skip("no espeak-ng here")

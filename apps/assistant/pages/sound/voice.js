@@ -36,7 +36,7 @@ async function atOurRate(blob, longest) {
 // One recording: `stop()` gives the text that was heard, `cancel()` nothing.
 export async function record(onFull) {
   if (!navigator.mediaDevices) throw new Error("browsers give the microphone to https:// and to localhost only");
-  const { hears, longest_s: longest } = await (await asked("")).json();
+  const { hears, longest_s: longest, shortest_s: shortest } = await (await asked("")).json();
   if (!hears.ok) throw problem(hears.reason, hears.hint);
   const stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1, noiseSuppression: true } });
   const recorder = new MediaRecorder(stream), parts = [];
@@ -54,7 +54,9 @@ export async function record(onFull) {
     cancel: end,
     async stop() {
       await end();
-      const body = wav(await atOurRate(new Blob(parts, { type: recorder.mimeType }), longest));
+      const samples = await atOurRate(new Blob(parts, { type: recorder.mimeType }), longest);
+      if (samples.length < shortest * RATE) throw problem("nothing was said", "hold the button while you speak");
+      const body = wav(samples);
       const answer = await asked("/transcription", { method: "POST", headers: { "Content-Type": "audio/wav" }, body });
       return (await answer.json()).text;
     },
