@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node, PassResult
 from edgekit.converters.names import Names
-from edgekit.converters.quantize.reach import Reach
+from edgekit.converters.quantize.reach import Reach, Spread
 from edgekit.converters.quantize.roles import integer
+from edgekit.converters.quantize.weights import LIMIT
 from edgekit.core.schema import TensorSpec
 
 Factors = NDArray[np.float64]
@@ -25,6 +26,10 @@ LARGEST = 64.0
 """Beyond it, int8 weights of the reading layer would fade in turn."""
 APART = 3.0
 """How far the median channel must lie below the largest: nearer ones are served as well by per-channel weights alone."""
+MARGIN = 2.0
+"""Standard deviations from sample to sample for which there must be room above what was seen: few samples do not tell how far a channel goes."""
+STEPS = 255
+"""Of an activation's range."""
 HEARD = 0.01
 """A gate is worth its time where rounding the site alone makes more noise than this share of what the heads vary by."""
 SATURATED = 8.0
@@ -44,12 +49,12 @@ class _Site:
 
 def equalise(
     graph: Graph,
-    reach_of: Callable[[Sequence[str]], Mapping[str, Reach]],
+    spreads_of: Callable[[Sequence[str]], Mapping[str, Spread]],
     noises_of: Callable[[Sequence[tuple[str, str]]], Sequence[float]],
 ) -> PassResult:
     """The graph with channels of like size where a Conv feeds only Convs. Guarantees: same inputs, outputs and, up to rounding, values.
 
-    `reach_of` says how far every channel of the named tensors goes (`reach.reaches`), `noises_of` for each pair of tensors what
+    `spreads_of` says how the channels of the named tensors spread (`reach.spreads`), `noises_of` for each pair of tensors what
     rounding them alone does at the heads (`Probe.noise_of`). Both are costly and asked at most once: the first of a graph that has a
     place to equalise, the second where that would take a gate.
     """
@@ -57,8 +62,8 @@ def equalise(
     gates: dict[str, NDArray[np.float32]] = {}
     changes = 0
     sites = tuple(_sites(graph, weights))
-    reach = reach_of(_measured(sites)) if sites else {}
-    uneven = [(site, factors) for site in sites if (factors := _factors(reach, site)) is not None]
+    spreads = spreads_of(_measured(sites)) if sites else {}
+    uneven = [(site, factors) for site in sites if (factors := _factors(graph, spreads, site)) is not None]
     for site, factors in _worthwhile(uneven, noises_of):
         changes += 1
         weights[site.maker.name] = [_along_outputs(value, factors) for value in weights[site.maker.name]]
@@ -124,23 +129,42 @@ def _measured(sites: Sequence[_Site]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*read, *(site.result for site in sites)]))
 
 
-def _factors(reaches: Mapping[str, Reach], site: _Site) -> Factors | None:
-    """Powers of two that lift each channel towards the largest, or None where that gains too little or the data is not finite."""
-    reach = _reach(reaches, site)
+def _factors(graph: Graph, spreads: Mapping[str, Spread], site: _Site) -> Factors | None:
+    """Powers of two that lift small channels as far as it pays, or None where that gains too little or the data is not finite."""
+    reach, after = _reach(spreads, site), spreads[site.result]
     if reach.size < 2 or reach.max() <= 0 or not np.isfinite(reach).all():
         return None
-    room = reach.max() / np.maximum(reach, reach.max() / LARGEST)
-    if np.median(room) < APART:
+    least = reach.max() / LARGEST
+    if np.median(reach.max() / np.maximum(reach, least)) < APART:
         return None
-    return np.asarray(2.0 ** np.floor(np.log2(room)))
+    room = reach.max() / np.maximum(reach + MARGIN * after.deviation, least)
+    balance = _balance(graph, site, step=reach.max() / STEPS, power=after.mean_square)
+    factors = np.asarray(2.0 ** np.floor(np.log2(np.maximum(np.minimum(room, balance * np.sqrt(2)), 1))))
+    return factors if factors.max() > 1 else None
 
 
-def _reach(reaches: Mapping[str, Reach], site: _Site) -> Reach:
+def _balance(graph: Graph, site: _Site, *, step: float, power: Reach) -> Factors:
+    """How far to lift each channel so that its own rounding and that of the weights that read it do least harm together.
+
+    A channel that is lifted by f loses f^2 of the noise of its own `step`, while its weights, f times smaller than their neighbours,
+    are off by f^2 times as much for its mean square `power`. Depthwise weights have scales of their own and lose nothing.
+    """
+    weights = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if not _is_depthwise(graph, node)]
+    if not weights:
+        return np.full_like(power, LARGEST)
+    own = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if _is_depthwise(graph, node)]
+    felt = sum((np.square(w).sum(axis=(0, 2, 3)) for w in weights), sum((np.square(w).sum(axis=(1, 2, 3)) for w in own), 0.0))
+    lost = sum(np.square(np.abs(w).max(axis=(1, 2, 3)) / LIMIT).sum() * w.shape[2] * w.shape[3] for w in weights)
+    tiny = np.finfo(np.float64).tiny
+    return np.asarray((step**2 * felt / np.maximum(lost * power, tiny)) ** 0.25)
+
+
+def _reach(spreads: Mapping[str, Spread], site: _Site) -> Reach:
     """How far each channel goes behind the activation; behind a SiLU at least as far as what it reads of the channel."""
-    after = reaches[site.result]
+    after = spreads[site.result].largest
     if site.gate is None:
         return after
-    return np.asarray(np.maximum(after, np.minimum(reaches[site.maker.output], SATURATED)))
+    return np.asarray(np.maximum(after, np.minimum(spreads[site.maker.output].largest, SATURATED)))
 
 
 def _along_outputs(value: Array, factors: Factors) -> Array:

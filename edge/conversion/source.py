@@ -15,13 +15,13 @@ from edgekit.converters.importers.base import Imported
 from edgekit.converters.optimise import optimise
 from edgekit.converters.prune import PruneReport
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import ENOUGH, FEW, calibrate
+from edgekit.converters.quantize.calibrate import FEW, calibrate
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.equalise import equalise
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.probe import LOOKED_AT, Probe, held_back
+from edgekit.converters.quantize.probe import LOOKED_AT, Probe
 from edgekit.converters.quantize.ranges import Range
-from edgekit.converters.quantize.reach import Reach, last_reaches, reaches
+from edgekit.converters.quantize.reach import Spread, last_reaches, spreads
 from edgekit.converters.quantize.recorded import undress, with_ranges
 from edgekit.converters.quantize.smooth import smooth
 from edgekit.core.files import sha256_bytes
@@ -130,29 +130,9 @@ class SourceModel:
             return self.graph
         key = sha256_bytes(to_bytes(self.graph))
         if key not in self._equalised:
-            self._equalised[key] = self._smoothed(self._evened(progress), progress)
+            even = equalise(self.graph, self._spreads(progress), self._noises(progress)).graph
+            self._equalised[key] = self._smoothed(even, progress)
         return self._equalised[key]
-
-    def _evened(self, progress: Progress) -> Graph:
-        """The graph with channels of like size; with few samples only where those that are held back gain by it.
-
-        A channel that is lifted as far as few samples let it has no room for what the next one brings.
-        """
-        few = tuple(islice(self.samples or (), ENOUGH))
-        if len(few) < ENOUGH:
-            learnt, judging = held_back(few)
-            even = (
-                equalise(self.graph, self._reaches(learnt, progress), self._noises(progress)).graph if judging else self.graph
-            )
-            if even is self.graph or self._noise(even, learnt, judging) >= self._noise(self.graph, learnt, judging):
-                return self.graph
-        return equalise(self.graph, self._reaches(self.samples or (), progress), self._noises(progress)).graph
-
-    def _noise(self, graph: Graph, learnt: Sequence[Feed], judging: Sequence[Feed]) -> float:
-        """What rounding all of a graph to the ranges of some samples does to others."""
-        found = assign(graph, calibrate(graph, learnt, execute, whole=False), scheme="tflite")
-        probe = Probe(graph=graph, quantization=found, samples=judging, execute=simulate)
-        return probe.noise(found.activations, found.weights)
 
     def _smoothed(self, graph: Graph, progress: Progress) -> Graph:
         """The graph with what normalisations give smoothed, where the outputs gain by it."""
@@ -165,9 +145,9 @@ class SourceModel:
         few = tuple(islice(self.samples or (), FEW))
         return smooth(graph, lambda names: last_reaches(graph, names, few, execute), noise_of).graph
 
-    def _reaches(self, samples: Iterable[Feed], progress: Progress) -> Callable[[Sequence[str]], Mapping[str, Reach]]:
-        """How far the channels of tensors go over the samples."""
-        return lambda names: reaches(self.graph, names, samples, execute, progress=progress)
+    def _spreads(self, progress: Progress) -> Callable[[Sequence[str]], Mapping[str, Spread]]:
+        """How the channels of tensors spread over the samples."""
+        return lambda names: spreads(self.graph, names, self.samples or (), execute, progress=progress)
 
     def _noises(self, progress: Progress) -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
         """What rounding a few tensors does, for each of several pairs. Ranges of a few samples tell that."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
 from edgekit.converters.quantize.equalise import HEARD, equalise
 from edgekit.converters.quantize.probe import Probe
-from edgekit.converters.quantize.reach import Reach, reaches
+from edgekit.converters.quantize.reach import Spread, spread_of, spreads
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]
@@ -45,11 +47,11 @@ def equalised(graph: Graph) -> PassResult:
     calibration = calibrate(graph, FEEDS, execute)
     quantization = assign(graph, calibration, scheme="tflite")
     probe = Probe(graph=graph, quantization=quantization, samples=FEEDS, execute=execute)
-    return equalise(graph, reach_of(graph), lambda pairs: [probe.noise_of(pair) for pair in pairs])
+    return equalise(graph, spreads_of(graph), lambda pairs: [probe.noise_of(pair) for pair in pairs])
 
 
-def reach_of(graph: Graph) -> Callable[[Sequence[str]], Mapping[str, Reach]]:
-    return lambda names: reaches(graph, names, FEEDS, execute)
+def spreads_of(graph: Graph) -> Callable[[Sequence[str]], Mapping[str, Spread]]:
+    return lambda names: spreads(graph, names, FEEDS, execute)
 
 
 def outputs(graph: Graph) -> np.ndarray:
@@ -85,18 +87,18 @@ def test_a_gate_is_spent_only_where_an_output_suffers(build: Build) -> None:
         asked.extend(pairs)
         return [HEARD] * len(pairs)
 
-    assert equalise(graph, reach_of(graph), unheard).changes == 0
+    assert equalise(graph, spreads_of(graph), unheard).changes == 0
     assert asked == [("c", "m")]
     free = network(build, [("Relu", ["c"], ["r"], {})], "r", depthwise=True)
-    assert equalise(free, reach_of(free), unheard).changes == 1
+    assert equalise(free, spreads_of(free), unheard).changes == 1
 
 
 def test_only_tensors_of_candidates_are_measured_and_nothing_is_asked_without_one(build: Build) -> None:
     asked: list[tuple[str, ...]] = []
 
-    def measured(names: Sequence[str]) -> Mapping[str, Reach]:
+    def measured(names: Sequence[str]) -> Mapping[str, Spread]:
         asked.append(tuple(names))
-        return {name: np.ones(8) for name in names}
+        return {name: seen(np.ones(8)) for name in names}
 
     def silence(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
         raise AssertionError(f"nothing is uneven, yet {pairs} were listened to")
@@ -110,6 +112,11 @@ def test_only_tensors_of_candidates_are_measured_and_nothing_is_asked_without_on
     assert asked == [("c", "m"), ("r",)]
 
 
+def seen(*samples: np.ndarray) -> Spread:
+    """Channels of one value each, that much in each of the samples."""
+    return reduce(add, (spread_of(values.reshape(1, -1, 1, 1)) for values in samples))
+
+
 def loud(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
     return [1.0] * len(pairs)
 
@@ -117,8 +124,30 @@ def loud(pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
 def test_channels_that_are_not_finite_are_left_to_the_calibration_that_names_them(build: Build) -> None:
     graph = network(build, [("Relu", ["c"], ["r"], {})], "r", depthwise=True)
     for value in (np.nan, np.inf):
-        wild = np.array([30, 0.1, 0.1, value, 0.1, 0.1, 0.2, 0.1])
+        wild = seen(np.array([30, 0.1, 0.1, value, 0.1, 0.1, 0.2, 0.1]))
         assert equalise(graph, lambda names, wild=wild: dict.fromkeys(names, wild), loud).changes == 0
+
+
+def factors(graph: Graph, spread: Spread) -> list[float]:
+    """What each channel behind the first Conv is multiplied by."""
+    done = equalise(graph, lambda names: dict.fromkeys(names, spread), loud).graph
+    kernel = done.constants[done.producers["c"].inputs[1]]
+    return (kernel / graph.constants["w"])[:, 0, 0, 0].tolist()
+
+
+def test_a_channel_is_lifted_to_where_its_own_rounding_and_that_of_its_weights_are_alike(build: Build) -> None:
+    sizes = np.array([32.0, 1, 1, 1, 4, 4, 1, 1])
+    for depthwise, lifted in ((True, [1, 32, 32, 32, 8, 8, 32, 32]), (False, [1, 4, 4, 4, 2, 2, 4, 4])):
+        graph = network(build, [("Relu", ["c"], ["r"], {})], "r", depthwise=depthwise, uneven=False)
+        even = graph.with_nodes(list(graph.nodes), constants={"v": np.ones_like(graph.constants["v"])})
+        assert factors(even, seen(sizes)) == lifted
+
+
+def test_a_channel_that_samples_disagree_about_is_given_room(build: Build) -> None:
+    graph = network(build, [("Relu", ["c"], ["r"], {})], "r", depthwise=True)
+    steady, restless = np.array([64.0, 1, 1, 1, 1, 1, 1, 1]), np.array([64.0, 9, 1, 1, 1, 1, 1, 1])
+    assert factors(graph, seen(restless, restless)) == [1, 4, 64, 64, 64, 64, 64, 64]
+    assert factors(graph, seen(steady, restless)) == [1, 2, 64, 64, 64, 64, 64, 64]
 
 
 def test_even_channels_are_left_alone(build: Build) -> None:

@@ -14,7 +14,7 @@ from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
 from edgekit.converters.quantize.correct import correct_biases
 from edgekit.converters.quantize.equalise import equalise
-from edgekit.converters.quantize.reach import last_reaches, reaches
+from edgekit.converters.quantize.reach import last_reaches, spreads
 from edgekit.converters.quantize.smooth import smooth
 from edgekit.runtimes.onnxruntime import execute
 
@@ -49,7 +49,7 @@ def network(build: Build, taken: str) -> Graph:
 
 
 def even(graph: Graph) -> PassResult:
-    return equalise(graph, lambda names: reaches(graph, names, SAMPLES, execute), lambda pairs: [LOUD] * len(pairs))
+    return equalise(graph, lambda names: spreads(graph, names, SAMPLES, execute), lambda pairs: [LOUD] * len(pairs))
 
 
 def smoothed(graph: Graph) -> PassResult:
