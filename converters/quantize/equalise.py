@@ -147,10 +147,11 @@ def _balance(graph: Graph, site: _Site, *, step: float, power: Reach) -> Factors
     """How far to lift each channel so that its own rounding and that of the weights that read it do least harm together.
 
     A channel that is lifted by f loses f^2 of the noise of its own `step`, while its weights, f times smaller than their neighbours,
-    are off by f^2 times as much for its mean square `power`. Depthwise weights have scales of their own and lose nothing.
+    are off by f^2 times as much for its mean square `power`. Depthwise weights have scales of their own and lose nothing. Where a gate
+    was heard to be worth its time, the channel is lifted all the way: what the gate itself rounds is in no such account.
     """
     weights = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if not _is_depthwise(graph, node)]
-    if not weights:
+    if site.gate is not None or not weights:
         return np.full_like(power, LARGEST)
     own = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if _is_depthwise(graph, node)]
     felt = sum((np.square(w).sum(axis=(0, 2, 3)) for w in weights), sum((np.square(w).sum(axis=(1, 2, 3)) for w in own), 0.0))

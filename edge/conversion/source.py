@@ -15,7 +15,7 @@ from edgekit.converters.importers.base import Imported
 from edgekit.converters.optimise import optimise
 from edgekit.converters.prune import PruneReport
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import FEW, calibrate
+from edgekit.converters.quantize.calibrate import ENOUGH, FEW, calibrate
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.equalise import equalise
 from edgekit.converters.quantize.parameters import Quantization
@@ -146,8 +146,9 @@ class SourceModel:
         return smooth(graph, lambda names: last_reaches(graph, names, few, execute), noise_of).graph
 
     def _spreads(self, progress: Progress) -> Callable[[Sequence[str]], Mapping[str, Spread]]:
-        """How the channels of tensors spread over the samples."""
-        return lambda names: spreads(self.graph, names, self.samples or (), execute, progress=progress)
+        """How the channels of tensors spread over the samples, as many as tell that."""
+        some = tuple(islice(self.samples or (), ENOUGH))
+        return lambda names: spreads(self.graph, names, some, execute, progress=progress)
 
     def _noises(self, progress: Progress) -> Callable[[Sequence[tuple[str, str]]], Sequence[float]]:
         """What rounding a few tensors does, for each of several pairs. Ranges of a few samples tell that."""
