@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.converters.graph import Node
-from edgekit.converters.prune.channels import Axes, Ints
-from edgekit.converters.prune.coupling import Walk, keep_all
+from edgekit.converters.prune.coupling.channels import Axes, Ints
+from edgekit.converters.prune.coupling.walk import Walk, keep_all
 
 
 def conv(walk: Walk, node: Node) -> list[Axes]:

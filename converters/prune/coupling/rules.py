@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edgekit.converters.graph import Node
-from edgekit.converters.prune.channels import Axes
-from edgekit.converters.prune.coupling import Walk, keep_all
-from edgekit.converters.prune.rules_layers import batch_norm, conv, conv_transpose, gemm, matmul
-from edgekit.converters.prune.rules_move import (
+from edgekit.converters.prune.coupling.channels import Axes
+from edgekit.converters.prune.coupling.rules_layers import batch_norm, conv, conv_transpose, gemm, matmul
+from edgekit.converters.prune.coupling.rules_move import (
     concat,
     depth_to_space,
     expand,
@@ -23,7 +22,8 @@ from edgekit.converters.prune.rules_move import (
     transpose,
     unsqueeze,
 )
-from edgekit.converters.prune.rules_values import across, elementwise, pool
+from edgekit.converters.prune.coupling.rules_values import across, elementwise, pool
+from edgekit.converters.prune.coupling.walk import Walk, keep_all
 
 Rule = Callable[[Walk, Node], list[Axes]]
 

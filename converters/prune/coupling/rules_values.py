@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgekit.converters.graph import Node
-from edgekit.converters.prune.channels import Axes, Ints
-from edgekit.converters.prune.coupling import Walk, keep_all
+from edgekit.converters.prune.coupling.channels import Axes, Ints
+from edgekit.converters.prune.coupling.walk import Walk, keep_all
 
 
 def elementwise(walk: Walk, node: Node) -> list[Axes]:

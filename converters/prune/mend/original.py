@@ -9,11 +9,11 @@ import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.prune.layers import LAYERS, channels_of
-from edgekit.converters.prune.patches import PLACES, output_rows, row_shape
-from edgekit.converters.prune.places import Places, places_that_matter
-from edgekit.converters.prune.stream import live_bytes
+from edgekit.converters.prune.measure.ends import Executor, Feed
+from edgekit.converters.prune.measure.places import Places, places_that_matter
+from edgekit.converters.prune.mend.patches import PLACES, output_rows, row_shape
+from edgekit.converters.prune.mend.stream import live_bytes
 
 MOST = 128
 """Samples that are looked at; more tell little."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from edgekit.converters.prune.channels import Axes, Channels, Ints
+from edgekit.converters.prune.coupling.channels import Axes, Channels, Ints
 
 
 def regrouped(channels: Channels, source: Axes, before: Sequence[int], after: Sequence[int], why: str) -> Axes:

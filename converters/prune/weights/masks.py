@@ -13,12 +13,12 @@ from itertools import islice
 import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, made_axis, with_weights
-from edgekit.converters.prune.original import MOST, samples_that_fit
-from edgekit.converters.prune.patches import PLACES, is_fittable, patches, row_shape
-from edgekit.converters.prune.places import Places
-from edgekit.converters.prune.stream import Stream
+from edgekit.converters.prune.measure.ends import Executor, Feed
+from edgekit.converters.prune.measure.places import Places
+from edgekit.converters.prune.mend.original import MOST, samples_that_fit
+from edgekit.converters.prune.mend.patches import PLACES, is_fittable, patches, row_shape
+from edgekit.converters.prune.mend.stream import Stream
 from edgekit.core.errors import UsageError
 from edgekit.core.progress import Event, Progress, silent
 

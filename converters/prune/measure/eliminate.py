@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.graph import Graph
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.families import Family
-from edgekit.converters.prune.importance import Moments
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.families import Family
+from edgekit.converters.prune.coupling.walk import Coupling
 from edgekit.converters.prune.layers import Floats
+from edgekit.converters.prune.measure.importance import Moments
 
 DAMPING = 1e-3
 """Of the mean variance, on the diagonal: what nearly equal channels may imitate of each other is limited."""

@@ -9,16 +9,16 @@ import numpy as np
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.compensate import compensated
-from edgekit.converters.prune.coupling import Coupling
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.families import Family
+from edgekit.converters.prune.coupling.walk import Coupling
 from edgekit.converters.prune.cut import silenced
-from edgekit.converters.prune.eliminate import Reader, elimination
-from edgekit.converters.prune.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise, up_to
-from edgekit.converters.prune.families import Family
-from edgekit.converters.prune.importance import Moments
 from edgekit.converters.prune.layers import Floats, without
-from edgekit.converters.prune.places import Places, places_that_matter
+from edgekit.converters.prune.measure.eliminate import Reader, elimination
+from edgekit.converters.prune.measure.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise, up_to
+from edgekit.converters.prune.measure.importance import Moments
+from edgekit.converters.prune.measure.places import Places, places_that_matter
+from edgekit.converters.prune.mend.compensate import compensated
 from edgekit.core.progress import Event, Progress, silent
 
 PROBED = 0.75

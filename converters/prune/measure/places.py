@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.ends import Executor, Feed, scored_ends
 from edgekit.converters.prune.layers import Floats
+from edgekit.converters.prune.measure.ends import Executor, Feed, scored_ends
 
 EVEN = 0.5
 """Share of the weight that all places have alike."""

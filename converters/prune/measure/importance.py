@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.coupling import Coupling
-from edgekit.converters.prune.ends import Executor, Feed, some_rows
+from edgekit.converters.prune.coupling.walk import Coupling
 from edgekit.converters.prune.layers import Floats, channel_axis, energy, without
-from edgekit.converters.prune.places import Places
+from edgekit.converters.prune.measure.ends import Executor, Feed, some_rows
+from edgekit.converters.prune.measure.places import Places
 from edgekit.core.progress import Event, Progress, silent
 
 JOINT = 1024

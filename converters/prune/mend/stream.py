@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.ends import Executor, Feed
 from edgekit.converters.prune.layers import LAYERS
+from edgekit.converters.prune.measure.ends import Executor, Feed
 from edgekit.converters.rewriting import without_dead
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edgekit.converters.cost import node_macs
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.coupling import Coupling
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.walk import Coupling
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

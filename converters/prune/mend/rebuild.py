@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.prune.layers import Floats, NewWeights, has_bias, with_weights
-from edgekit.converters.prune.original import Original, layers_of
-from edgekit.converters.prune.patches import groups_of, is_fittable, output_rows, patches, row_shape
-from edgekit.converters.prune.regress import Sums, correction
-from edgekit.converters.prune.stream import Stream
+from edgekit.converters.prune.mend.original import Original, layers_of
+from edgekit.converters.prune.mend.patches import groups_of, is_fittable, output_rows, patches, row_shape
+from edgekit.converters.prune.mend.regress import Sums, correction
+from edgekit.converters.prune.mend.stream import Stream
 from edgekit.core.progress import Event, Progress, silent
 
 CHECKED = 4

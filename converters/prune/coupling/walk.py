@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.prune.channels import Axes, Channels, Ints
+from edgekit.converters.prune.coupling.channels import Axes, Channels, Ints
 
 Role = Literal["makes", "reads", "passes"]
 """What a constant does with the channels of an axis: a kernel makes its outputs and reads its inputs; a bias or a scale passes them."""
@@ -80,7 +80,7 @@ class Walk:
 
 def couple(graph: Graph) -> Coupling:
     """Label every axis of every tensor of `graph`. Outputs of the graph keep all of their channels."""
-    from edgekit.converters.prune.rules import RULES
+    from edgekit.converters.prune.coupling.rules import RULES
 
     walk = Walk(graph=graph)
     for node in graph.nodes:

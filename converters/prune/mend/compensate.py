@@ -11,11 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.coupling import Coupling, Cut
-from edgekit.converters.prune.eliminate import damped
-from edgekit.converters.prune.importance import Moments
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.walk import Coupling, Cut
 from edgekit.converters.prune.layers import Floats, NewWeights, has_bias, with_weights
+from edgekit.converters.prune.measure.eliminate import damped
+from edgekit.converters.prune.measure.importance import Moments
 
 
 def compensated(graph: Graph, coupling: Coupling, removed: Ints, measured: Mapping[str, Moments]) -> Graph:

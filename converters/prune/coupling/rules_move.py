@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.converters.graph import Array, Node
-from edgekit.converters.prune.channels import Axes, Ints
-from edgekit.converters.prune.coupling import Walk, keep_all
-from edgekit.converters.prune.regroup import regrouped
+from edgekit.converters.prune.coupling.channels import Axes, Ints
+from edgekit.converters.prune.coupling.regroup import regrouped
+from edgekit.converters.prune.coupling.walk import Walk, keep_all
 
 
 def transpose(walk: Walk, node: Node) -> list[Axes]:
