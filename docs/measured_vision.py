@@ -18,6 +18,7 @@ def pipeline() -> str:
         "bare",
         "edgekit",
         "of bare",
+        "at most",
         "of `supervision` with `trackers`",
         "of a `cv2` loop",
     )
@@ -29,5 +30,6 @@ def pipeline() -> str:
 
 def _pipeline_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     fps, share = row["fps"], row["edgekit_of"]
-    of = (f"{share[name]:.2f}" for name in ("bare", "supervision", "loop"))
+    of = [f"{share[name]:.2f}" for name in ("bare", "supervision", "loop")]
+    of.insert(1, f"{row['at_most']:.2f}" if "at_most" in row else "")
     return (row["detector"], str(row["threads"]), row["size"], f"{fps['bare']:.1f}", f"{fps['edgekit']:.1f}", *of)

@@ -35,6 +35,9 @@ class TrackerSettings:
     confirm: int = 2
     """Frames that must show a track before it is reported; one blink of a detector is nothing."""
     lost_s: float = 2.0
+    weak_s: float = 3.0
+    """Weak detections keep a track alive this long after the last good one: what is only ever weak is a shape like a person's, which
+    took the track of somebody who passed it."""
     most: int = 128
 
 
@@ -49,6 +52,7 @@ class ByteTrack:
         self._ids: Ints = np.empty(0, np.int64)
         self._since_s: Floats = np.empty(0)
         self._seen_s: Floats = np.empty(0)
+        self._sure_s: Floats = np.empty(0)
         self._hits: Ints = np.empty(0, np.int64)
         self._shown: list[tuple[Rows, Floats]] = []
         self._next_id, self._time_s = 1, -np.inf
@@ -93,15 +97,18 @@ class ByteTrack:
         if len(left) and len(good) < len(found):
             weak = (~high & (found.scores >= self.settings.low_score)).nonzero()[0]
             lately = (self._hits[left] >= self.settings.confirm) & (self._seen_s[left] >= time_s - lately_s)
-            self._match(found, overlap, left[lately], weak, self.settings.low_overlap)
+            lately &= self._sure_s[left] >= time_s - self.settings.weak_s
+            self._match(found, overlap, left[lately], weak, self.settings.low_overlap, sure=False)
         return new
 
-    def _match(self, found: Boxes, overlap: Floats, rows: Rows, shown: Rows, least: float) -> tuple[Rows, Rows]:
+    def _match(
+        self, found: Boxes, overlap: Floats, rows: Rows, shown: Rows, least: float, *, sure: bool = True
+    ) -> tuple[Rows, Rows]:
         """Continue the tracks of `rows` that the detections `shown` show; the rows of tracks and of detections that are left."""
         if not len(rows) or not len(shown):
             return rows, shown
         pairs = assign(overlap.take(rows, axis=0).take(shown, axis=1), least)
-        self._continue(rows[pairs.first], found.take(shown[pairs.second]), self._time_s)
+        self._continue(rows[pairs.first], found.take(shown[pairs.second]), self._time_s, sure=sure)
         return rows[pairs.first_left], shown[pairs.second_left]
 
     def _recovered(self, found: Boxes, time_s: float) -> Boxes:
@@ -117,12 +124,14 @@ class ByteTrack:
         self._continue(rows[pairs.first], found.take(pairs.second), time_s)
         return found.take(pairs.second_left)
 
-    def _continue(self, rows: Rows, found: Boxes, time_s: float) -> None:
+    def _continue(self, rows: Rows, found: Boxes, time_s: float, *, sure: bool = True) -> None:
         if not len(rows):
             return
         self._shown.append((rows, found.boxes))
         self._scores[rows] = found.scores
         self._seen_s[rows] = time_s
+        if sure:
+            self._sure_s[rows] = time_s
         self._hits[rows] += 1
 
     def _correct(self) -> None:
@@ -145,6 +154,7 @@ class ByteTrack:
         self._ids = np.append(self._ids, np.arange(self._next_id, self._next_id + count))
         self._since_s = np.append(self._since_s, np.full(count, time_s))
         self._seen_s = np.append(self._seen_s, np.full(count, time_s))
+        self._sure_s = np.append(self._sure_s, np.full(count, time_s))
         self._hits = np.append(self._hits, np.ones(count, np.int64))
         self._next_id += count
 
@@ -158,7 +168,7 @@ class ByteTrack:
         if len(kept) == len(self._ids):
             return
         self._motions = self._motions.take(kept)
-        for name in ("_scores", "_class_ids", "_ids", "_since_s", "_seen_s", "_hits"):
+        for name in ("_scores", "_class_ids", "_ids", "_since_s", "_seen_s", "_sure_s", "_hits"):
             setattr(self, name, getattr(self, name)[kept])
 
     def _reported(self, time_s: float) -> Tracks:
