@@ -205,7 +205,9 @@ def test_every_route_that_changes_something_refuses_viewers_and_pages_of_other_s
 ) -> None:
     paths = admin.get("/interface/openapi.json").json()["paths"]
     routes = [(method, path) for path, methods in paths.items() for method in methods if method in CHANGING]
-    assert {("put", f"{BASE}/config"), ("patch", f"{BASE}/events/{{number}}"), ("delete", f"{BASE}/events/{{number}}")} <= {*routes}
+    assert {("put", f"{BASE}/config"), ("patch", f"{BASE}/events/{{number}}"), ("delete", f"{BASE}/events/{{number}}")} <= {
+        *routes
+    }
     for method, path in routes:
         ask = {"method": method.upper(), "url": path.replace("{number}", "2"), "json": {"kept": True, "text": SITE}}
         assert viewer.request(**ask).status_code == 403, (method, path)
