@@ -12,7 +12,7 @@ from starlette.requests import Request
 from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk, Look, Sheet
 from edgekit.apps.web.pages.stream import add_stream
-from edgekit.tasks.images import decode_image
+from edgekit.tasks.pictures.images import decode_image
 
 PREFIX = "/api/digits"
 PIXELS, UPLOAD_BYTES = 32_000_000, 24_000_000
