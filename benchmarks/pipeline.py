@@ -4,7 +4,8 @@ r"""The whole way from a recording to events, beside the bare model and beside t
 
 Every loop is given the same number of threads for the model. `bare` feeds one session one prepared picture again and again. `edgekit` is what
 `edgekit run camera --no-serve` does (decode, detect, track, rules; no motion gate, every frame): a session of one thread for each of
-those threads. `supervision` reads with OpenCV, tracks with `trackers` and asks a line zone, `loop` is the plain `cv2.VideoCapture` loop: read,
+those threads. `at_most` is the share of the bare model that could be reached if nothing but decoding were added and no core ever waited:
+what decoding takes of one core, beside what the model takes of its own, shared out over the machine's cores. `supervision` reads with OpenCV, tracks with `trackers` and asks a line zone, `loop` is the plain `cv2.VideoCapture` loop: read,
 letterbox, run, decode, draw; both have one session of so many threads. The peers get edgekit's own decoding of the model's head, which costs
 them nothing extra. The rounds are interleaved and the medians reported. `--frames` takes the beginning of every clip; without a clip named
 there are the two recordings of people as they are, and the first enlarged to 1280 x 720 and 1920 x 1080 (H.264, encoded anew). The two packages
@@ -56,7 +57,7 @@ from edgekit.models.persons import artifacts
 from edgekit.runtimes.base import cores
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.preprocess import Placement
+from edgekit.tasks.pictures.preprocess import Placement
 
 SITE = """\
 cameras:
@@ -229,7 +230,30 @@ def rows_of(detector: Path, threads: int, clips: Sequence[Path], rounds: int) ->
                 video = container.streams.video[0]
                 size = f"{video.width}x{video.height}"
             key = {"detector": detector.name, "threads": threads, "clip": clip.name, "size": size}
-            yield {**key, **compared(found, clip, rounds), "conditions": conditions(*PACKAGES)}
+            row = compared(found, clip, rounds)
+            took = decode_ms(clip)
+            row |= {"decode_ms": round(took, 3), "at_most": round(at_most(row["fps"]["bare"], threads, took), 3)}
+            yield {**key, **row, "conditions": conditions(*PACKAGES)}
+
+
+def decode_ms(clip: Path) -> float:
+    """Milliseconds of one core for a frame of the clip, the better of two times through."""
+    return min(_decoded_ms(clip) for _ in range(2))
+
+
+def _decoded_ms(clip: Path) -> float:
+    begun, count = perf_counter(), 0
+    capture = open_source(camera_of(clip, 60, False).source)
+    while capture.read() is not None:
+        count += 1
+    capture.close()
+    return 1000 * (perf_counter() - begun) / count
+
+
+def at_most(bare_fps: float, threads: int, decoding_ms: float) -> float:
+    """The share of the bare model's rate that is left when its `threads` share the machine's cores with the decoder."""
+    model_ms = 1000 * threads / bare_fps
+    return min(1.0, cores(0) / threads * model_ms / (model_ms + decoding_ms))
 
 
 def with_earlier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tables import conditions, result, table
@@ -18,6 +18,7 @@ def pipeline() -> str:
         "bare",
         "edgekit",
         "of bare",
+        "at most",
         "of `supervision` with `trackers`",
         "of a `cv2` loop",
     )
@@ -27,7 +28,56 @@ def pipeline() -> str:
     return f"{table(header, map(_pipeline_row, rows))}\n\n{told}"
 
 
+def scenes() -> str:
+    """What the shipped rules find in recordings whose content is known."""
+    falls, loitering, visits, soak = (result(name) for name in ("falls", "loitering", "visits", "soak"))
+    rows = [
+        _fall_row(falls),
+        _loitering_row(loitering),
+        *(row for found in visits["detectors"] for row in _count_rows(found, visits["conditions"])),
+        _soak_row(soak),
+    ]
+    return table(("what", "found", "asked", "detector", "how"), rows)
+
+
+def _fall_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    what = f"falls: {found['falls']} acted ones, {found['daily']} daily activities (GMDCSA24)"
+    got = f"{found['found']} of {found['falls']}, {found['false_alarms']} false alarms"
+    return (what, got, "7 of 8, none", f"{found['detector']}, {found['pose']}", _how("falls.py DIR", found["conditions"]))
+
+
+def _loitering_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    what = f"loitering: AUC on {found['tracks']:,} labelled tracks (RS-WACV24)"
+    got = (
+        f"{found['auc_cross_validated']:.3f} over five random folds, {found['auc_cross_validated_by_scene']:.3f} over neighbouring "
+        f"ones; dwell by extent {found['auc_dwell_by_extent']:.3f}, dwell alone {found['auc_dwell']:.3f}"
+    )
+    return (what, got, "0.87", "", _how("loitering.py FILE", found["conditions"]))
+
+
+def _count_rows(found: Mapping[str, Any], measured: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    how, counted, by_eye = _how("visits.py", measured), found["vtest_counted"], found["vtest_by_eye"]
+    visits = f"{found['visits_counted']} of {found['visits_by_eye']}"
+    yield "visits, by a line (one-by-one-person-detection)", visits, "exactly 6", found["detector"], how
+    people = ", ".join(str(counted[frame]) for frame in by_eye)
+    eye = ", ".join(map(str, by_eye.values()))
+    got = f"{people}: {found['vtest_mean_error']:.2f} off on average"
+    yield f"people in {len(by_eye)} frames of vtest", got, eye, found["detector"], how
+
+
+def _soak_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    files = found["open_files"]
+    what = f"{found['simulated_hours']:.2f} hours of watching, in {found['real_seconds'] / 60:.0f} minutes"
+    got = f"{found['memory_slope_mb_per_hour']:.2f} MB more an hour, {files['first']} open files before, {files['last']} after"
+    return (what, got, "1 MB, none more", found["detector"], _how("soak.py", found["conditions"]))
+
+
+def _how(program: str, measured: Mapping[str, Any]) -> str:
+    return f"`benchmarks/{program}`, {measured['date']}"
+
+
 def _pipeline_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     fps, share = row["fps"], row["edgekit_of"]
-    of = (f"{share[name]:.2f}" for name in ("bare", "supervision", "loop"))
+    of = [f"{share[name]:.2f}" for name in ("bare", "supervision", "loop")]
+    of.insert(1, f"{row['at_most']:.2f}" if "at_most" in row else "")
     return (row["detector"], str(row["threads"]), row["size"], f"{fps['bare']:.1f}", f"{fps['edgekit']:.1f}", *of)

@@ -92,11 +92,9 @@ def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
     from edgekit.apps.assistant.build import assistant, conversations
     from edgekit.apps.assistant.voice import Voice
     from edgekit.apps.web.options import serving
-    from edgekit.apps.web.serve import PACKAGES, serve
-    from edgekit.core.optional import need
+    from edgekit.apps.web.serve import ensure_packages, serve
 
-    for package in PACKAGES:
-        need(package)
+    ensure_packages()
     from edgekit.apps.assistant.pages.shell import shell
 
     made = assistant(request, stack)

@@ -19,7 +19,7 @@ from edgekit.apps.vision.address import parse_address
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.optional import need
-from edgekit.tasks.images import read_image, write_png
+from edgekit.tasks.pictures.images import read_image, write_png
 
 HELP = "read handwritten digits: in a picture (--image), before a camera (--source), or drawn on a page that is served here"
 
@@ -63,10 +63,12 @@ def _read(options: RunOptions, path: Path) -> Answer:
 def _serve(options: RunOptions) -> Answer:
     """The pages, until they are stopped."""
     address = None if options.source is None else parse_address(options.source)
-    for package in ("fastapi", "nicegui", *(("av",) if address else ())):
-        need(package)
+    from edgekit.apps.web.serve import ensure_packages, serve
+
+    ensure_packages()
+    if address:
+        need("av")
     from edgekit.apps.digits.pages.shell import shell
-    from edgekit.apps.web.serve import serve
 
     serving = web_options.serving(options)
     with closing(_desk(options)) as desk:

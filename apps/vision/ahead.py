@@ -1,19 +1,19 @@
-"""A recording worked on ahead of who asks: decoded in one thread, looked through by as many as the detector has lanes, in order.
+"""A recording worked on ahead of who asks: decoded and prepared in one thread, in the network as many frames as it has lanes, the rest in order.
 
 What the detector finds in a frame depends on that frame alone, and everything else is done in the frames' order: however many threads
-there are, a recording gives the same looks.
+there are, a recording gives the same looks. The threads of the network do nothing else, so that it never waits while a core is free.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Full, Queue
 from threading import Event as Flag
 from threading import Thread
 
-from edgekit.apps.vision.analyst import Analyst, Look
+from edgekit.apps.vision.analyst import Analyst, InSteps, Look
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.motion import Motion
 from edgekit.apps.vision.sources.base import Capture
@@ -29,7 +29,7 @@ class _Seen:
 
     frame: Frame
     motion: Motion
-    found: Future[Boxes] | None
+    found: Callable[[], Boxes] | None
 
 
 class Ahead:
@@ -57,13 +57,16 @@ class Ahead:
             self._workers.shutdown(cancel_futures=True)
 
     def _look(self, seen: _Seen) -> Look:
-        def found() -> Boxes:
-            return (seen.found or self._asked(seen.frame)).result()
+        return self._analyst.understand(seen.frame, seen.motion, lambda: (seen.found or self._asked(seen.frame))())
 
-        return self._analyst.understand(seen.frame, seen.motion, found)
-
-    def _asked(self, frame: Frame) -> Future[Boxes]:
-        return self._workers.submit(self._analyst.found, frame)
+    def _asked(self, frame: Frame) -> Callable[[], Boxes]:
+        """Ask what the frame shows; the answer is waited for by calling what is returned."""
+        detector, stages = self._analyst.detector, self._analyst.stages
+        if not isinstance(detector, InSteps):
+            return self._workers.submit(detector, frame, stages).result
+        question = detector.ask(frame, stages)
+        answer = self._workers.submit(detector.answer, question, stages)
+        return lambda: detector.boxes(question, answer.result(), stages)
 
     def _read(self) -> None:
         """The thread that decodes."""

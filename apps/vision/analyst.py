@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,9 +32,18 @@ class Finds(Protocol):
     def __call__(self, frame: Frame, stages: Stages | None = None, /) -> Boxes: ...
 
 
+@runtime_checkable
+class InSteps(Finds, Protocol):
+    """A detector whose steps may be taken in different threads."""
+
+    def ask(self, frame: Frame, stages: Stages, /) -> Any: ...
+    def answer(self, question: Any, stages: Stages, /) -> Any: ...
+    def boxes(self, question: Any, answer: Any, stages: Stages, /) -> Boxes: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one frame showed. `skipped`: nothing moved, nothing was looked for."""
+    """What one frame showed. `skipped`: nothing moved, nothing was looked for. `signs` are there where a rule asks for activities."""
 
     frame: Frame
     motion: Motion
@@ -47,7 +56,7 @@ class Look:
 class Analyst:
     """The state of one camera between its frames.
 
-    `glance`, `found` and `understand` are the three steps of `look`. The first and the last take the frames in their order, each in one
+    `look` is `glance`, the `detector`, and `understand`. The first and the last take the frames in their order, each in one
     thread; what the detector finds depends on nothing but its frame, so that it may be asked ahead.
     """
 
@@ -61,7 +70,7 @@ class Analyst:
         starts: datetime | None = None,
     ) -> None:
         self.camera, self.stages = camera, stages or Stages()
-        self._detector, self._gate = detector, MotionGate() if camera.detect.motion_gate else None
+        self.detector, self._gate = detector, MotionGate() if camera.detect.motion_gate else None
         self._tracker = ByteTrack(_followed_from(camera.detect.min_score))
         self._people = PeopleTracker(self._tracker, self._timed_pose(pose))
         self._activities = ActivityWatch()
@@ -78,26 +87,22 @@ class Analyst:
         if (before.zones, before.lines, before.rules) == (camera.zones, camera.lines, camera.rules):
             return ()
         ended = self.finish()
-        self._engine = RuleEngine(camera, awake_rules(camera), self._detector.labels)
+        self._engine = RuleEngine(camera, awake_rules(camera), self.detector.labels)
         return ended
 
     def look(self, frame: Frame) -> Look:
         """Understand the next frame."""
-        return self.understand(frame, self.glance(frame), lambda: self.found(frame))
+        return self.understand(frame, self.glance(frame), lambda: self.detector(frame, self.stages))
 
     def glance(self, frame: Frame) -> Motion:
         """Whether anything moves."""
         with self.stages.timed("motion"):
             return self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
 
-    def found(self, frame: Frame) -> Boxes:
-        """What the detector finds."""
-        return self._detector(frame, self.stages)
-
     @property
     def lanes(self) -> int:
         """How many frames the detector looks at side by side; 0 of one that takes them in their order, one by one."""
-        return int(getattr(self._detector, "lanes", 0))
+        return int(getattr(self.detector, "lanes", 0))
 
     def understand(self, frame: Frame, motion: Motion, found: Callable[[], Boxes]) -> Look:
         """What becomes of it; `found` is asked unless nothing moves and nobody is followed."""
@@ -108,7 +113,7 @@ class Analyst:
             people = self._people.update(frame, boxes, moving=motion.moving)
         self._followed = len(people.tracks) > 0
         with self.stages.timed("rules"):
-            signs = tuple(self._activities.look(people, frame.time_s))
+            signs = tuple(self._activities.look(people, frame.time_s)) if self._engine.asks_for_activities else ()
             events = self._engine.look(self._scene(frame, people, signs))
         return Look(frame=frame, motion=motion, people=people, signs=signs, events=tuple(events), skipped=skipped)
 

@@ -14,19 +14,29 @@ from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
 from edgekit.core.schema import Preprocess
+from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
-from edgekit.tasks.dense import class_cells
+from edgekit.tasks.decoding.dense import class_cells
 from edgekit.tasks.detection import detect
-from edgekit.tasks.preprocess import Placement, Prepared, prepare
+from edgekit.tasks.pictures.preprocess import Placement, Prepared, prepare
 
 MOST = 100
 """Boxes of one class in one frame."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A frame as the network takes it."""
+
+    frame: Frame
+    prepared: Prepared
+
+
 class Detector:
     """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`.
 
-    Any thread may ask; `lanes` says how many frames are in the network at once.
+    Any thread may ask; `lanes` says how many frames are in the network at once. `ask`, `answer` and `boxes` are the three steps of
+    a call, for whoever has something else to do with the threads that wait for the network.
     """
 
     def __init__(self, session: FaceSession | Lanes, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
@@ -49,18 +59,30 @@ class Detector:
     def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
         """What the frame shows. With `stages` the three steps are timed."""
         stages = stages or Stages()
+        question = self.ask(frame, stages)
+        return self.boxes(question, self.answer(question, stages), stages)
+
+    def ask(self, frame: Frame, stages: Stages) -> Question:
+        """The frame, scaled and laid out for the network."""
         with stages.timed("prepare"):
-            prepared = self._prepared(frame)
+            return Question(frame=frame, prepared=self._prepared(frame))
+
+    def answer(self, question: Question, stages: Stages) -> Arrays:
+        """What the network says."""
         with stages.timed("detect"):
-            outputs = self._session.run({self._preprocess.input: prepared.array})
+            return self._session.run({self._preprocess.input: question.prepared.array})
+
+    def boxes(self, question: Question, answer: Arrays, stages: Stages) -> Boxes:
+        """Its answer as boxes in pixels of the frame."""
+        placement = question.prepared.placement
         with stages.timed("decode boxes"):
-            found = detect(outputs, self._postprocess, self._preprocess, prepared.placement, most=MOST)
-        kept = np.isin(found.class_ids, self._ids)
-        return Boxes(
-            boxes=found.boxes[kept].astype(np.float64) * _scale(frame, prepared.placement),
-            scores=found.scores[kept].astype(np.float64),
-            class_ids=found.class_ids[kept],
-        )
+            found = detect(answer, self._postprocess, self._preprocess, placement, most=MOST)
+            kept = np.isin(found.class_ids, self._ids)
+            return Boxes(
+                boxes=found.boxes[kept].astype(np.float64) * _scale(question.frame, placement),
+                scores=found.scores[kept].astype(np.float64),
+                class_ids=found.class_ids[kept],
+            )
 
     def cell_scores(self, frame: Frame, class_id: int) -> CellScores | None:
         """What every cell of a dense head says of one class, from a single run; None where the head keeps only its best."""

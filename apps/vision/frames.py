@@ -43,7 +43,7 @@ class Frame:
         return _view(planes.planes[0], planes.height, planes.width)
 
     def rgb(self, width: int = 0, height: int = 0) -> Plane:
-        """[height, width, 3] uint8 RGB, scaled and converted in one step (bilinear); 0 keeps the frame's own size."""
+        """[height, width, 3] uint8 RGB, scaled and converted in one step; 0 keeps the frame's own size."""
         return self._scaled(width or self.width, height or self.height, "rgb24")
 
     def bgr(self, width: int = 0, height: int = 0) -> Plane:
@@ -51,8 +51,10 @@ class Frame:
         return self._scaled(width or self.width, height or self.height, "bgr24")
 
     def _scaled(self, width: int, height: int, order: str) -> Plane:
-        scaler = _scaler(width, height, order)
-        scaled = scaler.reformat(self.planes, width=width, height=height, format=order, interpolation="BILINEAR")
+        """A pixel of a smaller picture is the mean of those it stands for, in half the time of a bilinear one."""
+        interpolation = "AREA" if width <= self.width and height <= self.height else "BILINEAR"
+        scaler = _scaler(width, height, order, interpolation)
+        scaled = scaler.reformat(self.planes, width=width, height=height, format=order, interpolation=interpolation)
         return np.asarray(scaled.to_ndarray())
 
     def square(self, box: NDArray[np.floating[Any]], side: int) -> Plane:

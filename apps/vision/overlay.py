@@ -17,6 +17,7 @@ from edgekit.apps.vision.rules.settings import Camera
 from edgekit.core.optional import need
 
 Picture = NDArray[np.uint8]
+Rectangle = tuple[float, float, float, float]
 LIMBS = (
     (5, 7), (7, 9), (6, 8), (8, 10), (5, 6), (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16), (0, 5), (0, 6),
 )  # fmt: skip
@@ -74,6 +75,7 @@ class _Pen:
         side = min(image.size)
         self._font = need("PIL.ImageFont").load_default(size=max(11, side // 28))
         self._stroke = max(2, side // 180)
+        self._plates: list[Rectangle] = []
 
     def zone(self, name: str, zone: Zone) -> None:
         corners = [self._at(point) for point in zone.points]
@@ -97,7 +99,7 @@ class _Pen:
         edges = (x1, y1, max(x2 - 1, x1 + 1), max(y2 - 1, y1 + 1))
         width = self._stroke if shown else max(self._stroke // 2, 1)
         self._canvas.rounded_rectangle(edges, radius=2 * self._stroke, outline=(*tint, 255 if shown else 130), width=width)
-        self._tag((x1, y1), text, tint, above=True)
+        self._tag((x1, y1), text, tint, below=y2)
 
     def skeleton(self, pose: Pose, tint: Color) -> None:
         points, seen = pose.points * self._scale, pose.scores >= SEEN
@@ -108,14 +110,28 @@ class _Pen:
         for x, y in points[seen]:
             self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tint, outline=(255, 255, 255, 220))
 
-    def _tag(self, at: tuple[float, float], text: str, tint: Color, *, above: bool = False) -> None:
-        """A word on a plate, never off the picture."""
+    def _tag(self, at: tuple[float, float], text: str, tint: Color, *, below: float | None = None) -> None:
+        """A word on a plate, never off the picture: at a place, or above a box, whose lower edge is at `below`."""
         left, top, right, bottom = self._canvas.textbbox((0, 0), text, font=self._font)
         wide, tall = right - left + 4 * self._stroke, bottom - top + 3 * self._stroke
-        x = min(max(at[0], 0), self._width - wide)
-        y = min(max(at[1] - (tall if above else 0), 0), self._height - tall)
-        self._canvas.rounded_rectangle((x, y, x + wide, y + tall), radius=self._stroke, fill=(*tint, 235))
+        heights = [at[1]] if below is None else [at[1] - tall, below, at[1] - 2 * tall, below + tall]
+        x, y, *_ = plate = self._free([self._plate(at[0], height, wide, tall) for height in heights])
+        self._plates.append(plate)
+        self._canvas.rounded_rectangle(plate, radius=self._stroke, fill=(*tint, 235))
         self._canvas.text((x + 2 * self._stroke - left, y + 1.5 * self._stroke - top), text, font=self._font, fill=DARK)
+
+    def _plate(self, x: float, y: float, wide: float, tall: float) -> Rectangle:
+        """A plate there, or as near as the picture allows."""
+        x, y = min(max(x, 0), self._width - wide), min(max(y, 0), self._height - tall)
+        return x, y, x + wide, y + tall
+
+    def _free(self, plates: list[Rectangle]) -> Rectangle:
+        """The first that covers no other plate; the very first where all do."""
+        return next((plate for plate in plates if not any(_meet(plate, other) for other in self._plates)), plates[0])
 
     def _at(self, point: tuple[float, float]) -> tuple[float, float]:
         return point[0] * self._width, point[1] * self._height
+
+
+def _meet(one: Rectangle, other: Rectangle) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]

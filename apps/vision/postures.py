@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from math import atan2, degrees, hypot, nan
 
 import numpy as np
@@ -121,7 +122,11 @@ class History:
 
     def last(self, seconds: float) -> list[Posture]:
         """Those of the last `seconds`, oldest first."""
-        return [] if not self._kept else [one for one in self._kept if one.time_s >= self._kept[-1].time_s - seconds - 1e-6]
+        if not self._kept:
+            return []
+        since_s = self._kept[-1].time_s - seconds - 1e-6
+        newest_first = list(takewhile(lambda one: one.time_s >= since_s, reversed(self._kept)))
+        return newest_first[::-1]
 
     def covers(self, seconds: float) -> bool:
         """Whether it goes back that far."""
@@ -130,9 +135,19 @@ class History:
     def body(self) -> float:
         """The body's length in pixels, standing: the upper end of what the longer side of the box has been."""
         if self._body is None:
-            lengths = [one.length for one in self._kept]
-            self._body = max(float(np.percentile(lengths, 90)) if lengths else 1.0, 1.0)
+            self._body = max(percentile([one.length for one in self._kept], 0.9), 1.0)
         return self._body
+
+
+def percentile(values: Sequence[float], portion: float) -> float:
+    """The value below which that portion of them lies, between two of them in proportion; 0 of none. Of a hundred numbers numpy's
+    takes ten times as long, and every person of every frame is asked for theirs."""
+    if not values:
+        return 0.0
+    ordered, place = sorted(values), portion * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def share(postures: Iterable[bool]) -> float:

@@ -37,7 +37,6 @@ from edgekit.apps.vision.unit import unit_of
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
-from edgekit.core.optional import need
 from edgekit.models.boxed import boxed_detector
 from edgekit.runtimes.face import FaceSession
 
@@ -219,11 +218,11 @@ def _watched(watch: SiteWatch) -> None:
 
 def _served(app: str, options: RunOptions, watch: SiteWatch, guards: Guards) -> None:
     """With the pages, until the server is told to stop."""
-    for package in ("fastapi", "nicegui"):
-        need(package)
+    from edgekit.apps.web.serve import ensure_packages, serve
+
+    ensure_packages()
     from edgekit.apps.surveillance.api.shell import with_api
     from edgekit.apps.vision.pages.shell import shell
-    from edgekit.apps.web.serve import serve
 
     serve(with_api(shell(app, watch), watch, guards), web_options.serving(options))
 

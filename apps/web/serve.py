@@ -15,14 +15,15 @@ from edgekit.apps.web.security.origins import own_names
 from edgekit.apps.web.shell import Shell, checked
 from edgekit.apps.web.tls import fingerprint, self_signed
 from edgekit.core.errors import EdgekitError, InputError
-from edgekit.core.optional import need
+from edgekit.core.optional import ensure_installed, need
 
 if TYPE_CHECKING:
     import uvicorn
 
 Say = Callable[[str], None]
 
-PACKAGES = ("uvicorn", "fastapi", "nicegui", "prometheus_client")
+PACKAGES, LATER = ("uvicorn", "fastapi", "prometheus_client"), "nicegui"
+"""What a server imports before it answers, and what its pages import when the first browser comes."""
 CONNECTIONS = 128
 LAST_WORDS_S = 3
 
@@ -38,8 +39,7 @@ def serve(shell: Shell, serving: Serving, *, say: Say = _to_stderr) -> Answer:
     Raises `MissingDependency` without the extra `web`, `EdgekitError` for a port that is taken or accounts that cannot be
     read, `InputError` for a certificate that does not load.
     """
-    for package in PACKAGES:
-        need(package)
+    ensure_packages()
     checked(shell)
     with closing(Accounts(serving.state)) as accounts, closing(_listening(serving)) as listener:
         url = _url(serving, listener)
@@ -47,6 +47,13 @@ def serve(shell: Shell, serving: Serving, *, say: Say = _to_stderr) -> Answer:
         _announce(url, shell, accounts, say)
         _run(server, listener)
     return Answer(result={"served": url}, text="")
+
+
+def ensure_packages() -> None:
+    """Raise `MissingDependency` for what serving needs and is not here."""
+    for package in PACKAGES:
+        need(package)
+    ensure_installed(LATER)
 
 
 def _listening(serving: Serving) -> socket.socket:

@@ -8,7 +8,7 @@ def run(options: RunOptions) -> Answer:
     shell = Shell(
         name="digits",
         title="Digits",
-        pages=(Page(path="/", title="Read", icon="draw", draw=draw_page),),
+        pages=pages,  # () -> (Page(path="/", title="Read", icon="draw", draw=draw_page),)
         apis=(Api(prefix="/api/digits", router=router(), writes="viewer"),),
     )
     return serve(shell, serving(options))
@@ -90,12 +90,14 @@ class Api:
 class Shell:
     """All that an app serves. `lifespan` is entered before the first request and left after the last.
 
+    `pages` is called once, in a thread, when the first browser comes: NiceGUI and what draws is imported in there.
+
     `collectors` are the app's figures for `/metrics` (classes of prometheus-client with `collect()`).
     """
 
     name: str
     title: str
-    pages: tuple[Page, ...]
+    pages: Callable[[], tuple[Page, ...]]
     apis: tuple[Api, ...] = ()
     lifespan: Callable[[], AbstractAsyncContextManager[Any]] = nullcontext
     collectors: tuple[Collector, ...] = ()
@@ -103,25 +105,43 @@ class Shell:
 
 def checked(shell: Shell) -> Shell:
     """`shell` itself. Raises `UsageError` for the first rule it breaks: a mistake of whoever wrote the app."""
-    for problem in _problems(shell):
-        raise UsageError(f"the shell of {shell.name!r}: {problem}")
+    _refuse_first(shell, _wrong_apis([api.prefix for api in shell.apis]))
     return shell
 
 
-def _problems(shell: Shell) -> Iterator[str]:
-    paths = [page.path for page in shell.pages]
+def checked_pages(shell: Shell) -> tuple[Page, ...]:
+    """The pages of `shell`, made now. Raises `UsageError` for the first rule they break."""
+    pages = shell.pages()
+    _refuse_first(shell, _wrong_pages([page.path for page in pages]))
+    return pages
+
+
+def _refuse_first(shell: Shell, problems: Iterator[str]) -> None:
+    for problem in problems:
+        raise UsageError(f"the shell of {shell.name!r}: {problem}")
+
+
+def _wrong_apis(prefixes: list[str]) -> Iterator[str]:
+    yield from _wrong_paths(prefixes)
+    for prefix in prefixes:
+        if prefix.endswith("/"):
+            yield f"the prefix {prefix!r} ends with '/'"
+
+
+def _wrong_pages(paths: list[str]) -> Iterator[str]:
     if "/" not in paths:
         yield "no page has the path '/'"
-    for path in (*paths, *(api.prefix for api in shell.apis)):
+    yield from _wrong_paths(paths)
+    for path in _twice(paths):
+        yield f"two pages have the path {path!r}"
+
+
+def _wrong_paths(paths: list[str]) -> Iterator[str]:
+    for path in paths:
         if not path.startswith("/"):
             yield f"the path {path!r} does not start with '/'"
         if is_under(path, RESERVED):
             yield f"the path {path!r} is the shell's own"
-    for path in _twice(paths):
-        yield f"two pages have the path {path!r}"
-    for api in shell.apis:
-        if api.prefix == "/" or api.prefix.endswith("/"):
-            yield f"the prefix {api.prefix!r} ends with '/'"
 
 
 def is_under(path: str, prefixes: Iterable[str]) -> bool:

@@ -74,6 +74,12 @@ def need(module: str) -> ModuleType:
         raise MissingDependency(f"{package} is installed but does not load: {said}", "edgekit doctor") from exc
 
 
+def ensure_installed(package: str) -> None:
+    """Raise `MissingDependency` when `package` is absent; it is not imported, so whether it loads is found out later."""
+    if _is_absent(package):
+        raise MissingDependency(f"{package} is not installed", _install_hint(package))
+
+
 def _is_absent(package: str) -> bool:
     try:
         return importlib.util.find_spec(package) is None

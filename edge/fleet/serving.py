@@ -6,14 +6,13 @@ import argparse
 
 from edgekit.apps.base import RunOptions
 from edgekit.apps.web import options as web_options
-from edgekit.apps.web.serve import serve
-from edgekit.core.optional import need
+from edgekit.apps.web.serve import ensure_packages, serve
 from edgekit.fleet.authority import Access
 
 
 def serve_page(access: Access, args: argparse.Namespace) -> int:
     """Serve until an interrupt. Raises `MissingDependency` without the extra `web`."""
-    need("nicegui")
+    ensure_packages()
     from edgekit.fleet.pages.shell import shell
 
     own = {name: getattr(args, name) for name in ("tls", "server_name", "state")}

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
-from edgekit.tasks.head import Candidates, Floats
+from edgekit.tasks.decoding.head import Candidates, Floats
+from edgekit.tasks.decoding.masks import assembled
+from edgekit.tasks.decoding.recognise import head
 from edgekit.tasks.labels import label_of
-from edgekit.tasks.masks import assembled
-from edgekit.tasks.preprocess import Placement
-from edgekit.tasks.recognise import head
+from edgekit.tasks.pictures.preprocess import Placement
 
 CANDIDATE_LIMIT = 3000
 """Suppression looks at this many best candidates; far more than any of the known models gives at a score of 0.01."""
+NMS_BLOCK = 128
+"""Candidates whose overlaps are computed at once: numpy's calls cost more than a frame's few dozen boxes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,26 +97,35 @@ def nms(
     """
     order = np.argsort(-scores, kind="stable")[:CANDIDATE_LIMIT]
     edges, ids = boxes[order].astype(np.float64), class_ids[order]
-    areas = area(edges)
     alive = np.ones(len(order), dtype=np.bool_)
     kept: Counter[int] = Counter()
-    for best in range(len(order)):
-        if alive[best]:
-            rest = best + 1 + np.flatnonzero(alive[best + 1 :] & (ids[best + 1 :] == ids[best]))
-            shared = _shared_with(edges[best], edges[rest])
-            alive[rest[shared > iou_threshold * (areas[best] + areas[rest] - shared)]] = False
-            kept[ids[best]] += 1
-            if kept[ids[best]] == most:
-                alive[rest] = False
+    for start in range(0, len(order), NMS_BLOCK):
+        rest = start + np.flatnonzero(alive[start:])
+        block = rest[: int(np.searchsorted(rest, start + NMS_BLOCK))]
+        near = _too_near(edges[block], edges[rest], iou_threshold) & (ids[block][:, None] == ids[rest])
+        worse = np.triu(near, 1)
+        for row, (best, class_id, covers) in enumerate(
+            zip(block, ids[block].tolist(), worse.any(axis=1).tolist(), strict=True)
+        ):
+            if not alive[best]:
+                continue
+            if covers:
+                alive[rest[worse[row]]] = False
+            kept[class_id] += 1
+            if kept[class_id] == most:
+                alive[best + 1 :] &= ids[best + 1 :] != class_id
     return order[alive]
 
 
-def _shared_with(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shared area of one box [4] with each of `others` [N, 4], in square pixels."""
-    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
-    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    shared: NDArray[np.float64] = np.maximum(width, 0) * np.maximum(height, 0)
-    return shared
+def _too_near(first: NDArray[np.float64], second: NDArray[np.float64], iou_threshold: float) -> NDArray[np.bool_]:
+    """Which pairs of boxes [N, 4] and [M, 4] overlap more than that: [N, M]. One array a side, since numpy is slow on short axes."""
+    left, top, right, bottom = first.T[:, :, None]
+    lefts, tops, rights, bottoms = second.T
+    shared = np.minimum(right, rights) - np.maximum(left, lefts)
+    tall = np.minimum(bottom, bottoms) - np.maximum(top, tops)
+    shared = np.maximum(shared, 0, out=shared) * np.maximum(tall, 0, out=tall)
+    nearer: NDArray[np.bool_] = shared > iou_threshold * (area(first)[:, None] + area(second) - shared)
+    return nearer
 
 
 def iou(first: Floats, second: Floats) -> NDArray[np.float64]:

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from reports import make_run
 
 import edgekit
-from edgekit.benchmark import launch
-from edgekit.benchmark.feeds import feed_for, random_input
 from edgekit.benchmark.measure import measure
-from edgekit.benchmark.order import Done, Order, decode_answer, decode_order, encode
+from edgekit.benchmark.process import launch
+from edgekit.benchmark.process.feeds import feed_for, random_input
+from edgekit.benchmark.process.order import Done, Order, decode_answer, decode_order, encode
 from edgekit.benchmark.report import Engine, Report, read
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, NotFound, UsageError
@@ -166,7 +166,7 @@ def test_what_an_engine_prints_on_stdout_does_not_spoil_the_answer(make_artifact
     order = order_for(make_artifact())
     chatty = "import os, edgekit.loading as l; o = l.open_artifact\n"
     chatty += "def f(*a, **k): os.write(1, b'chatter'); return o(*a, **k)\n"
-    chatty += "l.open_artifact = f; from edgekit.benchmark import worker; worker.main()"
+    chatty += "l.open_artifact = f; from edgekit.benchmark.process import worker; worker.main()"
     done = subprocess.run(
         [sys.executable, "-c", chatty], input=encode(order), capture_output=True, text=True, check=True, timeout=60
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.benchmark.remote import PLACE, interpreter, on, ssh
+from edgekit.benchmark.process.remote import PLACE, interpreter, on, ssh
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, DeviceError, UsageError
 from edgekit.core.schema import Artifact
@@ -49,8 +49,8 @@ def test_an_artifact_is_copied_once_and_measured_there(board: Path, tmp_path: Pa
 
 
 def test_the_conditions_are_those_of_the_board(board: Path, tmp_path: Path, make_artifact: MakeArtifact) -> None:
-    speaking = "from edgekit.benchmark import environment as e; e.machine = lambda root: 'Another Board'"
-    start = f"{speaking}; from edgekit.benchmark import worker; raise SystemExit(worker.main())"
+    speaking = "from edgekit.benchmark.conditions import environment as e; e.machine = lambda root: 'Another Board'"
+    start = f"{speaking}; from edgekit.benchmark.process import worker; raise SystemExit(worker.main())"
     program(tmp_path / "programs", "python3", f'exec {sys.executable} -c "{start}"')
     report = edgekit.bench(make_artifact().path, on=HOST, duration_s=0.2, restarts=1, runtime="dryrun")
     assert report.environment.machine == "Another Board"

@@ -1,6 +1,7 @@
-"""The embedder that needs no model: words and the pieces of four letters in them, counted.
+"""The embedder that needs no model: words, pairs of words, and the pieces of four letters in them, counted.
 
-Pieces of words forgive spelling, plurals and endings, which FTS5's stemmed words do not. The vectors are sparse and weighed as
+Pieces of words forgive spelling, plurals and endings, which FTS5's stemmed words do not; pairs tell `Super Bowl` from a bowl that is
+super. The vectors are sparse and weighed as
 BM25 weighs words (Robertson and Zaragoza 2009, doi 10.1561/1500000019), with what is rare counting more; the weights come from
 the chunks that are there, so adding one asks nothing of the others.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from zlib import crc32
 
 import numpy as np
@@ -20,13 +22,16 @@ from edgekit.apps.assistant.grounding.words import content_words
 
 SATURATION, LENGTH = 1.2, 0.75
 """BM25's k1 and b, as FTS5 has them."""
+WHOLE = 2.0
+"""What a word, and a pair of words, count for one of its pieces."""
+_PIECE = "~"
 _PAIR = np.dtype([("feature", "<u4"), ("count", "u1")])
 
 
 class GramEmbedder:
-    """Words and pieces of words, hashed to 32 bits."""
+    """Words, pairs and pieces of words, hashed to 32 bits."""
 
-    name = "grams"
+    name = "grams and pairs"
     by_words = True
 
     def encode(self, texts: Sequence[str]) -> list[bytes]:
@@ -53,24 +58,33 @@ class Postings:
 
     def scores(self, question: str) -> Scores:
         """BM25 of the question's features. With no chunk near, all are 0."""
-        asked = np.unique(_hashed(set(features(question))))
-        at = np.searchsorted(self._features, asked)
-        known = at[self._features[np.minimum(at, len(self._features) - 1)] == asked] if len(self._features) else at[:0]
-        if not len(known):
+        spans = list(self._asked(question))
+        if not spans:
             return np.zeros(self._count, np.float32)
-        spans = [(int(self._starts[one]), int(self._ends[one])) for one in known]
-        chunks = np.concatenate([self._chunks[start:end] for start, end in spans])
-        weights = np.concatenate([self._weights[start:end] * rarity(end - start, self._count) for start, end in spans])
+        chunks = np.concatenate([self._chunks[start:end] for start, end, _ in spans])
+        weights = np.concatenate([self._weights[start:end] * weight for start, end, weight in spans])
         found: Scores = np.bincount(chunks, weights, minlength=self._count).astype(np.float32)
         return found
 
+    def _asked(self, question: str) -> Iterator[tuple[int, int, np.float32]]:
+        """Where the postings of each known feature of the question begin and end, and what it counts."""
+        names = sorted(set(features(question)))
+        hashed = _hashed(names)
+        for name, feature, at in zip(names, hashed, np.searchsorted(self._features, hashed), strict=True):
+            if at < len(self._features) and self._features[at] == feature:
+                start, end = int(self._starts[at]), int(self._ends[at])
+                whole = 1.0 if name.endswith(_PIECE) else WHOLE
+                yield start, end, np.float32(whole * rarity(end - start, self._count))
+
 
 def features(text: str) -> Iterator[str]:
-    """Each content word whole, and the pieces of it."""
-    for word in content_words(text):
+    """Each content word whole, the pieces of it, and each two that follow one another."""
+    every = content_words(text)
+    for word in every:
         yield f"<{word}>"
         if len(word) > 2:
-            yield from (piece + "~" for piece in pieces(word))
+            yield from (piece + _PIECE for piece in pieces(word))
+    yield from (f"{before} {after}" for before, after in pairwise(every))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -17,6 +17,8 @@ from edgekit.core.progress import Event, Progress, silent
 
 BATCH = 32
 """Chunks that are embedded at once."""
+MANY = 16
+"""Documents that were read, after which the index is brought into one piece."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,8 @@ def bring_up_to_date(
         progress(Event(stage="reading documents", done=number, total=len(found)))
         done[step.take(one)].append(one.path)
     progress(Event(stage="reading documents", done=len(found), total=len(found)))
+    if len(done["added"]) + len(done["changed"]) >= MANY:
+        store.optimise()
     reasons = tuple(Refused(path=path, reason=reason) for path, (_, _, reason) in store.refused().items())
     return Brought(
         added=tuple(done["added"]),

@@ -23,8 +23,12 @@ READ = 10
 """Of the fused ones, how many are read sentence by sentence."""
 WORDS = 64
 """Words of a question that are searched for."""
+NEAR = 100
+"""Where vectors are made of words, BM25 weighs the nearest chunks alone: it takes a hundredth of a millisecond for each."""
 SMALL, WEIGHED = 2000, 400
-"""In a store of more chunks than the first, BM25 weighs about the second at most: it takes a hundredth of a millisecond for each."""
+"""With other vectors, in a store of more chunks than the first, it weighs those with the rarest words, about the second at most."""
+BY_WORDS = 3
+"""Times that the ranking by vectors counts where they are made of words: they hold what BM25 goes by, and more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,23 +53,28 @@ class Search:
 
     def find(self, question: str, top: int) -> list[Hit]:
         """The best passages first; none when no word of the question, or piece of one, is in any document."""
-        by_words = self.matching(question)
-        by_vectors = self.nearest(question)
-        first = fused([by_words, by_vectors])[: max(READ, top)]
+        near = self.nearest(question, NEAR)
+        rankings = [self.matching(question, near), *[near[:CANDIDATES]] * (BY_WORDS if self._embedder.by_words else 1)]
+        first = fused(rankings)[: max(READ, top)]
         passages = self._store.passages(first)
         asked = self.asked(question)
-        scores = {chunk: asked.best(passages[chunk].text).score for chunk in first if chunk in passages}
+        scores = {chunk: asked.best(passages[chunk].apart) for chunk in first if chunk in passages}
         by_sentences = sorted(scores, key=lambda chunk: -scores[chunk])
-        order = [chunk for chunk in fused([by_words, by_vectors, by_sentences]) if chunk in scores]
+        order = [chunk for chunk in fused([*rankings, by_sentences]) if chunk in scores]
         return [Hit(passage=passages[chunk], score=scores[chunk]) for chunk in order[:top]]
 
-    def matching(self, question: str) -> list[int]:
-        """Ids of the chunks that have words of the question, best first. In a large store only those with a rare one are weighed."""
-        self._current()
-        among = ""
-        if len(self._ids) > SMALL:
-            among = _any_of(rarest(self._frequencies(_searched(question)), WEIGHED))
-        return self._store.matching(expression(question), CANDIDATES, among)
+    def matching(self, question: str, near: Sequence[int]) -> list[int]:
+        """Ids of the chunks that have words of the question, best first, of those that are worth weighing."""
+        return self._store.matching(expression(question), CANDIDATES, self._worth_weighing(question, near))
+
+    def _worth_weighing(self, question: str, near: Sequence[int]) -> Sequence[int] | None:
+        """The chunks `near` by words, or those that have a rare one; None for all."""
+        if self._embedder.by_words:
+            return near
+        if len(self._current()[0]) <= SMALL:
+            return None
+        rare = rarest(self._frequencies(_searched(question)), WEIGHED)
+        return self._store.having(_any_of(rare)) if rare else []
 
     def asked(self, question: str) -> Question:
         """The question with its words weighed by how rare they are in the documents."""
@@ -79,11 +88,11 @@ class Search:
             known |= self._store.frequencies(unknown)
         return {word: known[word] for word in words}
 
-    def nearest(self, question: str) -> list[int]:
+    def nearest(self, question: str, top: int) -> list[int]:
         """Ids of the chunks whose vectors are nearest, best first."""
         ids, vectors = self._current()
         scores = vectors.scores(question)
-        count = min(CANDIDATES, len(scores))
+        count = min(top, len(scores))
         best = np.argpartition(-scores, count - 1)[:count] if count else np.zeros(0, np.int64)
         ordered = best[np.argsort(-scores[best], kind="stable")]
         return [ids[at] for at in ordered if scores[at] > 0]

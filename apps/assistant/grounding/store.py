@@ -6,13 +6,17 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edgekit.apps.assistant.database import Database, is_sound, set_aside
 from edgekit.apps.assistant.documents.folder import Found
 from edgekit.apps.assistant.documents.text import Text
 from edgekit.apps.assistant.grounding.chunks import Chunk
+from edgekit.apps.assistant.grounding.words import Apart, taken_apart
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS settings(name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -25,6 +29,8 @@ CREATE TABLE IF NOT EXISTS chunks(
   id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents(id) ON DELETE CASCADE,
   start INTEGER NOT NULL, stop INTEGER NOT NULL, page INTEGER NOT NULL, headings TEXT NOT NULL, vector BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS chunks_of ON chunks(document);
+CREATE TABLE IF NOT EXISTS sentences(
+  chunk INTEGER PRIMARY KEY REFERENCES chunks(id) ON DELETE CASCADE, apart BLOB NOT NULL);
 CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(headings, body, tokenize="porter unicode61 remove_diacritics 2");
 """
 HEADINGS, BODY = 0.5, 1.0
@@ -56,6 +62,8 @@ class Passage:
     start: int
     end: int
     text: str
+    apart: Apart = field(repr=False)
+    """The sentences of `text` with their words."""
 
 
 class Store:
@@ -102,6 +110,7 @@ class Store:
                 key = run.execute(f"INSERT INTO chunks({columns}) VALUES(?,?,?,?,?,?)", values).lastrowid
                 text = document.text[chunk.start : chunk.end]
                 run.execute("INSERT INTO words(rowid, headings, body) VALUES(?,?,?)", (key, " ".join(chunk.headings), text))
+                run.execute("INSERT INTO sentences(chunk, apart) VALUES(?,?)", (key, msgspec.msgpack.encode(taken_apart(text))))
             _revise(run)
 
     def touch(self, found: Found) -> None:
@@ -139,13 +148,22 @@ class Store:
         rows = self._database.rows("SELECT id, vector FROM chunks ORDER BY id")
         return [row[0] for row in rows], [row[1] for row in rows]
 
-    def matching(self, expression: str, top: int, among: str = "") -> list[int]:
-        """Ids of the chunks that match an FTS5 expression, best by BM25 first; only of those that match `among`, if it is given."""
+    def matching(self, expression: str, top: int, among: Sequence[int] | None = None) -> list[int]:
+        """Ids of the chunks that match an FTS5 expression, best by BM25 first; only of those in `among`, if it is given."""
         # The plus keeps SQLite from looking up one row after the other.
-        narrowed = " AND +rowid IN (SELECT rowid FROM words WHERE words MATCH ?)" if among else ""
+        narrowed = "" if among is None else " AND +rowid IN (SELECT value FROM json_each(?))"
         sql = f"SELECT rowid FROM words WHERE words MATCH ?{narrowed} ORDER BY bm25(words, {HEADINGS}, {BODY}), rowid LIMIT ?"
-        values = (expression, *((among,) if among else ()), top)
+        values = (expression, *(() if among is None else (json.dumps(among),)), top)
         return [row[0] for row in self._database.rows(sql, values)]
+
+    def having(self, expression: str) -> list[int]:
+        """Ids of the chunks that match an FTS5 expression, in no order."""
+        return [row[0] for row in self._database.rows("SELECT rowid FROM words WHERE words MATCH ?", (expression,))]
+
+    def optimise(self) -> None:
+        """Bring the words into one piece, after many documents came and went: searching takes two thirds of the time then."""
+        with self._database.writing() as run:
+            run.execute("INSERT INTO words(words) VALUES('optimize')")
 
     def frequencies(self, words: Iterable[str]) -> dict[str, int]:
         """How many chunks have each word, in whatever form the stemmer brings to the same stem."""
@@ -164,16 +182,22 @@ class Store:
         """The chunks with these ids, as far as they are there."""
         sql = (
             # Its text lies beside its words: cut out of the document's, which may be long, it would take milliseconds.
-            "SELECT chunks.id AS chunk, path, title, chunks.headings AS headings, page, start, stop AS end, body AS text"
-            " FROM chunks JOIN documents ON document=documents.id JOIN words ON words.rowid=chunks.id"
+            "SELECT chunks.id AS chunk, path, title, chunks.headings AS headings, page, start, stop AS end, body AS text,"
+            " apart FROM chunks JOIN documents ON document=documents.id JOIN words ON words.rowid=chunks.id"
+            " LEFT JOIN sentences ON sentences.chunk=chunks.id"
             f" WHERE chunks.id IN ({','.join('?' * len(chunks))})"
         )
-        found = (dict(row) for row in self._database.rows(sql, chunks))
-        return {row["chunk"]: Passage(**row | {"headings": tuple(json.loads(row["headings"]))}) for row in found}
+        return {row["chunk"]: _passage(dict(row)) for row in self._database.rows(sql, chunks)}
 
     def close(self) -> None:
         """Closing again does nothing."""
         self._database.close()
+
+
+def _passage(row: dict[str, Any]) -> Passage:
+    """A row as a value. An index of an older version has no sentences until its documents are read again."""
+    apart = msgspec.msgpack.decode(row["apart"], type=Apart) if row["apart"] else taken_apart(row["text"])
+    return Passage(**row | {"headings": tuple(json.loads(row["headings"])), "apart": apart})
 
 
 def _remove(run: sqlite3.Connection, path: str) -> None:

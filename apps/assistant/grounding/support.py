@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
-from functools import lru_cache
 
 from edgekit.apps.assistant.grounding.grams import pieces, rarity
-from edgekit.apps.assistant.grounding.words import content_words, sentences, words
+from edgekit.apps.assistant.grounding.words import Apart, content_words, taken_apart, words
 
 ALIKE = 0.4
 """Two words that share less of their pieces have nothing to do with each other."""
@@ -40,13 +39,15 @@ class Question:
         self._alike: dict[str, dict[str, float]] = {}
         self._compared: set[str] = set()
 
-    def best(self, text: str) -> Sentence:
-        """The sentence of `text` that covers most; of equals the first. An empty text has an empty sentence."""
-        return max(self.all(text), key=lambda sentence: sentence.score, default=Sentence(start=0, end=0, score=0.0))
+    def best(self, apart: Apart) -> float:
+        """The score of the sentence that covers most."""
+        return max((sentence.score for sentence in self._scored(apart)), default=0.0)
 
     def all(self, text: str) -> Iterator[Sentence]:
         """Every sentence of `text`."""
-        apart = _taken_apart(text)
+        return self._scored(taken_apart(text))
+
+    def _scored(self, apart: Apart) -> Iterator[Sentence]:
         self._compare(set[str]().union(*[found for _, _, found in apart]))
         return (Sentence(start=start, end=end, score=self._share(found)) for start, end, found in apart)
 
@@ -82,9 +83,3 @@ class Question:
                 shared[asked] = shared.get(asked, 0) + 1
         shares = {asked: min(count / self._sizes[asked], 1.0) for asked, count in shared.items()}
         return {asked: share for asked, share in shares.items() if share >= ALIKE}
-
-
-@lru_cache(maxsize=1024)
-def _taken_apart(text: str) -> tuple[tuple[int, int, frozenset[str]], ...]:
-    """Start, end and words of each sentence."""
-    return tuple((start, end, frozenset(words(text[start:end]))) for start, end in sentences(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from typing import TypeAlias
 
 _WORD = re.compile(r"\w+")
 _SPACED = {code: sign if (sign := chr(code)).isalnum() or sign == "_" else " " for code in range(128)}
@@ -76,6 +77,15 @@ def plain(text: str) -> str:
     """Small letters without accents, which is how words are compared."""
     folded = text.casefold()
     return folded if folded.isascii() else _ACCENT.sub("", unicodedata.normalize("NFKD", folded))
+
+
+Apart: TypeAlias = tuple[tuple[int, int, frozenset[str]], ...]
+"""Start, end and words of each sentence of a text."""
+
+
+def taken_apart(text: str) -> Apart:
+    """The text's sentences with their words."""
+    return tuple((start, end, frozenset(words(text[start:end]))) for start, end in sentences(text))
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:

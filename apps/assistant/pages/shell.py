@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 
-from nicegui import ui
-
 from edgekit.apps.assistant.api import openai, own
 from edgekit.apps.assistant.api import voice as voice_api
 from edgekit.apps.assistant.api.bridge import Door
@@ -16,9 +14,6 @@ from edgekit.apps.assistant.assistant import Assistant
 from edgekit.apps.assistant.chat import Chat
 from edgekit.apps.assistant.conversations import Conversations
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
-from edgekit.apps.assistant.pages.analytics import AnalyticsPage
-from edgekit.apps.assistant.pages.chat import ChatPage
-from edgekit.apps.assistant.pages.documents import DocumentsPage
 from edgekit.apps.assistant.voice import Voice
 from edgekit.apps.web.shell import Api, Page, Shell, Visit
 from edgekit.runtimes.speech.audio import LARGEST_BYTES
@@ -28,12 +23,11 @@ STYLE = "assistant.css"
 
 def shell(assistant: Assistant, kept: Conversations, voice: Voice) -> Shell:
     """What is served. Documents are read in the background once the server runs."""
-    ui.add_css((files("edgekit.apps.assistant.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     door = Door()
     return Shell(
         name="assistant",
         title="Assistant",
-        pages=_pages(Chat(assistant, kept), door),
+        pages=lambda: _pages(Chat(assistant, kept), door),
         apis=(
             Api(prefix="/v1", router=openai.router(assistant, door), writes="viewer"),
             Api(prefix="/api/documents", router=own.documents(assistant.library), body_bytes=FILE_BYTES),
@@ -47,6 +41,15 @@ def shell(assistant: Assistant, kept: Conversations, voice: Voice) -> Shell:
 
 
 def _pages(chat: Chat, door: Door) -> tuple[Page, ...]:
+    """What draws is imported when somebody wants to see it."""
+    from nicegui import ui
+
+    from edgekit.apps.assistant.pages.analytics import AnalyticsPage
+    from edgekit.apps.assistant.pages.chat import ChatPage
+    from edgekit.apps.assistant.pages.documents import DocumentsPage
+
+    ui.add_css((files("edgekit.apps.assistant.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
+
     def draw_chat(visit: Visit) -> None:
         ChatPage(chat, door).draw(visit)
 

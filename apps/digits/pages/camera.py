@@ -7,14 +7,13 @@ from nicegui import ui
 from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk, Sheet
 from edgekit.apps.digits.pages import results
-from edgekit.apps.digits.pages.api import STREAM
+from edgekit.apps.digits.pages.api import PREFIX, STREAM
 from edgekit.apps.digits.pages.words import said
 from edgekit.apps.vision.pages.words import of_source
 from edgekit.apps.web.pages.live import Live
 from edgekit.apps.web.pages.parts import heading, panel
 from edgekit.apps.web.shell import Visit
 
-PREFIX = "/api/digits"
 LOOK_S = 0.4
 
 

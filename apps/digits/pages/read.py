@@ -12,7 +12,7 @@ from nicegui.events import UploadEventArguments
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.desk import Sheet as Read
 from edgekit.apps.digits.pages import results
-from edgekit.apps.digits.pages.api import PIXELS
+from edgekit.apps.digits.pages.api import PIXELS, UPLOAD_BYTES
 from edgekit.apps.digits.pages.pictures import shown
 from edgekit.apps.digits.pages.sheet import Sheet
 from edgekit.apps.digits.pages.words import said
@@ -22,9 +22,8 @@ from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
 from edgekit.models.digits import number_picture, samples
-from edgekit.tasks.images import decode_image
+from edgekit.tasks.pictures.images import decode_image
 
-UPLOAD_BYTES = 24_000_000
 EXPLAINED = 16
 """Of more digits than this the ink is not weighed: it would take longer than anybody waits."""
 

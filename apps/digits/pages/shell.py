@@ -1,4 +1,4 @@
-"""The digit app's shell: one page, one interface."""
+"""The digit app's shell: an interface, and a page or two that are imported when somebody wants to see them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.resources import files
 
-from nicegui import ui
-
 from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk
-from edgekit.apps.digits.pages.api import add_camera, router
-from edgekit.apps.digits.pages.camera import PREFIX, CameraPage
-from edgekit.apps.digits.pages.read import UPLOAD_BYTES, ReadPage
+from edgekit.apps.digits.pages.api import PREFIX, UPLOAD_BYTES, add_camera, router
 from edgekit.apps.web.shell import Api, Page, Shell
 
 STYLE = "digits.css"
@@ -21,14 +17,13 @@ STYLE = "digits.css"
 
 def shell(desk: Desk, camera: DigitsCamera | None = None) -> Shell:
     """The page that draws and reads, and `/api/digits`, which a viewer may use: reading changes nothing. A camera's page comes first."""
-    ui.add_css((files("edgekit.apps.digits.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     routes = router(desk)
     if camera is not None:
         add_camera(routes, desk, camera)
     return Shell(
         name="digits",
         title="Digits",
-        pages=_pages(desk, camera),
+        pages=lambda: _pages(desk, camera),
         apis=(Api(prefix=PREFIX, router=routes, writes="viewer", body_bytes=UPLOAD_BYTES),),
         lifespan=nullcontext if camera is None else lambda: _watched(camera),
     )
@@ -36,6 +31,12 @@ def shell(desk: Desk, camera: DigitsCamera | None = None) -> Shell:
 
 def _pages(desk: Desk, camera: DigitsCamera | None) -> tuple[Page, ...]:
     """Each visit gets a page of its own."""
+    from nicegui import ui
+
+    from edgekit.apps.digits.pages.camera import CameraPage
+    from edgekit.apps.digits.pages.read import ReadPage
+
+    ui.add_css((files("edgekit.apps.digits.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     if camera is None:
         return (Page(path="/", title="Read", icon="draw", draw=lambda visit: ReadPage(desk).draw(visit)),)
     return (

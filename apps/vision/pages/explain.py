@@ -22,9 +22,15 @@ from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import InputError, NotFound
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 BUDGETS = {1.0: "1 s", 2.0: "2 s", 5.0: "5 s", 15.0: "15 s"}
+HOW = {
+    "cells": "the score that each cell of the network gave, in one run",
+    "occlusion": "what it lost while each place was covered",
+    "d-rise": "what it lost behind random masks",
+}
+"""The methods in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +127,14 @@ class ExplainPage:
         self._nothing.set_visibility(False)
         data = base64.b64encode(jpeg(picture, 88)).decode()
         image = f'<img src="data:image/jpeg;base64,{data}" alt="the frozen picture">'
-        self._picture.set_content(f'<div class="vi-still">{image}{box}</div>')
+        shape = f"--shape: {picture.shape[1] / picture.shape[0]:.4f}"
+        self._picture.set_content(f'<div class="vi-still vi-frozen" style="{shape}">{image}{box}</div>')
 
 
 def said(name: str, found: Explained, seconds: float) -> str:
     """How the answer was found."""
     cut = " The time ran out: more of it would make the map finer." if found.timed_out else ""
-    return f"What spoke for {name}: {found.method}, {seconds:.1f} s.{cut}"
+    return f"What spoke for {name}: {HOW.get(found.method, found.method)}, {seconds:.1f} s.{cut}"
 
 
 def _box(held: Frozen, row: int) -> str:

@@ -7,51 +7,59 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 
-from nicegui import ui
-
 from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.pages import media
-from edgekit.apps.vision.pages.camera import CameraPage
-from edgekit.apps.vision.pages.events import EventsPage
-from edgekit.apps.vision.pages.explain import ExplainPage
-from edgekit.apps.vision.pages.live import LivePage
-from edgekit.apps.vision.pages.zones import ZonesPage
 from edgekit.apps.vision.site import SiteWatch
-from edgekit.apps.web.shell import Api, Page, Shell, Visit
+from edgekit.apps.web.shell import Api, Page, Shell
 
 STYLE = "vision.css"
 
 
 def shell(app: str, site: SiteWatch) -> Shell:
     """The pages of `site`, which is watched as long as they are served."""
-    ui.add_css((files("edgekit.apps.vision.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
     return Shell(
         name=app,
         title=app.capitalize(),
-        pages=(
-            Page(path="/", title="Live", icon="videocam", draw=lambda visit: LivePage(site).draw(visit)),
-            Page(path="/events", title="Events", icon="history", draw=lambda visit: EventsPage(site).draw(visit)),
-            Page(path="/zones", title="Zones", icon="polyline", role="admin", draw=lambda visit: ZonesPage(site).draw(visit)),
-            *_explained(site),
-            Page(path="/cameras/{name}", title="Camera", listed=False, draw=lambda visit: _camera(site, visit)),
-        ),
+        pages=lambda: _pages(site),
         apis=(Api(prefix=media.PREFIX, router=media.router(site)),),
         lifespan=lambda: _watched(site),
     )
 
 
+def _pages(site: SiteWatch) -> tuple[Page, ...]:
+    """What draws is imported when somebody wants to see it."""
+    from nicegui import ui
+
+    from edgekit.apps.vision.pages.camera import CameraPage
+    from edgekit.apps.vision.pages.events import EventsPage
+    from edgekit.apps.vision.pages.live import LivePage
+    from edgekit.apps.vision.pages.zones import ZonesPage
+
+    ui.add_css((files("edgekit.apps.vision.pages") / STYLE).read_text(encoding="utf-8"), shared=True)
+    return (
+        Page(path="/", title="Live", icon="videocam", draw=lambda visit: LivePage(site).draw(visit)),
+        Page(path="/events", title="Events", icon="history", draw=lambda visit: EventsPage(site).draw(visit)),
+        Page(path="/zones", title="Zones", icon="polyline", role="admin", draw=lambda visit: ZonesPage(site).draw(visit)),
+        *_explained(site),
+        Page(
+            path="/cameras/{name}",
+            title="Camera",
+            listed=False,
+            draw=lambda visit: CameraPage(site, site.camera(visit.path["name"])).draw(visit),
+        ),
+    )
+
+
 def _explained(site: SiteWatch) -> tuple[Page, ...]:
     """The page for explanations, where somebody gives them."""
+    from edgekit.apps.vision.pages.explain import ExplainPage
+
     explain = explainer()
     if explain is None:
         return ()
     return (
         Page(path="/explain", title="Explain", icon="lightbulb", draw=lambda visit: ExplainPage(site, explain).draw(visit)),
     )
-
-
-def _camera(site: SiteWatch, visit: Visit) -> None:
-    CameraPage(site, site.camera(visit.path["name"])).draw(visit)
 
 
 def _watched(site: SiteWatch) -> AbstractAsyncContextManager[None]:

@@ -49,6 +49,7 @@ class RuleEngine:
         self._keepers = [EventKeeper(_timing(rule, camera.name)) for rule in rules]
         self._paths: dict[int, loitering.PathKeeper] = {}
         self._strolls: dict[int, float] = {}
+        self.asks_for_activities = any(rule.activity for rule in rules)
 
     def look(self, scene: Scene) -> list[Event]:
         """Events that began or ended with this frame."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,13 +30,17 @@ def assign(overlap: Floats, least: float) -> Pairs:
     if count == 0 or other == 0:
         none = np.empty(0, np.intp)
         return Pairs(none, none, np.arange(count), np.arange(other))
-    allowed = overlap >= least
-    solve: Any = need("scipy.optimize").linear_sum_assignment
-    first, second = solve(np.where(allowed, 1 - overlap, FORBIDDEN))
-    good = allowed[first, second]
+    first, second = _solver()(np.where(overlap >= least, -overlap, FORBIDDEN))
+    good = overlap[first, second] >= least
     if not good.all():
         first, second = first[good], second[good]
     return Pairs(first, second, _left(count, first), _left(other, second))
+
+
+@lru_cache(maxsize=1)
+def _solver() -> Any:
+    """Looked up once: every frame asks for it."""
+    return need("scipy.optimize").linear_sum_assignment
 
 
 def _left(count: int, taken: Rows) -> Rows:

@@ -35,6 +35,9 @@ class TrackerSettings:
     confirm: int = 2
     """Frames that must show a track before it is reported; one blink of a detector is nothing."""
     lost_s: float = 2.0
+    weak_s: float = 3.0
+    """Weak detections keep a track alive this long after the last good one: what is only ever weak is a shape like a person's, which
+    took the track of somebody who passed it."""
     most: int = 128
 
 
@@ -49,6 +52,7 @@ class ByteTrack:
         self._ids: Ints = np.empty(0, np.int64)
         self._since_s: Floats = np.empty(0)
         self._seen_s: Floats = np.empty(0)
+        self._sure_s: Floats = np.empty(0)
         self._hits: Ints = np.empty(0, np.int64)
         self._shown: list[tuple[Rows, Floats]] = []
         self._next_id, self._time_s = 1, -np.inf
@@ -63,13 +67,8 @@ class ByteTrack:
         self._time_s = time_s
         self._motions = kalman.slowed(self._motions, unseen, max(passed, 0.0))
         self._motions = kalman.predicted(self._motions, max(passed, 0.0))
-        high = found.scores >= self.settings.high_score
-        good, weak = found.take(high), found.take(~high & (found.scores >= self.settings.low_score))
-        left, new = self._match(good, np.arange(len(self._ids)), self.settings.high_overlap, time_s)
-        if len(left) and len(weak):
-            recent = left[(self._hits[left] >= self.settings.confirm) & (self._seen_s[left] >= time_s - max(2 * passed, 0.5))]
-            self._match(weak, recent, self.settings.low_overlap, time_s)
-        begin = self._recovered(good.take(new), time_s) if len(new) else no_boxes()
+        new = self._matched(found, time_s, max(2 * passed, 0.5))
+        begin = self._recovered(found.take(new), time_s) if len(new) else no_boxes()
         self._correct()
         self._begin(begin, time_s)
         self._forget(time_s)
@@ -86,34 +85,53 @@ class ByteTrack:
         """What `update` returned, with what `support` added since."""
         return self._reported(self._time_s)
 
-    def _match(self, found: Boxes, rows: Rows, least: float, time_s: float) -> tuple[Rows, Rows]:
-        """Continue the tracks of `rows` that `found` shows; the rows of tracks and of detections that are left."""
-        if not len(rows) or not len(found):
-            return rows, np.arange(len(found))
-        boxes = kalman.boxes_of(self._motions, rows)
-        pairs = assign(overlaps(boxes, found.boxes, self._class_ids[rows], found.class_ids), least)
-        self._continue(rows[pairs.first], found.take(pairs.second), time_s)
-        return rows[pairs.first_left], pairs.second_left
+    def _matched(self, found: Boxes, time_s: float, lately_s: float) -> Rows:
+        """Continue the tracks that overlap with good detections, then with weak ones those that were seen lately; the rows of good
+        detections that are left."""
+        high = found.scores >= self.settings.high_score
+        good, tracks = high.nonzero()[0], np.arange(len(self._ids))
+        if not len(tracks) or not len(found):
+            return good
+        overlap = overlaps(kalman.boxes_of(self._motions), found.boxes, self._class_ids, found.class_ids)
+        left, new = self._match(found, overlap, tracks, good, self.settings.high_overlap)
+        if len(left) and len(good) < len(found):
+            weak = (~high & (found.scores >= self.settings.low_score)).nonzero()[0]
+            lately = (self._hits[left] >= self.settings.confirm) & (self._seen_s[left] >= time_s - lately_s)
+            lately &= self._sure_s[left] >= time_s - self.settings.weak_s
+            self._match(found, overlap, left[lately], weak, self.settings.low_overlap, sure=False)
+        return new
+
+    def _match(
+        self, found: Boxes, overlap: Floats, rows: Rows, shown: Rows, least: float, *, sure: bool = True
+    ) -> tuple[Rows, Rows]:
+        """Continue the tracks of `rows` that the detections `shown` show; the rows of tracks and of detections that are left."""
+        if not len(rows) or not len(shown):
+            return rows, shown
+        pairs = assign(overlap.take(rows, axis=0).take(shown, axis=1), least)
+        self._continue(rows[pairs.first], found.take(shown[pairs.second]), self._time_s, sure=sure)
+        return rows[pairs.first_left], shown[pairs.second_left]
 
     def _recovered(self, found: Boxes, time_s: float) -> Boxes:
         """Continue confirmed tracks that this frame has not shown yet by what is near them; the detections that are left."""
         rows = np.flatnonzero((self._seen_s < time_s) & (self._hits >= self.settings.confirm))
         if not len(rows) or not len(found):
             return found
-        place = self._motions.place[rows]
-        off = np.linalg.norm(place[:, None, :2] - kalman.measured(found.boxes)[None, :, :2], axis=2)
-        near = 1 - off / np.maximum(place[:, 2:].max(axis=1, initial=1.0)[:, None], 1.0)
+        place = self._motions.place[:, rows]
+        off = np.hypot(*(place[:2, :, None] - kalman.measured(found.boxes)[:2, None]))
+        near = 1 - off / np.maximum(place[2:].max(axis=0), 1.0)[:, None]
         near = np.where(self._class_ids[rows][:, None] == found.class_ids[None], near, 0.0)
         pairs = assign(near, 1 - self.settings.reach)
         self._continue(rows[pairs.first], found.take(pairs.second), time_s)
         return found.take(pairs.second_left)
 
-    def _continue(self, rows: Rows, found: Boxes, time_s: float) -> None:
+    def _continue(self, rows: Rows, found: Boxes, time_s: float, *, sure: bool = True) -> None:
         if not len(rows):
             return
         self._shown.append((rows, found.boxes))
         self._scores[rows] = found.scores
         self._seen_s[rows] = time_s
+        if sure:
+            self._sure_s[rows] = time_s
         self._hits[rows] += 1
 
     def _correct(self) -> None:
@@ -126,37 +144,42 @@ class ByteTrack:
     def _begin(self, found: Boxes, time_s: float) -> None:
         """New tracks from good detections that no track explains; the best, when there is no room for all."""
         room = max(self.settings.most - len(self._ids), 0)
-        found = found.take(np.argsort(-found.scores, kind="stable")[:room])
-        count = len(found)
+        count = min(len(found), room)
         if not count:
             return
+        found = found.take(np.argsort(-found.scores, kind="stable")[:room])
         self._motions = kalman.joined(self._motions, kalman.started(found.boxes))
         self._scores = np.append(self._scores, found.scores)
         self._class_ids = np.append(self._class_ids, found.class_ids)
         self._ids = np.append(self._ids, np.arange(self._next_id, self._next_id + count))
         self._since_s = np.append(self._since_s, np.full(count, time_s))
         self._seen_s = np.append(self._seen_s, np.full(count, time_s))
+        self._sure_s = np.append(self._sure_s, np.full(count, time_s))
         self._hits = np.append(self._hits, np.ones(count, np.int64))
         self._next_id += count
 
     def _forget(self, time_s: float) -> None:
         """Tracks that were not seen for long, and beginnings that the next frame did not confirm."""
+        unseen_s = time_s - self._seen_s
+        if not unseen_s.any():
+            return
         patience = np.where(self._hits < self.settings.confirm, self.settings.lost_s / 4, self.settings.lost_s)
-        kept = np.flatnonzero(time_s - self._seen_s <= patience)
+        kept = np.flatnonzero(unseen_s <= patience)
         if len(kept) == len(self._ids):
             return
         self._motions = self._motions.take(kept)
-        for name in ("_scores", "_class_ids", "_ids", "_since_s", "_seen_s", "_hits"):
+        for name in ("_scores", "_class_ids", "_ids", "_since_s", "_seen_s", "_sure_s", "_hits"):
             setattr(self, name, getattr(self, name)[kept])
 
     def _reported(self, time_s: float) -> Tracks:
-        rows = np.flatnonzero(self._hits >= self.settings.confirm)
+        rows = (self._hits >= self.settings.confirm).nonzero()[0]
+        seen_s = self._seen_s.take(rows)
         return Tracks(
-            ids=self._ids[rows],
-            boxes=kalman.boxes_of(self._motions, rows),
-            scores=self._scores[rows],
-            class_ids=self._class_ids[rows],
-            since_s=self._since_s[rows],
-            seen_s=self._seen_s[rows],
-            fresh=self._seen_s[rows] == time_s,
+            ids=self._ids.take(rows),
+            boxes=kalman.boxes_of(self._motions).take(rows, axis=0),
+            scores=self._scores.take(rows),
+            class_ids=self._class_ids.take(rows),
+            since_s=self._since_s.take(rows),
+            seen_s=seen_s,
+            fresh=seen_s == time_s,
         )

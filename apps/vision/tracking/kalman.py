@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 POSITION_NOISE, VELOCITY_NOISE = 1 / 20, 1 / 16
 """Standard deviations per second of drift, and of a measurement, as shares of the box's height."""
-SPEED_LASTS_S = np.array([1.0, 0.25, 0.25, 0.25])
+SPEED_LASTS_S = np.array([[1.0], [0.25], [0.25], [0.25]])
 """Seconds after which a track that is not seen has lost most of its speed, sideways and otherwise: people walk on behind a pillar."""
 SIZE_NOISE_SHARE = 0.5
 """Widths and heights wander less than centres."""
-SHARES = np.array([1, 1, SIZE_NOISE_SHARE, SIZE_NOISE_SHARE])
+SHARES = np.array([[1], [1], [SIZE_NOISE_SHARE], [SIZE_NOISE_SHARE]])
 
 
 PLACE, SPEED, PLACE_VAR, CROSS_VAR, SPEED_VAR = range(5)
@@ -26,33 +26,34 @@ PLACE, SPEED, PLACE_VAR, CROSS_VAR, SPEED_VAR = range(5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Motions:
-    """N boxes: `state` [5, N, 4] holds means and covariances in one array, since a dozen boxes cost what the calls cost."""
+    """N boxes: `state` [5, 4, N] holds means and covariances in one array, since a dozen boxes cost what the calls cost, and numpy's
+    calls cost most where the last axis is short."""
 
     state: Floats
 
     @property
     def place(self) -> Floats:
-        """Centres and sizes [N, 4]."""
+        """Centres and sizes [4, N]."""
         place: Floats = self.state[PLACE]
         return place
 
     @property
     def speed(self) -> Floats:
-        """Their changes a second [N, 4]."""
+        """Their changes a second [4, N]."""
         speed: Floats = self.state[SPEED]
         return speed
 
     def __len__(self) -> int:
-        return int(self.state.shape[1])
+        return int(self.state.shape[2])
 
     def take(self, rows: NDArray[np.intp]) -> Motions:
         """Those of the given rows."""
-        return Motions(state=self.state[:, rows])
+        return Motions(state=self.state.take(rows, axis=2))
 
 
 def started(boxes: Floats) -> Motions:
     """New boxes [N, 4] (x1, y1, x2, y2), standing still as far as anyone knows."""
-    state = np.zeros((5, len(boxes), 4))
+    state = np.zeros((5, 4, len(boxes)))
     state[PLACE] = measured(boxes)
     noise = _noise(state[PLACE])
     state[PLACE_VAR] = (2 * POSITION_NOISE * noise) ** 2
@@ -62,14 +63,20 @@ def started(boxes: Floats) -> Motions:
 
 def predicted(motions: Motions, passed_s: float) -> Motions:
     """The same boxes `passed_s` seconds later."""
-    state, squared = motions.state.copy(), _noise(motions.place) ** 2
-    state[PLACE] += motions.speed * passed_s
-    np.maximum(state[PLACE, :, 2:], 1.0, out=state[PLACE, :, 2:])
-    cross, speed_var = motions.state[CROSS_VAR], motions.state[SPEED_VAR]
-    state[PLACE_VAR] += 2 * passed_s * cross + passed_s**2 * speed_var + POSITION_NOISE**2 * passed_s * 4 * squared
-    state[CROSS_VAR] += passed_s * speed_var
-    state[SPEED_VAR] += VELOCITY_NOISE**2 * passed_s * 16 * squared
+    state = (_passing(passed_s) @ motions.state.reshape(5, -1)).reshape(motions.state.shape)
+    drift = _noise(motions.place) ** 2 * passed_s
+    state[PLACE_VAR] += POSITION_NOISE**2 * 4 * drift
+    state[SPEED_VAR] += VELOCITY_NOISE**2 * 16 * drift
+    np.maximum(state[PLACE, 2:], 1.0, out=state[PLACE, 2:])
     return Motions(state=state)
+
+
+def _passing(passed_s: float) -> Floats:
+    """[5, 5]: what becomes of means and covariances in that time, before noise."""
+    passing = np.eye(5)
+    passing[PLACE, SPEED] = passing[CROSS_VAR, SPEED_VAR] = passed_s
+    passing[PLACE_VAR, CROSS_VAR], passing[PLACE_VAR, SPEED_VAR] = 2 * passed_s, passed_s**2
+    return passing
 
 
 def slowed(motions: Motions, unseen: NDArray[np.bool_], passed_s: float) -> Motions:
@@ -77,49 +84,50 @@ def slowed(motions: Motions, unseen: NDArray[np.bool_], passed_s: float) -> Moti
     if not unseen.any():
         return motions
     state = motions.state.copy()
-    state[SPEED, unseen] *= np.exp(-passed_s / SPEED_LASTS_S)
+    state[SPEED, :, unseen] *= np.exp(-passed_s / SPEED_LASTS_S).T
     return Motions(state=state)
 
 
 def corrected(motions: Motions, rows: NDArray[np.intp], boxes: Floats) -> Motions:
     """The same after measuring those of the given rows once: `boxes` [R, 4] in the rows' order."""
-    state, seen = motions.state.copy(), motions.state.take(rows, axis=1)
+    state, seen = motions.state.copy(), motions.state.take(rows, axis=2)
     place, speed, place_var, cross_var, speed_var = seen
     trust = place_var + POSITION_NOISE**2 * _noise(place) ** 2
     gain, speed_gain = place_var / trust, cross_var / trust
     innovation = measured(boxes) - place
     place += gain * innovation
-    np.maximum(place[:, 2:], 1.0, out=place[:, 2:])
+    np.maximum(place[2:], 1.0, out=place[2:])
     speed += speed_gain * innovation
     speed_var -= speed_gain * cross_var
     seen[PLACE_VAR:SPEED_VAR] *= 1 - gain
-    state[:, rows] = seen
+    state[:, :, rows] = seen
     return Motions(state=state)
 
 
 def joined(first: Motions, second: Motions) -> Motions:
     """Both, one after the other."""
-    return Motions(state=np.concatenate([first.state, second.state], axis=1))
+    return Motions(state=np.concatenate([first.state, second.state], axis=2))
 
 
 def measured(boxes: Floats) -> Floats:
-    """Boxes as centres and sizes."""
-    found = np.empty_like(boxes, np.float64)
-    found[:, 2:] = boxes[:, 2:] - boxes[:, :2]
-    found[:, :2] = boxes[:, :2] + found[:, 2:] / 2
+    """Boxes [N, 4] as centres and sizes [4, N]."""
+    corners, found = boxes.T, np.empty((4, len(boxes)))
+    np.subtract(corners[2:], corners[:2], out=found[2:])
+    np.add(corners[2:], corners[:2], out=found[:2])
+    found[:2] /= 2
     return found
 
 
-def boxes_of(motions: Motions, rows: NDArray[np.intp]) -> Floats:
-    """Those of the given rows as boxes [R, 4]."""
-    found = motions.place.take(rows, axis=0)
-    half = found[:, 2:] / 2
-    found[:, 2:] = found[:, :2] + half
-    found[:, :2] -= half
+def boxes_of(motions: Motions) -> Floats:
+    """All of them as boxes [N, 4]."""
+    place, found = motions.place, np.empty((len(motions), 4))
+    half, corners = place[2:] / 2, found.T
+    np.subtract(place[:2], half, out=corners[:2])
+    np.add(place[:2], half, out=corners[2:])
     return found
 
 
 def _noise(place: Floats) -> Floats:
-    """[N, 4]: the longer side of the box (one who fell is as long as before), less for the sizes."""
-    noise: Floats = np.maximum(place[:, 2:3], place[:, 3:4]) * SHARES
+    """[4, N]: the longer side of the box (one who fell is as long as before), less for the sizes."""
+    noise: Floats = np.maximum(place[2], place[3]) * SHARES
     return noise

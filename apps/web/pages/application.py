@@ -1,23 +1,21 @@
-"""The server's application: FastAPI with the shell's routes, the app's routers and pages, behind the guards."""
+"""The server's application: FastAPI with the shell's routes and the app's routers, behind the guards; its pages come later."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import Depends, FastAPI, HTTPException
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
-from nicegui import app as nicegui_app
-from nicegui import ui
 from starlette.requests import Request as HttpRequest
 
 from edgekit import __version__
 from edgekit.apps.web.options import Serving
-from edgekit.apps.web.pages import account, frame, interface, login, metrics
+from edgekit.apps.web.pages import login, metrics
 from edgekit.apps.web.pages.departed import Departed
-from edgekit.apps.web.plain import message_page
+from edgekit.apps.web.pages.late import Late
 from edgekit.apps.web.security.accounts import Accounts
 from edgekit.apps.web.security.authentication import Authentication
 from edgekit.apps.web.security.bodies import Bodies
@@ -38,33 +36,51 @@ STATUS = ((NotFound, 404), (InputError, 422))
 
 
 def application(shell: Shell, serving: Serving, accounts: Accounts) -> ASGIApp:
-    """Everything the server answers with. One per process: NiceGUI has one set of pages."""
+    """Everything the server answers with."""
+    pages = Late(lambda: _drawn(shell, accounts, app))
     app = FastAPI(
         title=f"edgekit {shell.title}",
         version=__version__,
         docs_url=None,
         redoc_url=None,
         openapi_url=OPENAPI,
-        lifespan=_lifespan(shell),
+        lifespan=_lifespan(shell, pages),
     )
     doors = login.Doors(accounts, title=shell.title, is_tls=serving.is_tls)
-    app.include_router(login.router(doors))
+    app.include_router(login.router(doors), dependencies=[Depends(_expecting(pages))])
     bearer = Depends(HTTPBearer(auto_error=False, description="made on the page Account, or with 'edgekit users token'"))
     app.include_router(metrics.router(metrics.registry(shell.collectors)), dependencies=[bearer])
     for api in shell.apis:
         app.include_router(api.router, prefix=api.prefix, dependencies=[bearer, Depends(_allowed(api))])
     app.add_exception_handler(EdgekitError, _said)
-    _mount_pages(app, shell, accounts)
+    app.mount("/", pages)
     return _guarded(app, shell, serving, accounts)
 
 
-def _lifespan(shell: Shell) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(shell: Shell, pages: Late) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with shell.lifespan():
+        async with pages, shell.lifespan():
             yield
 
     return lifespan
+
+
+def _drawn(shell: Shell, accounts: Accounts, app: FastAPI) -> FastAPI:
+    """The pages, and with them NiceGUI, which is imported here and not before."""
+    from edgekit.apps.web.pages.drawn import drawn
+
+    return drawn(shell, accounts, app.openapi)
+
+
+def _expecting(pages: Late) -> Callable[[HttpRequest], Awaitable[None]]:
+    """Whoever looks at the login wants a page next: it is made while they type."""
+
+    async def expect(request: HttpRequest) -> None:
+        if Request(request.scope).wants_page:
+            pages.expected()
+
+    return expect
 
 
 def _allowed(api: Api) -> Callable[[HttpRequest], None]:
@@ -76,15 +92,6 @@ def _allowed(api: Api) -> Callable[[HttpRequest], None]:
             raise HTTPException(403, f"this needs the role {role}")
 
     return check
-
-
-def _mount_pages(app: FastAPI, shell: Shell, accounts: Accounts) -> None:
-    """The app's pages and the shell's own, in the frame."""
-    frame.add_look()
-    for page in (*shell.pages, *account.pages(accounts), interface.page(app.openapi)):
-        frame.register(shell, page)
-    nicegui_app.add_exception_handler(404, _nothing_here)
-    ui.run_with(app, title=shell.title, dark=None, tailwind=False, storage_secret=None, show_welcome_message=False)
 
 
 def _guarded(app: ASGIApp, shell: Shell, serving: Serving, accounts: Accounts) -> ASGIApp:
@@ -101,11 +108,3 @@ def _said(request: HttpRequest, error: Exception) -> Response:
     assert isinstance(error, EdgekitError)
     status = next((status for kind, status in STATUS if isinstance(error, kind)), 400)
     return JSONResponse({"error": error.message, "hint": error.hint}, status_code=status)
-
-
-def _nothing_here(request: HttpRequest, error: Exception) -> Response:
-    asked = Request(request.scope)
-    message = f"There is nothing at {asked.path[:80]}"
-    if asked.wants_page:
-        return HTMLResponse(message_page(message, "Was the link copied whole?", theme=asked.theme), status_code=404)
-    return JSONResponse({"error": message, "hint": ""}, status_code=404)

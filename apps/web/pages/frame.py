@@ -13,7 +13,7 @@ from starlette.requests import Request as HttpRequest
 
 from edgekit.apps.web.pages.parts import icon, problem
 from edgekit.apps.web.security.requests import THEME_COOKIE, THEMES, Request
-from edgekit.apps.web.shell import Page, Shell, User, Visit
+from edgekit.apps.web.shell import Page, User, Visit
 from edgekit.core.errors import EdgekitError
 
 LOG = logging.getLogger(__name__)
@@ -32,8 +32,8 @@ def add_look() -> None:
     nicegui_app.on_exception(_tell)
 
 
-def register(shell: Shell, page: Page) -> None:
-    """Serve `page` at its path, in the frame."""
+def register(title: str, pages: tuple[Page, ...], page: Page) -> None:
+    """Serve `page` at its path, in the frame of the app `title` with its `pages`."""
 
     async def show(request: HttpRequest) -> None:
         visit = Visit(
@@ -42,11 +42,11 @@ def register(shell: Shell, page: Page) -> None:
             query=dict(request.query_params),
         )
         _behave(request.scope["state"]["alive"])
-        _header(shell, page, visit.user, Request(request.scope).theme)
+        _header(title, visit.user, Request(request.scope).theme, lambda: _navigation(pages, page, visit.user))
         with ui.element("main").classes("ek-main").props("id=content tabindex=-1"):
             await _drawn(page, visit)
 
-    ui.page(page.path, title=f"{page.title} · {shell.title}", response_timeout=DRAWN_WITHIN_S)(show)
+    ui.page(page.path, title=f"{page.title} · {title}", response_timeout=DRAWN_WITHIN_S)(show)
 
 
 async def _drawn(page: Page, visit: Visit) -> None:
@@ -72,20 +72,20 @@ def _behave(alive: Callable[[], bool]) -> None:
     ui.context.client.on_connect(timer.activate)
 
 
-def _header(shell: Shell, page: Page, user: User, theme: str) -> None:
+def _header(title: str, user: User, theme: str, navigation: Callable[[], None]) -> None:
     dark = ui.dark_mode(DARK[theme])
     ui.html('<a class="ek-skip" href="#content">Skip to the content</a>', sanitize=False)
     with ui.element("header").classes("ek-header"):
-        with ui.link(target="/").classes("ek-brand").props(f'aria-label="{shell.title}, start"'):
+        with ui.link(target="/").classes("ek-brand").props(f'aria-label="{title}, start"'):
             icon("memory")
-            ui.label(shell.title)
-        _navigation(shell, page, user)
+            ui.label(title)
+        navigation()
         _menu(user, dark, theme)
 
 
-def _navigation(shell: Shell, page: Page, user: User) -> None:
+def _navigation(pages: tuple[Page, ...], page: Page, user: User) -> None:
     """The pages that the user may open; alone, a page needs no navigation."""
-    listed = [each for each in shell.pages if each.listed and user.may(each.role)]
+    listed = [each for each in pages if each.listed and user.may(each.role)]
     if len(listed) < 2:
         return
     with ui.element("nav").classes("ek-nav").props('aria-label="Pages"'):

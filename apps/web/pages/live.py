@@ -1,15 +1,12 @@
-"""A live picture on a page, and the route that it comes from."""
+"""A live picture on a page; its route is `stream.add_stream`."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from fastapi import APIRouter
-from fastapi.responses import StreamingResponse
 from nicegui import ui
-from starlette.requests import Request
 
-from edgekit.apps.web.live import CONTENT_TYPE, STALLED_AFTER_S, Broadcast, multipart
+from edgekit.apps.web.live import STALLED_AFTER_S, Broadcast
 
 LOOK_S = 1.0
 
@@ -51,11 +48,3 @@ class Live(ui.element, component="live.js"):
         if stalled != self.props["stalled"]:
             self.props["stalled"] = stalled
             self.update()
-
-
-def add_stream(router: APIRouter, path: str, broadcast: Broadcast) -> None:
-    """Serve `broadcast` at `path` of `router`, to each watcher as long as the session lasts."""
-
-    @router.get(path, summary="Live pictures (MJPEG)", response_class=StreamingResponse)
-    async def stream(request: Request) -> StreamingResponse:
-        return StreamingResponse(multipart(broadcast, request.state.alive), media_type=CONTENT_TYPE)

@@ -7,14 +7,12 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
-from nicegui import ui
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from edgekit.apps.web.shell import Api, Page, Shell, Visit
+from edgekit.apps.web.shell import Api, Page, Shell
 from edgekit.fleet.authority import Access
 from edgekit.fleet.desk import Desk
-from edgekit.fleet.pages.page import FleetPage
 
 Verb = Literal["pause", "resume", "abort"]
 
@@ -22,19 +20,24 @@ Verb = Literal["pause", "resume", "abort"]
 def shell(access: Access) -> Shell:
     """Everybody who may log in sees the fleet; only an admin halts."""
     desk = Desk(access)
-    ui.add_css((files("edgekit.fleet.pages") / "fleet.css").read_text(encoding="utf-8"), shared=True)
-
-    def draw(visit: Visit) -> None:
-        FleetPage(desk, visit).draw()
-
     return Shell(
         name="fleet",
         title=f"Fleet {access.fleet}",
-        pages=(Page(path="/", title="Boards", icon="dns", draw=draw),),
+        pages=lambda: _pages(desk),
         apis=(Api(prefix="/api/fleet", router=router(desk), writes="admin"),),
         lifespan=desk.open,
         collectors=(Figures(desk),),
     )
+
+
+def _pages(desk: Desk) -> tuple[Page, ...]:
+    """What draws is imported when somebody wants to see it."""
+    from nicegui import ui
+
+    from edgekit.fleet.pages.page import FleetPage
+
+    ui.add_css((files("edgekit.fleet.pages") / "fleet.css").read_text(encoding="utf-8"), shared=True)
+    return (Page(path="/", title="Boards", icon="dns", draw=lambda visit: FleetPage(desk, visit).draw()),)
 
 
 def router(desk: Desk) -> APIRouter:

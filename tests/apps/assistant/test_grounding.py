@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from edgekit.apps.assistant.grounding.chunks import LONGEST, TARGET, chunks
 from edgekit.apps.assistant.grounding.embedder import Embedder, ModelEmbedder
 from edgekit.apps.assistant.grounding.grams import GramEmbedder
 from edgekit.apps.assistant.grounding.index import bring_up_to_date
-from edgekit.apps.assistant.grounding.search import Search, fused, rarest
+from edgekit.apps.assistant.grounding.search import SMALL, Search, fused, rarest
 from edgekit.apps.assistant.grounding.store import Store
 from edgekit.apps.assistant.grounding.words import sentences
 
@@ -226,9 +227,6 @@ def test_who_is_killed_while_indexing_goes_on_where_it_was(tmp_path: Path) -> No
 
 def count(index: Path) -> int:
     """Documents in an index that another process writes."""
-    import sqlite3
-    from contextlib import closing
-
     if not index.exists():
         return 0
     try:
@@ -236,6 +234,54 @@ def count(index: Path) -> int:
             return int(connection.execute("SELECT count(*) FROM documents").fetchone()[0])
     except sqlite3.OperationalError:  # its tables are not made yet
         return 0
+
+
+def test_two_words_that_follow_one_another_tell_more_than_the_same_words_apart(tmp_path: Path) -> None:
+    folder = tmp_path / "bowls"
+    folder.mkdir()
+    (folder / "apart.txt").write_text("The bowl is wooden, and what it holds is super.")
+    (folder / "together.txt").write_text("The Super Bowl is watched by whoever is not asleep.")
+    with indexed(folder, tmp_path / "index.sqlite") as (_, search):
+        assert search.find("super bowl", 1)[0].passage.path == "together.txt"
+
+
+def test_an_index_without_sentences_finds_what_one_with_them_finds(documents: Path, tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with indexed(documents, path) as (_, search):
+        before = {question: search.find(question, 5) for question, _ in QUESTIONS}
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM sentences")
+        connection.commit()
+    store = Store(path)
+    search = Search(store, GramEmbedder())
+    assert {question: search.find(question, 5) for question, _ in QUESTIONS} == before
+    store.close()
+
+
+def test_what_is_dropped_leaves_no_sentences(documents: Path, tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with indexed(documents, path) as (store, _):
+        assert _rows(path, "sentences") == _rows(path, "chunks") > 0
+        for document in store.documents():
+            store.drop(document.path)
+        assert _rows(path, "sentences") == 0
+
+
+def _rows(index: Path, table: str) -> int:
+    with closing(sqlite3.connect(index)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+def test_with_vectors_of_no_words_a_large_store_is_searched_by_its_rare_words(tmp_path: Path) -> None:
+    model = ModelEmbedder(name="a model", embed=Counting())
+    folder = tmp_path / "many"
+    folder.mkdir()
+    text = "\n\n".join(f"# Part {number}\n\nThe water of pump {number} is warm." for number in range(SMALL + 10))
+    (folder / "pumps.md").write_text(text + "\n\n# Last\n\nThe zeppelin needs no water.")
+    with indexed(folder, tmp_path / "index.sqlite", model) as (store, search):
+        assert store.count() > SMALL
+        (found, *_) = search.matching("Does the zeppelin need water?", [])
+        assert "zeppelin" in store.passages([found])[found].text
 
 
 def test_of_a_large_store_the_rarest_words_say_what_is_weighed() -> None:

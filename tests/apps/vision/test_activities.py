@@ -11,7 +11,7 @@ from edgekit.apps.vision.activities.fall import DOWN, FALL, FallRule
 from edgekit.apps.vision.activities.fight import possible_fight
 from edgekit.apps.vision.activities.moves import crouching, hands_up, running
 from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.postures import History, posture
+from edgekit.apps.vision.postures import History, percentile, posture
 
 Figure = Callable[[float], Pose]
 STANDING = np.array([
@@ -63,6 +63,12 @@ def acted(
 
 def first(seen: list[tuple[float, set[str]]], activity: str) -> float | None:
     return next((time_s for time_s, found in seen if activity in found), None)
+
+
+@pytest.mark.parametrize("count", [1, 2, 11, 100])
+def test_a_portion_of_some_numbers_is_numpys(count: int) -> None:
+    values = np.random.default_rng(count).normal(0, 50, count)
+    assert percentile(values.tolist(), 0.9) == pytest.approx(float(np.percentile(values, 90)))
 
 
 def fall(time_s: float) -> np.ndarray:

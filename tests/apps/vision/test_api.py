@@ -18,6 +18,7 @@ from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.recording.store import EventStore, Media
 
 BASE = "/api/surveillance"
+CHANGING = ("post", "put", "patch", "delete")
 SITE = """\
 cameras:
   yard:
@@ -197,6 +198,24 @@ def test_strangers_get_nothing_and_viewers_change_nothing(server: Served, viewer
     assert viewer.put(f"{BASE}/config", json={"text": SITE}).status_code == 403
     assert viewer.patch(f"{BASE}/events/1", json={"kept": True}).status_code == 403
     assert viewer.delete(f"{BASE}/events/1").status_code == 403
+
+
+def test_every_route_that_changes_something_refuses_viewers_and_pages_of_other_sites(
+    server: Served, admin: httpx.Client, viewer: httpx.Client, home: Path
+) -> None:
+    paths = admin.get("/interface/openapi.json").json()["paths"]
+    routes = [(method, path) for path, methods in paths.items() for method in methods if method in CHANGING]
+    assert {("put", f"{BASE}/config"), ("patch", f"{BASE}/events/{{number}}"), ("delete", f"{BASE}/events/{{number}}")} <= {
+        *routes
+    }
+    for method, path in routes:
+        ask = {"method": method.upper(), "url": path.replace("{number}", "2"), "json": {"kept": True, "text": SITE}}
+        assert viewer.request(**ask).status_code == 403, (method, path)
+        assert server.client().request(**ask).status_code == 401, (method, path)
+        for forged in ({"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}):
+            assert admin.request(**ask, headers=forged).status_code == 403, (method, path, forged)
+    assert admin.get(f"{BASE}/events/2").json()["kept"] is False
+    assert (home / "site.yaml").read_text() == SITE
 
 
 def test_an_event_is_kept_and_deleted(admin: httpx.Client) -> None:

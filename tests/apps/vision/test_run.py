@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from threading import current_thread
 
 import numpy as np
 import pytest
@@ -12,9 +13,13 @@ from cameras import FigureFinder
 
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.recorded import go_through
+from edgekit.apps.vision.rules.engine import RuleEngine
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.cli import main
 
 SITE = """\
@@ -38,6 +43,45 @@ def test_a_recording_becomes_tracks_and_events() -> None:
     assert kinds.count("crossing") == 3
     assert kinds.count("somebody") == 1
     assert all(event.end_s is not None for event in found.events)
+
+
+class SteppedFinder(FigureFinder):
+    """The same in three steps on three lanes; which threads took them is remembered."""
+
+    lanes = 3
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: dict[str, set[str]] = {"ask": set(), "answer": set(), "boxes": set()}
+
+    def _taken(self, step: str) -> None:
+        self.threads[step].add(current_thread().name.partition("_")[0])
+
+    def ask(self, frame: Frame, stages: Stages, /) -> Frame:
+        self._taken("ask")
+        return frame
+
+    def answer(self, question: Frame, stages: Stages, /) -> Boxes:
+        self._taken("answer")
+        return self(question, stages)
+
+    def boxes(self, question: Frame, answer: Boxes, stages: Stages, /) -> Boxes:
+        self._taken("boxes")
+        return answer
+
+
+def test_the_networks_threads_do_nothing_else_and_the_looks_are_the_same() -> None:
+    camera, plain, stepped = parse_site(SITE, "site.yaml").cameras[0], FigureFinder(), SteppedFinder()
+    found = [go_through(open_source(camera.source), Analyst(camera, each), each.labels) for each in (plain, stepped)]
+    assert found[0].events == found[1].events and found[0].tracks == found[1].tracks
+    assert stepped.threads["answer"] == {"detector"}
+    assert "detector" not in stepped.threads["ask"] | stepped.threads["boxes"]
+
+
+@pytest.mark.parametrize(("rule", "asked"), [("dwell_s: 2", False), ("activity: running", True)])
+def test_activities_are_looked_for_only_where_a_rule_asks(rule: str, asked: bool) -> None:
+    camera = parse_site(SITE.replace("dwell_s: 2", rule), "site.yaml").cameras[0]
+    assert RuleEngine(camera, camera.rules, ("person",)).asks_for_activities == asked
 
 
 def test_nothing_is_looked_for_while_nothing_moves(tmp_path: Path, make_clip: Callable[[Path, list[np.ndarray]], Path]) -> None:

@@ -45,6 +45,14 @@ def test_a_weak_detection_continues_a_track_and_begins_none() -> None:
     assert len(tracker.update(boxes((200, 0, 220, 60), score=0.2), 0.4)) == 1
 
 
+def test_what_is_only_weak_keeps_a_track_for_some_seconds_and_not_for_ever() -> None:
+    tracker, seen = ByteTrack(TrackerSettings(weak_s=3.0)), []
+    for step in range(100):
+        seen.append(len(tracker.update(boxes((0, 0, 20, 60), score=0.9 if step < 10 else 0.2), step / 10)))
+    assert seen[1:38] == [1] * 37
+    assert seen[-1] == 0
+
+
 def test_who_is_hidden_for_a_second_is_the_same_person_after() -> None:
     tracker = ByteTrack()
     for step in range(10):

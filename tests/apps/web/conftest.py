@@ -20,7 +20,8 @@ from starlette.requests import Request
 from prometheus_client import Gauge
 from edgekit.apps.web.live import Broadcast
 from edgekit.apps.web.options import Serving
-from edgekit.apps.web.pages.live import Live, add_stream
+from edgekit.apps.web.pages.live import Live
+from edgekit.apps.web.pages.stream import add_stream
 from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.serve import serve
@@ -83,7 +84,7 @@ def refused(visit): raise InputError("the camera is unplugged", "plug it in")
 notes_written = Gauge("edgekit_notes_written", "Notes so far.", registry=None)
 shell = Shell(
     name="notes", title="Notes",
-    pages=(
+    pages=lambda: (
         Page(path="/", title="Notes", icon="edit", draw=draw),
         Page(path="/settings", title="Settings", icon="tune", role="admin", draw=draw),
         Page(path="/notes/{number}", title="One note", listed=False, draw=lambda visit: heading(f"Note {visit.path['number']}")),

@@ -10,7 +10,7 @@ import pytest
 
 from edgekit.apps.base import RunOptions
 from edgekit.apps.web.options import Certificate, configure, serving
-from edgekit.apps.web.shell import Page, Shell, User, checked
+from edgekit.apps.web.shell import Api, Page, Shell, User, checked, checked_pages
 from edgekit.core.errors import MissingDependency, UsageError
 
 
@@ -28,9 +28,21 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("paths", "message"), WRONG)
-def test_a_shell_that_cannot_work_is_refused_before_it_serves(paths: tuple[str, ...], message: str) -> None:
+def test_pages_that_cannot_be_served_are_refused(paths: tuple[str, ...], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        checked(Shell(name="x", title="X", pages=tuple(map(page, paths))))
+        checked_pages(Shell(name="x", title="X", pages=lambda: tuple(map(page, paths))))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"),
+    [("/api/", "'/api/' ends with '/'"), ("api", "'api' does not start with '/'"), ("/health", "'/health' is the shell's own")],
+)
+def test_an_interface_that_cannot_be_served_is_refused_before_the_server_starts(prefix: str, message: str) -> None:
+    from fastapi import APIRouter
+
+    api = Api(prefix=prefix, router=APIRouter())
+    with pytest.raises(UsageError, match=message):
+        checked(Shell(name="x", title="X", pages=tuple, apis=(api,)))
 
 
 def test_an_admin_may_what_a_viewer_may_and_not_the_other_way_round() -> None:
