@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -77,6 +77,7 @@ class Analyst:
         self._engine = RuleEngine(camera, awake_rules(camera), detector.labels)
         self.starts = starts or camera.starts or datetime.now()
         self._followed, self._last_s = False, 0.0
+        self._presence: Callable[[Frame], bool] | None = getattr(detector, "presence", None)
 
     def change(self, camera: Camera) -> Sequence[Event]:
         """Go on by other settings; tracks are kept. The open events of rules, zones or lines that changed end: here they are."""
@@ -95,9 +96,13 @@ class Analyst:
         return self.understand(frame, self.glance(frame), lambda: self.detector(frame, self.stages))
 
     def glance(self, frame: Frame) -> Motion:
-        """Whether anything moves."""
+        """Whether anything moves that may be somebody."""
         with self.stages.timed("motion"):
-            return self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
+            motion = self._gate.look(frame.luma(), frame.time_s) if self._gate else Motion(moving=True, share=1.0)
+        if not motion.moving or self._presence is None:
+            return motion
+        with self.stages.timed("presence"):
+            return replace(motion, moving=self._presence(frame))
 
     @property
     def lanes(self) -> int:

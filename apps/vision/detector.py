@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -36,10 +37,17 @@ class Detector:
     """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`.
 
     Any thread may ask; `lanes` says how many frames are in the network at once. `ask`, `answer` and `boxes` are the three steps of
-    a call, for whoever has something else to do with the threads that wait for the network.
+    a call, for whoever has something else to do with the threads that wait for the network. `presence` says whether it is worth asking.
     """
 
-    def __init__(self, session: FaceSession | Lanes, *, least: float = 0.1, wanted: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        session: FaceSession | Lanes,
+        *,
+        least: float = 0.1,
+        wanted: frozenset[str] = frozenset(),
+        presence: Callable[[Frame], bool] | None = None,
+    ) -> None:
         self._session = session if isinstance(session, Lanes) else Lanes([session])
         manifest = session.artifact.manifest
         if manifest.preprocess is None or manifest.postprocess is None:
@@ -50,8 +58,7 @@ class Detector:
             raise Unsupported(
                 f"the artifact {manifest.name!r} does {manifest.postprocess.task}, not detection", "which artifact finds boxes?"
             )
-        self._preprocess, self.lanes = manifest.preprocess, self._session.count
-        self._turned = turned(manifest.preprocess)
+        self._preprocess, self.lanes, self.presence = manifest.preprocess, self._session.count, presence
         self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
         self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
         self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)
@@ -65,7 +72,7 @@ class Detector:
     def ask(self, frame: Frame, stages: Stages) -> Question:
         """The frame, scaled and laid out for the network."""
         with stages.timed("prepare"):
-            return Question(frame=frame, prepared=self._prepared(frame))
+            return Question(frame=frame, prepared=prepared_of(frame, self._preprocess))
 
     def answer(self, question: Question, stages: Stages) -> Arrays:
         """What the network says."""
@@ -86,7 +93,7 @@ class Detector:
 
     def cell_scores(self, frame: Frame, class_id: int) -> CellScores | None:
         """What every cell of a dense head says of one class, from a single run; None where the head keeps only its best."""
-        prepared = self._prepared(frame)
+        prepared = prepared_of(frame, self._preprocess)
         outputs = self._session.run({self._preprocess.input: prepared.array})
         grid = class_cells(outputs, self._postprocess, self._preprocess, class_id)
         if grid is None:
@@ -101,12 +108,6 @@ class Detector:
             scores=grid.scores.astype(np.float64),
         )
 
-    def _prepared(self, frame: Frame) -> Prepared:
-        width, height = fitted(frame.width, frame.height, self._preprocess)
-        if self._turned is None:
-            return prepare(frame.rgb(width, height), self._preprocess, as_bytes=True)
-        return prepare(frame.bgr(width, height), self._turned, as_bytes=True)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellScores:
@@ -120,6 +121,15 @@ class CellScores:
 def _scale(frame: Frame, placement: Placement) -> NDArray[np.float64]:
     """From pixels of the prepared picture to pixels of the frame."""
     return np.array([frame.width / placement.image_width, frame.height / placement.image_height] * 2)
+
+
+def prepared_of(frame: Frame, preprocess: Preprocess) -> Prepared:
+    """The frame, scaled and laid out as `preprocess` says."""
+    width, height = fitted(frame.width, frame.height, preprocess)
+    other = turned(preprocess)
+    if other is None:
+        return prepare(frame.rgb(width, height), preprocess, as_bytes=True)
+    return prepare(frame.bgr(width, height), other, as_bytes=True)
 
 
 def turned(preprocess: Preprocess) -> Preprocess | None:

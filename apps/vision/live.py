@@ -284,6 +284,7 @@ class Chosen:
 
     def __init__(self, detector: Finds, wanted: frozenset[str]) -> None:
         self._detector, self.labels, self._wanted = detector, detector.labels, wanted
+        self.presence = getattr(detector, "presence", None)
 
     def want(self, wanted: frozenset[str]) -> None:
         """From now on boxes of these classes."""
@@ -303,6 +304,7 @@ class OneAtATime:
     def __init__(self, model: Callable[..., Any], lock: Lock, watchdog: Watchdog) -> None:
         self._model, self._lock, self._watchdog = model, lock, watchdog
         self.labels: tuple[str, ...] = getattr(model, "labels", ())
+        self.presence = getattr(model, "presence", None)
 
     def __call__(self, frame: Frame, *arguments: Any) -> Any:
         with self._lock, self._watchdog.step():

@@ -23,6 +23,7 @@ from edgekit.apps.vision.keypoints import PoseNetwork
 from edgekit.apps.vision.lanes import Lanes, side_by_side
 from edgekit.apps.vision.live import CLIPS, DATABASE, Told
 from edgekit.apps.vision.many_poses import pose_model
+from edgekit.apps.vision.presence import Presence
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recorded import Recorded, go_through
 from edgekit.apps.vision.recording.recovery import end_left_open
@@ -63,6 +64,12 @@ def configure(parser: Any) -> None:
         type=Path,
         metavar="P",
         help="pose model, of one person (MoveNet) or of several (PoseNet, YOLO-pose): an artifact folder, or a .tflite file",
+    )
+    parser.add_argument(
+        "--presence",
+        type=Path,
+        metavar="P",
+        help="a classifier of pictures with and without people, asked before the detector while nobody is followed",
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
     web_options.configure(parser)
@@ -119,7 +126,10 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
     """The detector, of whose classes only those `wanted` are given (all, when it is empty), and the pose model, open for the
     length of the block."""
     detector = options.artifact or (Path(site.detector) if site.detector else boxed_detector())
-    pose = options.own.get("pose") or (Path(site.pose) if site.pose else None)
+    pose, presence = (
+        options.own.get(name) or (Path(written) if written else None)
+        for name, written in (("pose", site.pose), ("presence", site.presence))
+    )
     threads = int(options.own.get("threads") or 0)
     if detector is None:
         raise UsageError(f"{app} needs a detector: --artifact", EXAMPLE.format(app=app))
@@ -130,7 +140,8 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
         else:
             session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
         posed = pose_model(stack.enter_context(opened(pose, threads=threads))) if pose else None
-        yield Models(detector=Detector(session, wanted=wanted), pose=posed)
+        seen = Presence(stack.enter_context(opened(presence, threads=1))) if presence else None
+        yield Models(detector=Detector(session, wanted=wanted, presence=seen), pose=posed)
 
 
 def run_recorded(app: str, options: RunOptions) -> Answer:

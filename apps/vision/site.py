@@ -20,7 +20,7 @@ from edgekit.apps.vision.recording.clock import SteadyClock
 from edgekit.apps.vision.recording.ledger import Ledger
 from edgekit.apps.vision.recording.retention import Limits, sweep
 from edgekit.apps.vision.recording.store import EventStore, Media
-from edgekit.apps.vision.rules.settings import Camera, Site
+from edgekit.apps.vision.rules.settings import Camera, Site, models_named
 from edgekit.apps.vision.showing import Veil, unveiled
 from edgekit.apps.vision.site_file import SiteFile
 from edgekit.apps.vision.watchdog import Watchdog
@@ -130,7 +130,7 @@ class SiteWatch:
 
     def _apply(self, site: Site) -> None:
         """Cameras that are new are started, those that are gone or have another source stopped, the others changed."""
-        if (site.detector, site.pose) != (self._site.detector, self._site.pose):
+        if models_named(site) != models_named(self._site):
             log.warning("another model in %s counts from the next start on", self.file.path.name)
         before, after = dict(self.cameras), dict[str, CameraWatch]()
         begun = []

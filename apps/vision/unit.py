@@ -24,8 +24,9 @@ def unit_of(app: str, options: RunOptions) -> str:
     words = [sys.executable, "-m", "edgekit", "run", app, "--config", str(_seen(options.config))]
     if options.artifact is not None:
         words += ["--artifact", str(_seen(options.artifact))]
-    if options.own.get("pose"):
-        words += ["--pose", str(_seen(options.own["pose"]))]
+    for name in ("pose", "presence"):
+        if options.own.get(name):
+            words += [f"--{name}", str(_seen(options.own[name]))]
     words += ["--host", options.host, "--port", str(options.port), "--output", f"/var/lib/{state}/recordings"]
     if options.own.get("tls"):
         words += ["--tls", str(options.own["tls"])]

@@ -15,7 +15,7 @@ from edgekit.apps.web.pages.parts import heading, panel
 from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit
 
-STAGES = ("motion", "prepare", "detect", "decode boxes", "pose", "track", "rules", "show")
+STAGES = ("motion", "presence", "prepare", "detect", "decode boxes", "pose", "track", "rules", "show")
 """As they follow upon each other; `show` is drawing and encoding, which nobody pays for while nobody watches."""
 LOOK_S = 1.0
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 SIZE_LIMIT_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces", "filter")
-SITE_KEYS = ("cameras", "detector", "pose", "notify", "cloud")
+SITE_KEYS = ("cameras", "detector", "pose", "presence", "notify", "cloud")
 Where = tuple["str | int", ...]
 
 
@@ -67,6 +67,7 @@ class _Reader:
             cameras=tuple(self._camera(name, camera, ("cameras", name)) for name, camera in cameras.items()),
             detector=self._typed(str, found.get("detector", ""), ("detector",)),
             pose=self._typed(str, found.get("pose", ""), ("pose",)),
+            presence=self._typed(str, found.get("presence", ""), ("presence",)),
             notify=self._typed(Notify, found["notify"], ("notify",)) if "notify" in found else None,
             cloud=self._typed(Cloud, found["cloud"], ("cloud",)) if "cloud" in found else None,
         )

@@ -88,11 +88,13 @@ class Camera:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """A whole file: cameras by name, and the models that all share (paths as written, empty when not given)."""
+    """A whole file: cameras by name, and the models that all share (paths as written, empty when not given). `presence` is a
+    classifier that is asked before the detector."""
 
     cameras: tuple[Camera, ...]
     detector: str = ""
     pose: str = ""
+    presence: str = ""
     notify: Notify | None = None
     cloud: Cloud | None = None
 
@@ -116,6 +118,11 @@ def written(camera: Camera) -> tuple[Rule, ...]:
 def awake_rules(camera: Camera) -> tuple[Rule, ...]:
     """The rules that are switched on."""
     return tuple(rule for rule in written(camera) if rule.enabled)
+
+
+def models_named(site: Site) -> tuple[str, str, str]:
+    """The models that the file names; another one counts from the next start on."""
+    return site.detector, site.pose, site.presence
 
 
 def looked_for(camera: Camera) -> frozenset[str]:
