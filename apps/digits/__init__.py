@@ -18,7 +18,7 @@ from edgekit.apps.digits.reader import Reading, read_digits
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.optional import need
-from edgekit.tasks.images import read_image, write_png
+from edgekit.tasks.pictures.images import read_image, write_png
 
 if TYPE_CHECKING:
     from edgekit.apps.digits.camera import DigitsCamera

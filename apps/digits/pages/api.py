@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from edgekit.apps.digits.desk import Desk, Look, Sheet
 from edgekit.apps.web.pages.stream import add_stream
-from edgekit.tasks.images import decode_image
+from edgekit.tasks.pictures.images import decode_image
 
 if TYPE_CHECKING:
     from edgekit.apps.digits.camera import DigitsCamera
