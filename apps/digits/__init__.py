@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit.apps.base import Answer, RunOptions
 from edgekit.apps.digits.annotate import UNSURE_BELOW, annotated
-from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.networks import Network, open_others, open_session
 from edgekit.apps.digits.reader import Reading, read_digits
-from edgekit.apps.vision.address import parse_address
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.optional import need
 from edgekit.tasks.pictures.images import read_image, write_png
+
+if TYPE_CHECKING:
+    from edgekit.apps.digits.camera import DigitsCamera
 
 HELP = "read handwritten digits: in a picture (--image), before a camera (--source), or drawn on a page that is served here"
 
@@ -62,17 +64,27 @@ def _read(options: RunOptions, path: Path) -> Answer:
 
 def _serve(options: RunOptions) -> Answer:
     """The pages, until they are stopped."""
-    address = None if options.source is None else parse_address(options.source)
     from edgekit.apps.web.serve import ensure_packages, serve
 
+    camera = _camera(options.source)
     ensure_packages()
-    if address:
-        need("av")
     from edgekit.apps.digits.pages.shell import shell
 
     serving = web_options.serving(options)
     with closing(_desk(options)) as desk:
-        return serve(shell(desk, DigitsCamera(address, desk) if address else None), serving)
+        return serve(shell(desk, camera and camera(desk)), serving)
+
+
+def _camera(source: str | None) -> Callable[[Desk], DigitsCamera] | None:
+    """The camera at an address; without one nothing of cameras is imported."""
+    if source is None:
+        return None
+    from edgekit.apps.digits.camera import DigitsCamera
+    from edgekit.apps.vision.address import parse_address
+
+    address = parse_address(source)
+    need("av")
+    return partial(DigitsCamera, address)
 
 
 def _desk(options: RunOptions) -> Desk:

@@ -117,9 +117,21 @@ def _one_on(end: Floats, before: Floats) -> Floats:
 def _tiled(gray: Floats, share: float) -> Floats:
     """The `share` quantile of about `TILES` tiles along the shorter side."""
     tile = max(8, min(gray.shape) // TILES)
-    rows, columns = (np.array_split(np.arange(size), max(1, size // tile)) for size in gray.shape)
-    tiles = [[np.quantile(gray[r[0] : r[-1] + 1, c[0] : c[-1] + 1], share) for c in columns] for r in rows]
-    return np.array(tiles, np.float32)
+    rows, columns = (max(1, size // tile) for size in gray.shape)
+    tiles = np.empty((rows, columns), np.float32)
+    for row, down, height in _shared_out(gray.shape[0], rows):
+        for column, across, width in _shared_out(gray.shape[1], columns):
+            block = gray[down, across].reshape(row.stop - row.start, height, column.stop - column.start, width)
+            tiles[row, column] = np.quantile(block.swapaxes(1, 2), share, axis=(2, 3))
+    return tiles
+
+
+def _shared_out(pixels: int, tiles: int) -> list[tuple[slice, slice, int]]:
+    """`pixels` in a row shared out among `tiles`: those that get one more and those that do not, each with their pixels."""
+    short, longer = divmod(pixels, tiles)
+    edge = longer * (short + 1)
+    groups = [(slice(0, longer), slice(0, edge), short + 1), (slice(longer, tiles), slice(edge, pixels), short)]
+    return [group for group in groups if group[0].stop > group[0].start]
 
 
 def _largest_around(tiles: Floats) -> Floats:

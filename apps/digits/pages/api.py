@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk, Look, Sheet
 from edgekit.apps.web.pages.stream import add_stream
 from edgekit.tasks.pictures.images import decode_image
+
+if TYPE_CHECKING:
+    from edgekit.apps.digits.camera import DigitsCamera
 
 PREFIX = "/api/digits"
 PIXELS, UPLOAD_BYTES = 32_000_000, 24_000_000

@@ -6,11 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.pages.api import PREFIX, UPLOAD_BYTES, add_camera, router
 from edgekit.apps.web.shell import Api, Page, Shell
+
+if TYPE_CHECKING:
+    from edgekit.apps.digits.camera import DigitsCamera
 
 STYLE = "digits.css"
 
