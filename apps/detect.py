@@ -15,8 +15,8 @@ from edgekit.loading import load
 from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.images import read_image, write_png
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.pictures.images import read_image, write_png
+from edgekit.tasks.pictures.preprocess import prepare
 
 HELP = "find objects in a picture and draw them"
 EXAMPLE = "edgekit run detect --artifact ARTIFACT --image PICTURE -o OUT.png"

@@ -22,9 +22,9 @@ from edgekit.core.names import did_you_mean
 from edgekit.loading import load
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.heads.classification import decode
-from edgekit.tasks.images import read_image, write_png
 from edgekit.tasks.labels import label_of
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.pictures.images import read_image, write_png
+from edgekit.tasks.pictures.preprocess import prepare
 
 HELP = "show what of a picture spoke for what a detector or a classifier saw in it"
 EXAMPLE = "edgekit run explain --artifact ARTIFACT --image PICTURE -o OUT.png"

@@ -22,8 +22,8 @@ from edgekit.apps.digits.reader import read_digits
 from edgekit.loading import load
 from edgekit.models.digits import artifacts
 from edgekit.tasks.confidence import calibration_error
-from edgekit.tasks.idx import read_labels
-from edgekit.tasks.mnist import open_pair
+from edgekit.tasks.data.idx import read_labels
+from edgekit.tasks.data.mnist import open_pair
 
 Floats = NDArray[np.float32]
 Spoil = Callable[[Floats], Floats]

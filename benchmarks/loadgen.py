@@ -24,8 +24,8 @@ from common import conditions, write
 
 import edgekit
 from edgekit.artifact import read
-from edgekit.benchmark.feeds import feed_for
-from edgekit.benchmark.percentiles import upper_rank, value_rank
+from edgekit.benchmark.process.feeds import feed_for
+from edgekit.benchmark.statistics.percentiles import upper_rank, value_rank
 from edgekit.core.optional import need
 from edgekit.loading import open_artifact
 

@@ -56,7 +56,7 @@ from edgekit.models.persons import artifacts
 from edgekit.runtimes.base import cores
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.preprocess import Placement
+from edgekit.tasks.pictures.preprocess import Placement
 
 SITE = """\
 cameras:

@@ -21,7 +21,7 @@ from edgekit.parity import Golden, Run, judged, parity, read_golden
 from edgekit.runtimes.face import FaceSession
 from edgekit.signing.minisign import PublicKey
 from edgekit.signing.sign import Signed, ensure_signed
-from edgekit.tasks.datasets import Dataset, open_dataset
+from edgekit.tasks.data.datasets import Dataset, open_dataset
 from edgekit.tasks.evaluate import Examinee, Score, evaluate, labelled_by
 
 

@@ -19,7 +19,7 @@ from edgekit.apps.vision.address import parse_address
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.optional import need
-from edgekit.tasks.images import read_image, write_png
+from edgekit.tasks.pictures.images import read_image, write_png
 
 HELP = "read handwritten digits: in a picture (--image), before a camera (--source), or drawn on a page that is served here"
 

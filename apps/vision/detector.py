@@ -15,9 +15,9 @@ from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
 from edgekit.core.schema import Preprocess
 from edgekit.runtimes.face import FaceSession
-from edgekit.tasks.dense import class_cells
+from edgekit.tasks.decoding.dense import class_cells
 from edgekit.tasks.detection import detect
-from edgekit.tasks.preprocess import Placement, Prepared, prepare
+from edgekit.tasks.pictures.preprocess import Placement, Prepared, prepare
 
 MOST = 100
 """Boxes of one class in one frame."""

@@ -12,7 +12,7 @@ from edgekit.apps.vision.keypoints import NAMES, Pose, PoseNetwork, SinglePose
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.pictures.preprocess import prepare
 
 HEADS = ("posenet", "yolov8_pose", "yolov10_pose")
 KEPT = 4

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.prune.families import Work
-from edgekit.converters.prune.sensitivity import Ladder
+from edgekit.converters.prune.coupling.families import Work
+from edgekit.converters.prune.measure.sensitivity import Ladder
 from edgekit.core.errors import InputError
 
 

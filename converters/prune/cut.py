@@ -12,9 +12,9 @@ import onnx
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import from_model, to_model
 from edgekit.converters.optimise.drop_dead_code import drop_dead_code
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.coupling import Coupling, Walk
-from edgekit.converters.prune.rules_move import slices
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.rules_move import slices
+from edgekit.converters.prune.coupling.walk import Coupling, Walk
 from edgekit.core.errors import ConversionError
 
 

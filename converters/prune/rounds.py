@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.graph import Graph
 from edgekit.converters.prune.allocate import allocate
-from edgekit.converters.prune.channels import Ints
-from edgekit.converters.prune.compensate import compensated
-from edgekit.converters.prune.coupling import Coupling, couple, kept_positions
+from edgekit.converters.prune.coupling.channels import Ints
+from edgekit.converters.prune.coupling.families import Work, families, work
+from edgekit.converters.prune.coupling.walk import Coupling, couple, kept_positions
 from edgekit.converters.prune.cut import remove
-from edgekit.converters.prune.eliminate import readers_of
-from edgekit.converters.prune.ends import Executor, Feed
-from edgekit.converters.prune.families import Work, families, work
-from edgekit.converters.prune.importance import Moments, given_scores, moments, read_tensors, scores
 from edgekit.converters.prune.layers import LAYERS, Floats, channels_of, made_axis
-from edgekit.converters.prune.original import Original, original, samples_that_fit
-from edgekit.converters.prune.rebuild import rebuild
-from edgekit.converters.prune.sensitivity import DEEPEST, Ladder, ladder, sensitivities, with_elimination
+from edgekit.converters.prune.measure.eliminate import readers_of
+from edgekit.converters.prune.measure.ends import Executor, Feed
+from edgekit.converters.prune.measure.importance import Moments, given_scores, moments, read_tensors, scores
+from edgekit.converters.prune.measure.sensitivity import DEEPEST, Ladder, ladder, sensitivities, with_elimination
+from edgekit.converters.prune.mend.compensate import compensated
+from edgekit.converters.prune.mend.original import Original, original, samples_that_fit
+from edgekit.converters.prune.mend.rebuild import rebuild
 from edgekit.core.errors import InputError
 from edgekit.core.progress import Event, Progress, silent
 

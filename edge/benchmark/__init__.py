@@ -48,9 +48,9 @@ def bench(
     A language model is asked for one answer after the other: `answer_tokens` (128) to a prompt of `prompt_tokens` (512; both less
     where its context is short), and the report has tokens per second, prompts and answers apart. Raises `UsageError` for options that do not fit, and whatever loading the artifact raises.
     """
-    from edgekit.benchmark.launch import here
     from edgekit.benchmark.measure import measure
-    from edgekit.benchmark.remote import on as board
+    from edgekit.benchmark.process.launch import here
+    from edgekit.benchmark.process.remote import on as board
 
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     return measure(

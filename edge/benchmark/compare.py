@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from edgekit.benchmark.language import per_token_ns
-from edgekit.benchmark.ratio import Ratio, ratio
+from edgekit.benchmark.process.language import per_token_ns
+from edgekit.benchmark.rendering.words import digits
 from edgekit.benchmark.report import Full, Report, Result, Run
-from edgekit.benchmark.summarise import median_ms
-from edgekit.benchmark.words import digits
+from edgekit.benchmark.statistics.ratio import Ratio, ratio
+from edgekit.benchmark.statistics.summarise import median_ms
 from edgekit.core.errors import InputError
 
 LATENCY = "latency"

@@ -10,14 +10,11 @@ from pathlib import Path
 import msgspec
 
 from edgekit.artifact import read
-from edgekit.benchmark import launch
-from edgekit.benchmark.environment import environment
-from edgekit.benchmark.flags import flags_of
-from edgekit.benchmark.language import Sizes, least_answers, sizes_for
-from edgekit.benchmark.on_target import on_target
-from edgekit.benchmark.order import Done, Launch, Order
-from edgekit.benchmark.percentiles import CONFIDENCE
-from edgekit.benchmark.plausible import doubts, measured
+from edgekit.benchmark.conditions.environment import environment
+from edgekit.benchmark.conditions.on_target import on_target
+from edgekit.benchmark.process import launch
+from edgekit.benchmark.process.language import Sizes, least_answers, sizes_for
+from edgekit.benchmark.process.order import Done, Launch, Order
 from edgekit.benchmark.report import REPORT_VERSION, Environment, Method, Report, Result, Subject
 from edgekit.benchmark.scenarios import (
     ANSWERED,
@@ -29,7 +26,10 @@ from edgekit.benchmark.scenarios import (
     rate_for,
     timed_words,
 )
-from edgekit.benchmark.summarise import summarise
+from edgekit.benchmark.statistics.flags import flags_of
+from edgekit.benchmark.statistics.percentiles import CONFIDENCE
+from edgekit.benchmark.statistics.plausible import doubts, measured
+from edgekit.benchmark.statistics.summarise import summarise
 from edgekit.core.errors import Unsupported, UsageError
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact

@@ -9,8 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import get_args
 
-from edgekit.benchmark.percentiles import samples_needed
 from edgekit.benchmark.report import Scenario
+from edgekit.benchmark.statistics.percentiles import samples_needed
 from edgekit.core.errors import UsageError
 from edgekit.core.names import did_you_mean
 

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import numpy as np
 
 from edgekit import __version__
-from edgekit.benchmark.environment import environment
+from edgekit.benchmark.conditions.environment import environment
 from edgekit.calibration.artifacts import FORMATS, made
 from edgekit.calibration.models import MODELS, WIDTHS, build
 from edgekit.calibration.timing import Call, clock_for, latencies_ms

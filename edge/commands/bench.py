@@ -51,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, write the reports, print the overview."""
     from edgekit.benchmark import DURATION_S, RESTARTS, bench
+    from edgekit.benchmark.rendering.text import terminal
     from edgekit.benchmark.report import as_json, write
-    from edgekit.benchmark.text import terminal
 
     _check_forms(args.output)
     report = bench(
@@ -88,8 +88,8 @@ def _check_forms(files: list[Path]) -> None:
 
 def _rendered(report: Report, file: Path) -> str:
     """The report in the form that the file's name asks for."""
-    from edgekit.benchmark.page import page
+    from edgekit.benchmark.rendering.page import page
+    from edgekit.benchmark.rendering.text import markdown
     from edgekit.benchmark.report import encode
-    from edgekit.benchmark.text import markdown
 
     return {".html": page, ".md": markdown, ".json": encode}[file.suffix.lower()](report)

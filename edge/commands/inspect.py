@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _forecasts(found: Inspection, shapes: dict[str, tuple[int, ...]]) -> tuple[Forecast, ...]:
     """Milliseconds, where this user has calibrated the board that is asked about. `host` is the machine that was calibrated."""
-    from edgekit.benchmark.environment import environment
+    from edgekit.benchmark.conditions.environment import environment
     from edgekit.prediction import stored
     from edgekit.prediction.lookup import forecasts
 

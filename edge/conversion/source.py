@@ -30,8 +30,8 @@ from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.formats import Effort, Run, import_model, source_run
 from edgekit.parity import Golden, golden_of, parity, synthetic_samples
 from edgekit.runtimes.onnxruntime import execute, simulate
-from edgekit.tasks.calibration import calibration_samples
-from edgekit.tasks.datasets import Dataset
+from edgekit.tasks.calibration.samples import calibration_samples
+from edgekit.tasks.data.datasets import Dataset
 from edgekit.tasks.evaluate import Examinee, Score, evaluate
 from edgekit.tasks.use import overridden, use_by_shape
 from edgekit.verify import judging_data

@@ -13,7 +13,7 @@ from edgekit.core.schema import Parity
 from edgekit.demo.flow import flow
 from edgekit.demo.result import Demo, Made, Picture, agreement
 from edgekit.pages import Html, Section, paragraph, tag
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 INK = "#0b4f96"
 """Of what is written on the drawn picture, which is light whatever the page is."""

@@ -20,7 +20,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit import artifact as artifacts
-from edgekit.benchmark.environment import compatible
+from edgekit.benchmark.conditions.environment import compatible
 from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.profiles import devices, recognise
 from edgekit.core.schema import Artifact

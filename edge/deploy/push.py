@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgekit.artifact import MANIFEST
-from edgekit.benchmark.remote import ssh
+from edgekit.benchmark.process.remote import ssh
 from edgekit.core import process
 from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.files import sha256_file

@@ -21,11 +21,11 @@ from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.distill.pictures import Feed
 from edgekit.runtimes.onnxruntime import execute
 from edgekit.tasks.classification import classify
+from edgekit.tasks.decoding.head import EVERY_CLASS
 from edgekit.tasks.detection import Detections, detect
 from edgekit.tasks.evaluate import HALF_SEEN, SCORE_FLOOR
-from edgekit.tasks.head import EVERY_CLASS
 from edgekit.tasks.metrics import DETECTIONS_PER_CLASS, Judged, average_precision50
-from edgekit.tasks.preprocess import Placement
+from edgekit.tasks.pictures.preprocess import Placement
 
 Outputs = Mapping[str, NDArray[Any]]
 

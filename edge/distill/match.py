@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
-from edgekit.converters.prune.ends import end_tensors, scored_ends
 from edgekit.converters.prune.layers import LAYERS, made_axis
-from edgekit.converters.prune.places import EVEN
+from edgekit.converters.prune.measure.ends import end_tensors, scored_ends
+from edgekit.converters.prune.measure.places import EVEN
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
 

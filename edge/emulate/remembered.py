@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 import edgekit
-from edgekit.benchmark.environment import cpu_model
+from edgekit.benchmark.conditions.environment import cpu_model
 from edgekit.core.files import write_atomically
 from edgekit.core.schema import Value
 from edgekit.emulate import cache as kept

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgekit.benchmark.sensors import hottest_c, thermal_zones
+from edgekit.benchmark.conditions.sensors import hottest_c, thermal_zones
 from edgekit.deploy.board import ensure_local
 from edgekit.doctor.machine import ask
 from edgekit.doctor.sensors import read_power

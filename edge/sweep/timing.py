@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.benchmark import bench
-from edgekit.benchmark.environment import environment
+from edgekit.benchmark.conditions.environment import environment
 from edgekit.core.errors import EdgekitError
 from edgekit.core.progress import Progress, silent
 from edgekit.sweep.cell import Latency

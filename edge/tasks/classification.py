@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
-from edgekit.tasks.head import Floats
-from edgekit.tasks.recognise import head
+from edgekit.tasks.decoding.head import Floats
+from edgekit.tasks.decoding.recognise import head
 
 
 def classify(outputs: Mapping[str, NDArray[Any]], postprocess: Postprocess, preprocess: Preprocess | None = None) -> Floats:

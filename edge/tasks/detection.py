@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
-from edgekit.tasks.head import Candidates, Floats
+from edgekit.tasks.decoding.head import Candidates, Floats
+from edgekit.tasks.decoding.masks import assembled
+from edgekit.tasks.decoding.recognise import head
 from edgekit.tasks.labels import label_of
-from edgekit.tasks.masks import assembled
-from edgekit.tasks.preprocess import Placement
-from edgekit.tasks.recognise import head
+from edgekit.tasks.pictures.preprocess import Placement
 
 CANDIDATE_LIMIT = 3000
 """Suppression looks at this many best candidates; far more than any of the known models gives at a score of 0.01."""

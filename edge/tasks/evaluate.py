@@ -15,13 +15,13 @@ from edgekit.core.errors import InputError
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.classification import classify
+from edgekit.tasks.data.feeds import Prepared, feed_of
+from edgekit.tasks.data.samples import Dataset, Sample
+from edgekit.tasks.data.unlabelled import LabelledBy
+from edgekit.tasks.decoding.head import EVERY_CLASS
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.feeds import Prepared, feed_of
-from edgekit.tasks.head import EVERY_CLASS
 from edgekit.tasks.labels import is_unnamed
 from edgekit.tasks.metrics import DETECTIONS_PER_CLASS, Judged, average_precision50, top1
-from edgekit.tasks.samples import Dataset, Sample
-from edgekit.tasks.unlabelled import LabelledBy
 
 Arrays = Mapping[str, NDArray[Any]]
 Run = Callable[[Arrays], Arrays]

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.preprocess import ensure_fits
-from edgekit.tasks.recognise import recognise
+from edgekit.tasks.decoding.recognise import recognise
+from edgekit.tasks.pictures.preprocess import ensure_fits
 
 
 def use_by_shape(

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError, NotFound
-from edgekit.tasks.idx import read_labels
-from edgekit.tasks.mnist import IMAGES, idx_images, open_pair
+from edgekit.tasks.data.idx import read_labels
+from edgekit.tasks.data.mnist import IMAGES, idx_images, open_pair
 from edgekit.train.network import CLASSES, SIDE
 
 

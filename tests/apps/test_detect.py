@@ -18,7 +18,7 @@ from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, EdgekitError, InputError, NotFound, Unsupported, UsageError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.detection import Detections
-from edgekit.tasks.images import read_image, write_png
+from edgekit.tasks.pictures.images import read_image, write_png
 
 
 def rows() -> NDArray[np.float32]:

@@ -22,7 +22,7 @@ from edgekit.apps.digits.reader import Classify, Floats, Reading, read_digits, r
 from edgekit.apps.digits.segment import glyphs
 from edgekit.core.errors import EdgekitError, NotFound, UsageError
 from edgekit.models.digits import NUMBER, Sample, draw, model_path, number_picture, samples
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("PIL")
@@ -61,7 +61,7 @@ def test_a_real_mnist_picture_is_read(shared_data: Path, classify: Classify) -> 
 
 
 def test_real_test_digits_are_read_through_the_whole_app(shared_data: Path, classify: Classify) -> None:
-    from edgekit.tasks.mnist import open_pair
+    from edgekit.tasks.data.mnist import open_pair
 
     pair = open_pair(shared_data / "mnist")
     wrong = total = 0

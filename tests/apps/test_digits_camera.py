@@ -23,7 +23,7 @@ from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.networks import Network, open_session
 from edgekit.apps.vision.address import parse_address
 from edgekit.models.digits import NUMBER, number_picture
-from edgekit.tasks.images import decode_image, read_image
+from edgekit.tasks.pictures.images import decode_image, read_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -17,7 +17,7 @@ from edgekit.apps.digits.saliency import occlusion
 from edgekit.core.errors import InputError
 from edgekit.loading import load
 from edgekit.models.digits import NUMBER, TEMPERATURE, artifacts, draw, model_path, number_picture, samples
-from edgekit.tasks.images import decode_image, read_image
+from edgekit.tasks.pictures.images import decode_image, read_image
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("PIL")

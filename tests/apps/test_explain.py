@@ -14,7 +14,7 @@ from edgekit.apps.base import RunOptions
 from edgekit.cli import main
 from edgekit.core.errors import InputError, Unsupported, UsageError
 from edgekit.models.digits import artifacts
-from edgekit.tasks.images import read_image, write_png
+from edgekit.tasks.pictures.images import read_image, write_png
 
 
 def boxed(precision: str) -> Path:

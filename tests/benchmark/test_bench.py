@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from reports import make_run
 
 import edgekit
-from edgekit.benchmark import launch
-from edgekit.benchmark.feeds import feed_for, random_input
 from edgekit.benchmark.measure import measure
-from edgekit.benchmark.order import Done, Order, decode_answer, decode_order, encode
+from edgekit.benchmark.process import launch
+from edgekit.benchmark.process.feeds import feed_for, random_input
+from edgekit.benchmark.process.order import Done, Order, decode_answer, decode_order, encode
 from edgekit.benchmark.report import Engine, Report, read
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, DeviceError, EdgekitError, NotFound, UsageError

@@ -15,10 +15,10 @@ from msgspec.structs import replace
 from reports import SUBJECT, make_report, make_result, make_run
 
 import edgekit
-from edgekit.benchmark.page import page
+from edgekit.benchmark.rendering.page import page
+from edgekit.benchmark.rendering.words import duration
 from edgekit.benchmark.report import Energy, Reading, Report, Stages
-from edgekit.benchmark.summarise import median_ms
-from edgekit.benchmark.words import duration
+from edgekit.benchmark.statistics.summarise import median_ms
 from edgekit.models import digits
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -82,7 +82,7 @@ def test_the_page_opens_offline_shows_everything_and_requests_nothing(browser: s
 @pytest.mark.slow
 def test_the_page_draws_its_charts_in_colour_at_any_width(browser: str, tmp_path: Path) -> None:
     pytest.importorskip("PIL")
-    from edgekit.tasks.images import read_image
+    from edgekit.tasks.pictures.images import read_image
 
     file = tmp_path / "report.html"
     file.write_text(page(three()))

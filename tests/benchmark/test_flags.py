@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 from reports import ENGINE, ENVIRONMENT, METHOD, SUBJECT, make_result, make_run
 
-from edgekit.benchmark.flags import NOTES, WARNINGS, flags_of, own, shared
 from edgekit.benchmark.report import Environment, Method, Reading, Result, Warmup
+from edgekit.benchmark.statistics.flags import NOTES, WARNINGS, flags_of, own, shared
 from edgekit.core.schema import Accuracy
 
 CALM = [10.0, 10.1] * 40

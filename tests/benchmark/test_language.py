@@ -15,17 +15,17 @@ from tiny_language import loads, tiny_gguf
 from edgekit.artifact import encode as encode_manifest
 from edgekit.artifact import read as read_artifact
 from edgekit.benchmark import bench
-from edgekit.benchmark.answers import Timed, asked, asking, biases
 from edgekit.benchmark.compare import compare
-from edgekit.benchmark.flags import flags_of
-from edgekit.benchmark.language import Sizes, least_answers, sizes_for, tokens_of
-from edgekit.benchmark.meters import Meter
-from edgekit.benchmark.method import method_paragraphs
-from edgekit.benchmark.order import Order
-from edgekit.benchmark.page import page
+from edgekit.benchmark.conditions.meters import Meter
+from edgekit.benchmark.process.answers import Timed, asked, asking, biases
+from edgekit.benchmark.process.language import Sizes, least_answers, sizes_for, tokens_of
+from edgekit.benchmark.process.order import Order
+from edgekit.benchmark.rendering.method import method_paragraphs
+from edgekit.benchmark.rendering.page import page
+from edgekit.benchmark.rendering.tables import energy_words
+from edgekit.benchmark.rendering.text import markdown, terminal
 from edgekit.benchmark.report import Answer, Energy, Flag, Report, Result, Run, encode, read
-from edgekit.benchmark.tables import energy_words
-from edgekit.benchmark.text import markdown, terminal
+from edgekit.benchmark.statistics.flags import flags_of
 from edgekit.cli import main
 from edgekit.core.errors import DeviceError, Unsupported, UsageError
 from edgekit.core.schema import Artifact, Language

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.benchmark.percentiles import samples_needed, upper_rank, value_rank
+from edgekit.benchmark.statistics.percentiles import samples_needed, upper_rank, value_rank
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RUN = """

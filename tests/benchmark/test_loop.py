@@ -9,7 +9,7 @@ from hand import MS, Hand, no_sensors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmark.loop import SAMPLE_LIMIT, SECOND, Clock, Pace, overhead_ns, settled, stride_for, timed, warm_up
+from edgekit.benchmark.process.loop import SAMPLE_LIMIT, SECOND, Clock, Pace, overhead_ns, settled, stride_for, timed, warm_up
 from edgekit.benchmark.report import Reading
 
 

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 from reports import ENGINE, ENVIRONMENT
 
-from edgekit.benchmark.environment import environment
-from edgekit.benchmark.on_target import on_target
-from edgekit.benchmark.sensors import peak_resident_bytes, reader, resident_bytes
+from edgekit.benchmark.conditions.environment import environment
+from edgekit.benchmark.conditions.on_target import on_target
+from edgekit.benchmark.conditions.sensors import peak_resident_bytes, reader, resident_bytes
 from edgekit.core.schema import Target
 
 PI_CPUINFO = (

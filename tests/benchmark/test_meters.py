@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import make_report, make_result, make_run
 
-from edgekit.benchmark.energy import LEAST, MOST, energy, readings_for
-from edgekit.benchmark.loop import Clock, Pace
-from edgekit.benchmark.meters import PMIC, Meter, find_meter, pmic_watts
-from edgekit.benchmark.page import page
+from edgekit.benchmark.conditions.energy import LEAST, MOST, energy, readings_for
+from edgekit.benchmark.conditions.meters import PMIC, Meter, find_meter, pmic_watts
+from edgekit.benchmark.conditions.sensors import reader
+from edgekit.benchmark.process.loop import Clock, Pace
+from edgekit.benchmark.rendering.page import page
+from edgekit.benchmark.rendering.text import markdown, terminal
 from edgekit.benchmark.report import Energy
-from edgekit.benchmark.sensors import reader
-from edgekit.benchmark.text import markdown, terminal
 
 MACHINES = Path(__file__).parent.parent / "data/machines"
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.benchmark.percentiles import lower_rank, percentiles, samples_needed, upper_rank, value_rank
+from edgekit.benchmark.statistics.percentiles import lower_rank, percentiles, samples_needed, upper_rank, value_rank
 
 
 @pytest.mark.parametrize(("level", "at_99", "at_95"), [(90.0, 64, 46), (99.0, 662, 473), (99.9, 6636, 4742)])

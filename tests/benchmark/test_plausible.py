@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from reports import ENGINE, ENVIRONMENT, METHOD, SUBJECT, make_result, make_run
 from tiny import tiny_artifact
 
-from edgekit.benchmark.plausible import Measured, doubts, measured
 from edgekit.benchmark.report import Environment, Method
+from edgekit.benchmark.statistics.plausible import Measured, doubts, measured
 from edgekit.prediction import Work, save
 
 CONV = Work(kind="conv", macs=1_000_000, reads=9_000, writes=1_000, weights=900)

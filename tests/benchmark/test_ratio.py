@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from reports import make_run
 
-from edgekit.benchmark.ratio import ratio, student_quantile
 from edgekit.benchmark.report import Run
+from edgekit.benchmark.statistics.ratio import ratio, student_quantile
 from edgekit.core.errors import InputError
 
 milliseconds = st.floats(0.01, 1000)

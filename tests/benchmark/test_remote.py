@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edgekit
-from edgekit.benchmark.remote import PLACE, interpreter, on, ssh
+from edgekit.benchmark.process.remote import PLACE, interpreter, on, ssh
 from edgekit.cli import main
 from edgekit.core.errors import ArtifactError, DeviceError, UsageError
 from edgekit.core.schema import Artifact

@@ -15,7 +15,7 @@ from boards import executable, free_port
 from sshd import key, listening, skip_without_openssh
 
 import edgekit
-from edgekit.benchmark.remote import PLACE
+from edgekit.benchmark.process.remote import PLACE
 from edgekit.core.errors import DeviceError
 from edgekit.core.schema import Artifact
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from reports import ENVIRONMENT, METHOD, SUBJECT, make_report, make_result, make_run
 
-from edgekit.benchmark.page import page
+from edgekit.benchmark.rendering.page import page
+from edgekit.benchmark.rendering.tables import aligned
+from edgekit.benchmark.rendering.text import markdown, terminal
+from edgekit.benchmark.rendering.words import digits, duration, size
 from edgekit.benchmark.report import Report, encode, read, write
 from edgekit.benchmark.scenarios import checked_scenario, rate_for
-from edgekit.benchmark.summarise import summarise
-from edgekit.benchmark.tables import aligned
-from edgekit.benchmark.text import markdown, terminal
-from edgekit.benchmark.words import digits, duration, size
+from edgekit.benchmark.statistics.summarise import summarise
 from edgekit.core.errors import InputError, NotFound, UsageError
 
 RUNS = [make_run([1 + 0.01 * (i % 7) for i in range(300)]) for _ in range(3)]

@@ -10,10 +10,10 @@ import pytest
 from hand import MS, Hand, no_sensors
 
 import edgekit
-from edgekit.benchmark.loop import SECOND, Arrivals, Timed, timed
-from edgekit.benchmark.method import scenario_sentence
-from edgekit.benchmark.peak import holds, search
-from edgekit.benchmark.percentiles import percentiles, samples_needed
+from edgekit.benchmark.process.loop import SECOND, Arrivals, Timed, timed
+from edgekit.benchmark.process.peak import holds, search
+from edgekit.benchmark.rendering.method import scenario_sentence
+from edgekit.benchmark.statistics.percentiles import percentiles, samples_needed
 from edgekit.core.errors import GateFailed, UsageError
 from edgekit.core.schema import Artifact
 

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from reports import make_report, make_result, make_run
 from tiny import SOURCE_IN, tiny_artifact
 
-from edgekit.benchmark import stages as module
-from edgekit.benchmark.page import page
-from edgekit.benchmark.plots import stage_parts
+from edgekit.benchmark.process import stages as module
+from edgekit.benchmark.process.stages import LEAST, RUNS, repeated, stages
+from edgekit.benchmark.rendering.page import page
+from edgekit.benchmark.rendering.plots import stage_parts
+from edgekit.benchmark.rendering.text import markdown, terminal
 from edgekit.benchmark.report import Stages
-from edgekit.benchmark.stages import LEAST, RUNS, repeated, stages
-from edgekit.benchmark.text import markdown, terminal
 from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.loading import open_artifact
 

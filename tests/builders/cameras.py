@@ -13,7 +13,7 @@ from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.sources.synthetic import FIGURE, RATE, SyntheticCapture
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
-from edgekit.tasks.recognise import recognise
+from edgekit.tasks.decoding.recognise import recognise
 
 
 def standing_artifact(path: Path) -> Path:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.artifact import described, write
 from edgekit.core.schema import Manifest, Port, Postprocess, Preprocess, Source, Target, TensorSpec
-from edgekit.tasks.recognise import recognise
+from edgekit.tasks.decoding.recognise import recognise
 
 IMAGE_SPEC = TensorSpec(name="images", shape=(1, 3, 64, 96), dtype="float32")
 ROWS_SPEC = TensorSpec(name="rows", shape=(1, 126, 7), dtype="float32")

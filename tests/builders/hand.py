@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgekit.benchmark.loop import SECOND, Clock
+from edgekit.benchmark.process.loop import SECOND, Clock
 from edgekit.benchmark.report import Reading
 
 MS = 1_000_000

@@ -16,7 +16,7 @@ from edgekit.benchmark.report import (
     Subject,
     Warmup,
 )
-from edgekit.benchmark.summarise import summarise
+from edgekit.benchmark.statistics.summarise import summarise
 from edgekit.core.schema import Parity
 
 

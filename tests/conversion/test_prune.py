@@ -27,7 +27,7 @@ def digits() -> list[dict[str, np.ndarray]]:
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from edgekit.tasks.images import write_png
+    from edgekit.tasks.pictures.images import write_png
 
     folder = tmp_path_factory.mktemp("labelled")
     images, labels = draw.small_digits(60, seed=4)

@@ -17,7 +17,7 @@ from edgekit.core.progress import silent
 from edgekit.core.schema import Recipe
 from edgekit.loading import open_artifact
 from edgekit.models import digits
-from edgekit.tasks.calibration import calibration_samples
+from edgekit.tasks.calibration.samples import calibration_samples
 
 
 def _miscomputes() -> bool:

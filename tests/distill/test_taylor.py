@@ -12,8 +12,8 @@ from prune_graphs import feeds, network, run_one_thread
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune import prune
-from edgekit.converters.prune.coupling import couple
-from edgekit.converters.prune.importance import given_scores, read_tensors
+from edgekit.converters.prune.coupling.walk import couple
+from edgekit.converters.prune.measure.importance import given_scores, read_tensors
 from edgekit.core.errors import UsageError
 from edgekit.distill.distill import Request, distill
 from edgekit.distill.settings import Settings

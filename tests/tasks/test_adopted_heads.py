@@ -10,8 +10,8 @@ import pytest
 import edgekit
 from edgekit.adoption import adopt
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.images import read_image
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.pictures.images import read_image
+from edgekit.tasks.pictures.preprocess import prepare
 
 pytest.importorskip("ai_edge_litert", reason="TFLite models need LiteRT")
 

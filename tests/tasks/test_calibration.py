@@ -18,9 +18,9 @@ from PIL import Image
 
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.schema import Preprocess, TensorSpec
-from edgekit.tasks import archives
-from edgekit.tasks.calibration import calibration_samples
-from edgekit.tasks.calibration_arrays import evenly
+from edgekit.tasks.calibration.arrays import evenly
+from edgekit.tasks.calibration.samples import calibration_samples
+from edgekit.tasks.data import archives
 
 SPEC = TensorSpec(name="x", shape=(1, 3, 4, 4), dtype="float32")
 MASK = TensorSpec(name="mask", shape=(1, 5), dtype="int64")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from edgekit.core.errors import InputError
-from edgekit.tasks.datasets import open_dataset
+from edgekit.tasks.data.datasets import open_dataset
 
 
 @pytest.fixture

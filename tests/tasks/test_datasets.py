@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from edgekit.core.errors import EdgekitError, InputError, NotFound
-from edgekit.tasks.datasets import open_dataset
-from edgekit.tasks.idx import open_idx
+from edgekit.tasks.data.datasets import open_dataset
+from edgekit.tasks.data.idx import open_idx
 
 
 def paint(path: Path, size: tuple[int, int] = (8, 6), value: int = 100) -> Path:

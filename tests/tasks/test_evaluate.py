@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from edgekit.core.errors import InputError
 from edgekit.core.progress import Event
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.datasets import open_dataset
+from edgekit.tasks.data.datasets import open_dataset
+from edgekit.tasks.data.samples import Sample
+from edgekit.tasks.data.unlabelled import Pictures, open_pictures
+from edgekit.tasks.decoding.recognise import recognise
 from edgekit.tasks.evaluate import Examinee, evaluate, labelled_by, match_labels
-from edgekit.tasks.recognise import recognise
-from edgekit.tasks.samples import Sample
-from edgekit.tasks.unlabelled import Pictures, open_pictures
 
 Arrays = Mapping[str, NDArray[Any]]
 PREPROCESS = Preprocess(input="x", height=4, width=4, color="gray")

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
 from edgekit.tasks.classification import classify
+from edgekit.tasks.decoding.recognise import head, head_names, recognise
 from edgekit.tasks.detection import detect
 from edgekit.tasks.labels import default_labels, is_unnamed, read_labels
-from edgekit.tasks.preprocess import Placement
-from edgekit.tasks.recognise import head, head_names, recognise
+from edgekit.tasks.pictures.preprocess import Placement
 
 Arrays = dict[str, NDArray[np.float32]]
 

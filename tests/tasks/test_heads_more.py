@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
+from edgekit.tasks.decoding.recognise import head, recognise
 from edgekit.tasks.detection import Detections, detect
 from edgekit.tasks.labels import coco90, label_of
-from edgekit.tasks.preprocess import Placement, prepare
-from edgekit.tasks.recognise import head, recognise
+from edgekit.tasks.pictures.preprocess import Placement, prepare
 
 Arrays = dict[str, NDArray[np.float32]]
 HEIGHT, WIDTH, CELLS = 64, 96, 126

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from edgekit.core.errors import EdgekitError, InputError, NotFound
-from edgekit.tasks.images import list_images, read_image, write_png
+from edgekit.tasks.pictures.images import list_images, read_image, write_png
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 

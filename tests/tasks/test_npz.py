@@ -10,10 +10,10 @@ import pytest
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Preprocess, TensorSpec
-from edgekit.tasks.calibration import calibration_samples
-from edgekit.tasks.datasets import open_dataset
+from edgekit.tasks.calibration.samples import calibration_samples
+from edgekit.tasks.data.datasets import open_dataset
+from edgekit.tasks.data.feeds import feed_of, model_input
 from edgekit.tasks.evaluate import Examinee, evaluate
-from edgekit.tasks.feeds import feed_of, model_input
 
 SPEC = TensorSpec(name="audio", shape=(1, 4, 2, 1), dtype="float32")
 ROWS = np.arange(5 * 4 * 2, dtype=np.float32).reshape(5, 4, 2, 1)

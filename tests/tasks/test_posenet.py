@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from edgekit.converters.tflite_file.read import parse
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
+from edgekit.tasks.decoding.recognise import recognise
 from edgekit.tasks.detection import Detections, detect
 from edgekit.tasks.heads.posenet import LIMBS
-from edgekit.tasks.preprocess import Placement
-from edgekit.tasks.recognise import recognise
+from edgekit.tasks.pictures.preprocess import Placement
 
 HEIGHT, WIDTH, STRIDE, REACH = 353, 481, 16, 2.5
 ROWS, COLUMNS = 23, 31
@@ -153,8 +153,8 @@ def test_coral_s_own_network_finds_the_face_in_a_portrait(shared_data: Path, tmp
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
     from edgekit.adoption import adopt
     from edgekit.loading import open_artifact
-    from edgekit.tasks.images import read_image
-    from edgekit.tasks.preprocess import prepare
+    from edgekit.tasks.pictures.images import read_image
+    from edgekit.tasks.pictures.preprocess import prepare
 
     model = tmp_path / "posenet.tflite"
     published = shared_data / "models_coral" / "posenet_mobilenet_v1_075_353_481_16_quant_decoder.tflite"
@@ -176,7 +176,7 @@ def test_coral_s_own_network_gives_a_camera_its_poses(shared_data: Path, tmp_pat
     from edgekit.apps.vision.artifacts import opened
     from edgekit.apps.vision.frames import from_rgb
     from edgekit.apps.vision.many_poses import pose_model
-    from edgekit.tasks.images import read_image
+    from edgekit.tasks.pictures.images import read_image
 
     model = tmp_path / "posenet.tflite"
     published = shared_data / "models_coral" / "posenet_mobilenet_v1_075_353_481_16_quant_decoder.tflite"

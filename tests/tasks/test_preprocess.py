@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Preprocess
-from edgekit.tasks.preprocess import prepare
-from edgekit.tasks.resize import resize_bilinear
+from edgekit.tasks.pictures.preprocess import prepare
+from edgekit.tasks.pictures.resize import resize_bilinear
 
 sizes = st.integers(1, 40)
 

@@ -15,7 +15,7 @@ from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_file
 from edgekit.core.schema import Postprocess, Preprocess
 from edgekit.models.digits import FOLDER, NUMBER, artifacts, card, draw, model_path, number_picture, release, samples
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
@@ -94,8 +94,8 @@ def test_the_report_is_of_the_model_that_ships(report: dict[str, Any]) -> None:
 
 
 def test_it_is_right_as_often_as_its_card_says(shared_data: Path, report: dict[str, Any]) -> None:
-    from edgekit.tasks.idx import read_labels
-    from edgekit.tasks.mnist import open_pair
+    from edgekit.tasks.data.idx import read_labels
+    from edgekit.tasks.data.mnist import open_pair
 
     pair = open_pair(shared_data / "mnist")
     assert sha256_file(pair.images.path) == report["data"][pair.images.path.name]

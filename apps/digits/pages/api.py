@@ -12,7 +12,7 @@ from starlette.requests import Request
 from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk, Look, Sheet
 from edgekit.apps.web.pages.live import add_stream
-from edgekit.tasks.images import decode_image
+from edgekit.tasks.pictures.images import decode_image
 
 PIXELS = 32_000_000
 STREAM = "/camera/live"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.core.optional import need
-from edgekit.tasks.images import encode_png
+from edgekit.tasks.pictures.images import encode_png
 
 SHOWN_PX = 1280
 """Larger pictures are made smaller for the page; they are read as they came."""

@@ -22,7 +22,7 @@ from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
 from edgekit.models.digits import number_picture, samples
-from edgekit.tasks.images import decode_image
+from edgekit.tasks.pictures.images import decode_image
 
 UPLOAD_BYTES = 24_000_000
 EXPLAINED = 16

@@ -12,7 +12,7 @@ from edgekit.apps.vision.analyst import Finds
 from edgekit.apps.vision.frames import Frame, Plane, from_rgb
 from edgekit.apps.vision.tracking.assign import overlaps
 from edgekit.apps.vision.tracking.tracks import Boxes
-from edgekit.tasks.resize import resize_bilinear
+from edgekit.tasks.pictures.resize import resize_bilinear
 
 Map = NDArray[np.float32]
 SIDE = 416

@@ -23,7 +23,7 @@ from edgekit.core.schema import Artifact
 from edgekit.loading import open_inner
 from edgekit.runtimes.base import model_file
 from edgekit.runtimes.face import FaceSession
-from edgekit.tasks.preprocess import Placement, prepare
+from edgekit.tasks.pictures.preprocess import Placement, prepare
 
 FORMAT = "tflite"
 PASSED = ("SOFTMAX", "LOGISTIC", "RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE")

@@ -22,7 +22,7 @@ from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import InputError, NotFound
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 BUDGETS = {1.0: "1 s", 2.0: "2 s", 5.0: "5 s", 15.0: "15 s"}
 

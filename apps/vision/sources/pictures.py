@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.tasks.images import list_images, read_image
+from edgekit.tasks.pictures.images import list_images, read_image
 
 RATE = 10.0
 """Pictures a second of the clock that rules go by."""

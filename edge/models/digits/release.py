@@ -9,7 +9,7 @@ from pathlib import Path
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_bytes, write_atomically
 from edgekit.models.digits import FOLDER, NUMBER, card, draw
-from edgekit.tasks.images import write_png
+from edgekit.tasks.pictures.images import write_png
 
 PICTURES = ("confusion.png", "curves.png")
 SAMPLE_SEEDS = (3, 12)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Floats, ImageInput, Recognised, image_input
+from edgekit.tasks.decoding.head import Arrays, Floats, ImageInput, Recognised, image_input
 from edgekit.tasks.labels import default_labels
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

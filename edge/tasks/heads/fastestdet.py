@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Recognised, array_shaped, cells, corners, image_input, sigmoid
+from edgekit.tasks.decoding.head import Arrays, Candidates, Recognised, array_shaped, cells, corners, image_input, sigmoid
 from edgekit.tasks.labels import default_labels
 
 STRIDE = 16

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input
 
 POINTS = 17
 SEEN = 0.2

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input, sigmoid
+from edgekit.tasks.decoding.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input, sigmoid
 
 POINTS = 17
 LIMBS = (

@@ -12,7 +12,7 @@ import numpy as np
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import Arrays, Candidates, Floats, Recognised, array_shaped, image_input
 from edgekit.tasks.labels import coco90
 
 NOTHING_SUPPRESSED = 1.0

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import Arrays, Candidates, Recognised, array_shaped, image_input
 from edgekit.tasks.heads.yolov8 import prepared
 from edgekit.tasks.heads.yolov8_pose import keypoints
 from edgekit.tasks.heads.yolov10 import COLUMNS, candidates, described, has_rows

@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, MaskParts, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import Arrays, Candidates, MaskParts, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.prototypes import prototypes_in, prototypes_of
 from edgekit.tasks.heads.yolov8 import prepared
 from edgekit.tasks.heads.yolov10 import COLUMNS, candidates, described, has_rows
-from edgekit.tasks.prototypes import prototypes_in, prototypes_of
 
 
 def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Recognised | None:

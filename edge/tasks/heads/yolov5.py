@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import (
+from edgekit.tasks.decoding.head import (
     Arrays,
     Candidates,
     Floats,

@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import Arrays, Candidates, MaskParts, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import Arrays, Candidates, MaskParts, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.prototypes import prototypes_in, prototypes_of
 from edgekit.tasks.heads.yolov5 import candidates, has_anchors
 from edgekit.tasks.heads.yolov8 import prepared
 from edgekit.tasks.labels import default_labels
-from edgekit.tasks.prototypes import prototypes_in, prototypes_of
 
 
 def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Recognised | None:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import SHARE_LIMIT, Arrays, Candidates, Floats, Recognised, array_shaped, image_input
+from edgekit.tasks.decoding.head import SHARE_LIMIT, Arrays, Candidates, Floats, Recognised, array_shaped, image_input
 from edgekit.tasks.heads.yolov8 import POSE, candidates, has_cells, prepared
 
 FIRST = 5

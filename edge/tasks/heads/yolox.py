@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import (
+from edgekit.tasks.decoding.head import (
     Arrays,
     Candidates,
     Floats,

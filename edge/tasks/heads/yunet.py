@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Postprocess, Preprocess, TensorSpec
-from edgekit.tasks.head import (
+from edgekit.tasks.decoding.head import (
     Arrays,
     Candidates,
     Floats,

@@ -13,7 +13,7 @@ from edgekit.apps.vision.explain.class_activation import ClassActivation, linear
 from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.models.digits import artifacts
-from edgekit.tasks.images import read_image
+from edgekit.tasks.pictures.images import read_image
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx (extra convert) is not installed")

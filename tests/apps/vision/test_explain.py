@@ -92,7 +92,7 @@ def test_a_real_detectors_maps_are_more_faithful_than_chance(shared_data: Path, 
     """FastestDet, converted here, on a photograph: whatever found the cat is explained by the same session."""
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     import edgekit
-    from edgekit.tasks.images import read_image
+    from edgekit.tasks.pictures.images import read_image
 
     model = shared_data / "models_onnx" / "fastestdet.onnx"
     artifact = edgekit.convert(model, target="cpu", precision="fp32", output=tmp_path / "artifacts")
@@ -115,7 +115,7 @@ def test_a_map_points_at_the_object_and_is_of_the_weights_that_ran(shared_data: 
     about the very same box, does not give the same map (Adebayo et al., "Sanity Checks for Saliency Maps", arXiv:1810.03292)."""
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     import edgekit
-    from edgekit.tasks.images import read_image
+    from edgekit.tasks.pictures.images import read_image
 
     model = shared_data / "models_onnx" / "fastestdet.onnx"
     frame = from_rgb(read_image(shared_data / "images_coral" / "cat.bmp"), number=0, time_s=0.0)

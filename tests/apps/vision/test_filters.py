@@ -22,8 +22,8 @@ from edgekit.apps.vision.rules.settings import Filter
 from edgekit.apps.vision.tracking.tracks import Tracks
 from edgekit.core.errors import InputError
 from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.images import read_image
-from edgekit.tasks.preprocess import prepare
+from edgekit.tasks.pictures.images import read_image
+from edgekit.tasks.pictures.preprocess import prepare
 
 pytest.importorskip("PIL", reason="Pillow (extra images) is not installed")
 DRAWN = tuple(name for name in FILTERS if name != "none")

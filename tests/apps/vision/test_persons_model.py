@@ -57,7 +57,7 @@ def test_nobody_is_seen_in_an_empty_room() -> None:
 
 def test_a_man_in_a_portrait_is_found(shared_data: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
-    from edgekit.tasks.images import read_image
+    from edgekit.tasks.pictures.images import read_image
 
     with opened(artifacts()[0], threads=1) as session:
         detector = Detector(session)

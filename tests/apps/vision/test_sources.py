@@ -20,7 +20,7 @@ from edgekit.apps.vision.sources.feed import Feed
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.states import Patience
 from edgekit.core.errors import DeviceError, InputError, MissingDependency, Unsupported
-from edgekit.tasks.images import write_png
+from edgekit.tasks.pictures.images import write_png
 
 
 def test_a_recording_gives_every_frame_with_its_own_time(clip: Path) -> None:

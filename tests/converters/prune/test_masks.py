@@ -12,8 +12,8 @@ from prune_graphs import feeds, network, networks, run_one_thread
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.cluster import cluster
-from edgekit.converters.prune.masks import sparsify
+from edgekit.converters.prune.weights.cluster import cluster
+from edgekit.converters.prune.weights.masks import sparsify
 from edgekit.core.errors import UsageError
 
 

@@ -14,18 +14,18 @@ from prune_graphs import feeds, network, networks, run_one_thread
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune import prune
-from edgekit.converters.prune.compensate import compensated
-from edgekit.converters.prune.coupling import couple
+from edgekit.converters.prune.coupling.families import families
+from edgekit.converters.prune.coupling.walk import couple
 from edgekit.converters.prune.cut import remove
-from edgekit.converters.prune.ends import scored_ends
-from edgekit.converters.prune.families import families
-from edgekit.converters.prune.importance import moments, read_tensors
 from edgekit.converters.prune.layers import LAYERS, NewWeights, channels_of, with_weights
-from edgekit.converters.prune.original import original, samples_that_fit
-from edgekit.converters.prune.places import Places, places_that_matter
-from edgekit.converters.prune.rebuild import rebuild
-from edgekit.converters.prune.regress import Sums, correction
-from edgekit.converters.prune.stream import Stream, live_bytes
+from edgekit.converters.prune.measure.ends import scored_ends
+from edgekit.converters.prune.measure.importance import moments, read_tensors
+from edgekit.converters.prune.measure.places import Places, places_that_matter
+from edgekit.converters.prune.mend.compensate import compensated
+from edgekit.converters.prune.mend.original import original, samples_that_fit
+from edgekit.converters.prune.mend.rebuild import rebuild
+from edgekit.converters.prune.mend.regress import Sums, correction
+from edgekit.converters.prune.mend.stream import Stream, live_bytes
 from edgekit.core.errors import InputError
 
 Build = Callable[..., Graph]
@@ -68,9 +68,9 @@ def test_a_stream_goes_on_with_the_weights_that_layers_have_by_then() -> None:
 def test_of_large_graphs_fewer_samples_are_looked_at_but_one_always(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = network(("relu", "residual"), 1)
     assert samples_that_fit(graph, 5) == 5
-    monkeypatch.setattr("edgekit.converters.prune.original.LIVE_BYTES", 3 * live_bytes(graph))
+    monkeypatch.setattr("edgekit.converters.prune.mend.original.LIVE_BYTES", 3 * live_bytes(graph))
     assert samples_that_fit(graph, 5) == 3
-    monkeypatch.setattr("edgekit.converters.prune.original.LIVE_BYTES", 1)
+    monkeypatch.setattr("edgekit.converters.prune.mend.original.LIVE_BYTES", 1)
     assert samples_that_fit(graph, 5) == 1
 
 

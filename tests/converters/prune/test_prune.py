@@ -17,14 +17,14 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.prune import prune
 from edgekit.converters.prune.allocate import allocate
-from edgekit.converters.prune.coupling import Coupling, couple
+from edgekit.converters.prune.coupling.families import families, work
+from edgekit.converters.prune.coupling.walk import Coupling, couple
 from edgekit.converters.prune.cut import remove, silenced
-from edgekit.converters.prune.eliminate import elimination, readers_of
-from edgekit.converters.prune.families import families, work
-from edgekit.converters.prune.importance import moments, read_tensors
-from edgekit.converters.prune.patches import patches
-from edgekit.converters.prune.places import Places
-from edgekit.converters.prune.sensitivity import DEEPEST, ladder
+from edgekit.converters.prune.measure.eliminate import elimination, readers_of
+from edgekit.converters.prune.measure.importance import moments, read_tensors
+from edgekit.converters.prune.measure.places import Places
+from edgekit.converters.prune.measure.sensitivity import DEEPEST, ladder
+from edgekit.converters.prune.mend.patches import patches
 from edgekit.core.errors import InputError, UsageError
 
 Build = Callable[..., Graph]

@@ -1,0 +1,1 @@
+"""What the numbers say, how surely, and what speaks against quoting them."""

@@ -1,0 +1,1 @@
+"""Samples for calibration, from wherever people keep them."""

@@ -1,0 +1,1 @@
+"""Data to judge a model on, in the forms people have it: one file per form."""

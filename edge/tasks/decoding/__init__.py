@@ -1,0 +1,1 @@
+"""What the heads share: how they are recognised, and what decoding gives."""
