@@ -1,4 +1,4 @@
-"""A language engine through edgekit beside the same engine driven bare, in turns. Writes results/assistant_engine.json.
+"""A language engine through edgekit beside the same engine driven bare, in turns. Writes results/assistant_engine_ENGINE.json.
 
     python benchmarks/assistant_engine.py [MODEL.gguf ...] [--engine xllamacpp|llama_cpp] [--rounds N]
 
@@ -13,7 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -33,8 +33,8 @@ PROMPT = "The king came in and said to all of them that the night was long and t
 MORE = "Then the queen answered him: "
 TOKENS = 64
 CONTEXT = 256
-Ask = Callable[[str, int], int]
-"""A prompt and the most tokens to say: how many were said."""
+Ask = Callable[[str, int], "Said"]
+"""A prompt and the most tokens to say: what came of it."""
 REST_S = 1.0
 """Before each turn: an engine's idle threads go on spinning for a while, and would take a core from the other."""
 WIDTH, KEYS, FEED, LAYERS = 768, 256, 2048, 18
@@ -44,6 +44,14 @@ COLD = (
     "s = open_text(sys.argv[1], engine=sys.argv[2], options=TextOptions(context=256)); "
     "next(s.generate(TextRequest(prompt='The king', sampling=Sampling(max_tokens=4, temperature=0.0)))); s.close()"
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """How many tokens, and when the first was there, as `time.perf_counter` has it."""
+
+    tokens: int
+    first_at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +74,10 @@ def main() -> int:
         models = args.models or [BOXED, random_model(Path(folder) / "random-116m-q8_0.gguf")]
         found = {model.stem: _measured(model, args) for model in models}
     packages = conditions("edgekit", args.engine.replace("llama_cpp", "llama-cpp-python"))
-    write("assistant_engine", {"conditions": packages, "engine": args.engine, "rounds": args.rounds, "models": found})
+    write(
+        f"assistant_engine_{args.engine}",
+        {"conditions": packages, "engine": args.engine, "rounds": args.rounds, "models": found},
+    )
     return 0
 
 
@@ -128,14 +139,15 @@ def _round(ask: Ask, beginning: str) -> Taken:
     said = ask(beginning + PROMPT, TOKENS)
     seconds = time.perf_counter() - started
     started = time.perf_counter()
-    ask(beginning + PROMPT + MORE, 1)
-    return Taken(per_second=said / seconds, second_turn_ms=1000 * (time.perf_counter() - started))
+    second = ask(beginning + PROMPT + MORE, 1)
+    return Taken(per_second=said.tokens / seconds, second_turn_ms=1000 * (second.first_at - started))
 
 
 def _through(session: SupervisedSession) -> Ask:
-    def ask(prompt: str, tokens: int) -> int:
+    def ask(prompt: str, tokens: int) -> Said:
         request = TextRequest(prompt=prompt, sampling=Sampling(max_tokens=tokens, temperature=0.0, min_p=0.0))
-        return sum(event.timings.predicted_n for event in session.generate(request) if isinstance(event, Done))
+        events, first_at = _with_first(session.generate(request))
+        return Said(tokens=sum(event.timings.predicted_n for event in events if isinstance(event, Done)), first_at=first_at)
 
     return ask
 
@@ -150,11 +162,12 @@ def _bare_xllamacpp(model: Path, threads: int) -> Ask:
     settings.warmup = False
     server = xllamacpp.Server(settings)
 
-    def ask(prompt: str, tokens: int) -> int:
-        chunks: list[Any] = []
+    def ask(prompt: str, tokens: int) -> Said:
+        chunks: list[tuple[float, Any]] = []
         asked = {"prompt": prompt, "max_tokens": tokens, "temperature": 0.0, "stream": True}
-        server.handle_completions({**asked, "stream_options": {"include_usage": True}}, chunks.append)
-        return int(chunks[-1]["usage"]["completion_tokens"])
+        asked["stream_options"] = {"include_usage": True}
+        server.handle_completions(asked, lambda chunk: chunks.append((time.perf_counter(), chunk)))
+        return Said(tokens=int(chunks[-1][1]["usage"]["completion_tokens"]), first_at=chunks[0][0])
 
     return ask
 
@@ -164,11 +177,20 @@ def _bare_llama_cpp(model: Path, threads: int) -> Ask:
 
     llama = llama_cpp.Llama(str(model), n_ctx=CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False)
 
-    def ask(prompt: str, tokens: int) -> int:
-        chunks = llama.create_completion(prompt, max_tokens=tokens, temperature=0.0, stream=True)
-        return sum(bool(chunk["choices"][0]["text"]) for chunk in chunks)
+    def ask(prompt: str, tokens: int) -> Said:
+        stream = llama.create_completion(prompt, max_tokens=tokens, temperature=0.0, stream=True)
+        chunks, first_at = _with_first(stream)
+        return Said(tokens=sum(bool(chunk["choices"][0]["text"]) for chunk in chunks), first_at=first_at)
 
     return ask
+
+
+def _with_first(stream: Iterable[Any]) -> tuple[list[Any], float]:
+    """All that comes, and when the first was there."""
+    coming = iter(stream)
+    first = next(coming)
+    at = time.perf_counter()
+    return [first, *coming], at
 
 
 def _result(taken: dict[str, list[Taken]], cold: list[float]) -> dict[str, Any]:

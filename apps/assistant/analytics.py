@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from edgekit.apps.assistant.database import Database, is_sound, set_aside
 from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)
+Clock = Callable[[], float]
 
 BYTES = 64 << 20
 KEEP_DAYS = 90.0
+TIDY_S = 86_400.0
+"""How often what is too old is forgotten while the server runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +75,13 @@ class Log:
     `keep_days` None is what was chosen last, at first 90; 0 is for ever.
     """
 
-    def __init__(self, path: Path | None, *, keep_days: float | None = None, max_bytes: int = BYTES) -> None:
+    def __init__(
+        self, path: Path | None, *, keep_days: float | None = None, max_bytes: int = BYTES, clock: Clock = time.time
+    ) -> None:
         self._lock = threading.Lock()
         self._database: Database | None = None
         self._on, self.keep_days = True, KEEP_DAYS if keep_days is None else keep_days
+        self._clock, self._tidied_at = clock, clock()
         self.dropped = 0
         """How many queries could not be written down."""
         if path is not None:
@@ -109,6 +115,7 @@ class Log:
             return
         values = asdict(query)
         try:
+            self._tidy()
             with self._database.writing() as run:
                 run.execute(f"INSERT INTO queries VALUES({','.join('?' * len(_COLUMNS))})", [values[name] for name in _COLUMNS])
         except EdgekitError as exc:
@@ -116,6 +123,14 @@ class Log:
                 self.dropped += 1
                 if self.dropped == 1:
                     log.warning("the log of queries is not written: %s", exc.message)
+
+    def _tidy(self) -> None:
+        """Once a day, since a server may run for years."""
+        with self._lock:
+            due = self._clock() - self._tidied_at >= TIDY_S
+            self._tidied_at = self._clock() if due else self._tidied_at
+        if due and self.keep_days > 0:
+            self.forget(self.keep_days)
 
     def recent(self, count: int = 100) -> list[dict[str, Any]]:
         """The last queries, the newest first."""
@@ -151,7 +166,7 @@ class Log:
         """Delete what is older; 0 deletes everything."""
         if self._database is not None:
             with self._database.writing() as run:
-                run.execute("DELETE FROM queries WHERE at <= ?", (time.time() - older_than_days * 86_400,))
+                run.execute("DELETE FROM queries WHERE at <= ?", (self._clock() - older_than_days * 86_400,))
             self._database.compact()
 
     def close(self) -> None:

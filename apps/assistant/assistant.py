@@ -18,15 +18,13 @@ from edgekit.apps.assistant.answers.prompt import fitted, messages
 from edgekit.apps.assistant.answers.sources import FLOOR, NOT_THERE, Source, numbered
 from edgekit.apps.assistant.fallback import Badge
 from edgekit.apps.assistant.generation import (
-    NO_MODEL,
-    NO_MODEL_HINT,
     Measured,
     Switched,
     Writer,
 )
 from edgekit.apps.assistant.library import Library
 from edgekit.apps.assistant.machine import Watch
-from edgekit.core.errors import EdgekitError, Unsupported
+from edgekit.core.errors import EdgekitError
 from edgekit.runtimes.text import Done, Message, Piece, Sampling, TextRequest, TextSession, Waiting
 
 Mode = Literal["generated", "extractive", "none"]
@@ -282,11 +280,6 @@ def timings_of(measured: Measured, search_ms: float | None = None) -> dict[str, 
     }
     rounded = {name: round(value, 3) for name, value in felt.items() if value is not None}
     return {name: round(value, 3) for name, value in measured.timings.as_json().items()} | rounded
-
-
-def nothing_to_answer_from() -> EdgekitError:
-    """Neither a model nor documents."""
-    return Unsupported(NO_MODEL, NO_MODEL_HINT)
 
 
 def _ms_since(began: float) -> float:

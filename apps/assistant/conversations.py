@@ -14,7 +14,7 @@ import shutil
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from edgekit.apps.assistant.database import Database, Full, is_sound, set_aside
 from edgekit.core.errors import NotFound
 
 log = logging.getLogger(__name__)
+Clock = Callable[[], float]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations(
@@ -34,6 +35,8 @@ CREATE TABLE IF NOT EXISTS messages(
 CREATE INDEX IF NOT EXISTS messages_of ON messages(conversation, at);
 CREATE VIRTUAL TABLE IF NOT EXISTS said USING fts5(content, message UNINDEXED, tokenize="unicode61 remove_diacritics 2");
 """
+_LISTED = "SELECT *, (SELECT count(*) FROM messages WHERE conversation=conversations.id) AS messages FROM conversations"
+TIDY_S = 86_400.0
 JOURNAL_LINES = 200
 """After so many the database is copied again and the journal begun anew."""
 
@@ -76,7 +79,7 @@ class Match:
 class Conversations:
     """All conversations of one installation. For any number of threads; each user (`owner`) sees their own."""
 
-    def __init__(self, path: Path, *, keep_days: float = 0, max_bytes: int = 0) -> None:
+    def __init__(self, path: Path, *, keep_days: float = 0, max_bytes: int = 0, clock: Clock = time.time) -> None:
         """`keep_days` 0 keeps them for ever. A damaged database is mended; `mended` says from what, else it is empty."""
         self._path, self._lock = path, threading.RLock()
         self._backup = path.with_name(f"{path.name}.backup")
@@ -90,11 +93,15 @@ class Conversations:
                 self._checkpoint()
         except Full as exc:
             log.warning("conversations: %s; what was said last stays in the journal", exc.message)
+        self._keep_days, self._clock, self._tidied_at = keep_days, clock, clock()
         self.forget_older_than(keep_days)
 
     def new(self, owner: str, title: str = "") -> Conversation:
-        """An empty conversation."""
-        now = time.time()
+        """An empty conversation. Once a day what is too old is forgotten then, since a server may run for years."""
+        now = self._clock()
+        if now - self._tidied_at >= TIDY_S:
+            self._tidied_at = now
+            self.forget_older_than(self._keep_days)
         made = Conversation(id=uuid.uuid4().hex, title=title, owner=owner, made_at=now, changed_at=now)
         self._do({"do": "new", "id": made.id, "title": title, "owner": owner, "at": now})
         return made
@@ -106,7 +113,7 @@ class Conversations:
         said = Said(
             id=uuid.uuid4().hex,
             conversation=conversation,
-            at=time.time(),
+            at=self._clock(),
             role=role,
             content=content,
             details=dict(details or {}),
@@ -123,20 +130,19 @@ class Conversations:
 
     def rename(self, conversation: str, title: str) -> None:
         """Give it another title."""
-        self._do({"do": "rename", "id": conversation, "title": title, "at": time.time()})
+        self._do({"do": "rename", "id": conversation, "title": title, "at": self._clock()})
 
     def list(self, owner: str) -> tuple[Conversation, ...]:
         """The owner's conversations, the last used first."""
-        sql = "SELECT *, (SELECT count(*) FROM messages WHERE conversation=conversations.id) AS messages FROM conversations"
-        rows = self._database.rows(f"{sql} WHERE owner=? ORDER BY changed_at DESC, id", (owner,))
+        rows = self._database.rows(f"{_LISTED} WHERE owner=? ORDER BY changed_at DESC, id", (owner,))
         return tuple(Conversation(**dict(row)) for row in rows)
 
     def get(self, conversation: str, owner: str) -> Conversation:
         """The conversation. Raises `NotFound` when there is none, or it is somebody else's."""
-        found = next((one for one in self.list(owner) if one.id == conversation), None)
-        if found is None:
+        rows = self._database.rows(f"{_LISTED} WHERE owner=? AND id=?", (owner, conversation))
+        if not rows:
             raise NotFound(f"there is no conversation {conversation[:40]!r}")
-        return found
+        return Conversation(**dict(rows[0]))
 
     def messages(self, conversation: str) -> tuple[Said, ...]:
         """What was said in it, in order."""
@@ -180,7 +186,7 @@ class Conversations:
         """Delete what was last used more than so many days ago (0: nothing); how many that were."""
         if days <= 0:
             return 0
-        rows = self._database.rows("SELECT id FROM conversations WHERE changed_at < ?", (time.time() - days * 86_400,))
+        rows = self._database.rows("SELECT id FROM conversations WHERE changed_at < ?", (self._clock() - days * 86_400,))
         self._forget([row[0] for row in rows])
         return len(rows)
 

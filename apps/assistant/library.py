@@ -38,8 +38,11 @@ class Library:
         self.folder = folder
         self._store, self._embedder = Store(index), embedder
         self._search = Search(self._store, embedder)
-        self._one_at_a_time, self._stop, self._again = threading.Lock(), threading.Event(), threading.Event()
+        self._one_at_a_time, self._stop = threading.Lock(), threading.Event()
+        self._asking = threading.Lock()
+        self._again = False
         self._thread: threading.Thread | None = None
+        """The background, as long as it will look at `_again` once more; both are touched with `_asking` only."""
         self.last: Brought | None = None
         self.state = Indexing()
 
@@ -53,16 +56,19 @@ class Library:
 
     def update_soon(self) -> None:
         """Bring the index up to date in the background; asked again meanwhile, once more afterwards."""
-        self._again.set()
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._updating, name="documents", daemon=True)
-            self._thread.start()
+        with self._asking:
+            self._again = True
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._updating, name="documents", daemon=True)
+                self._thread.start()
 
     def wait(self, timeout_s: float) -> bool:
         """Wait for the background; whether it is done."""
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-        return self._thread is None or not self._thread.is_alive()
+        with self._asking:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout_s)
+        return thread is None or not thread.is_alive()
 
     @property
     def by_words(self) -> bool:
@@ -141,13 +147,23 @@ class Library:
         self.state = Indexing(running=event.done < event.total, done=event.done, total=event.total)
 
     def _updating(self) -> None:
-        while self._again.is_set() and not self._stop.is_set():
-            self._again.clear()
+        while self._is_asked():
             try:
                 self.update()
             except EdgekitError as exc:
                 log.warning("documents: %s", exc.message)
                 self.state = Indexing(problem=exc.message)
+            except Exception as exc:  # a defect, of an embedder's as well: said, and documents are read again when asked
+                log.exception("documents")
+                self.state = Indexing(problem=f"{type(exc).__name__}: {exc}")
+
+    def _is_asked(self) -> bool:
+        """Whether to read once more; without it the background ends."""
+        with self._asking:
+            asked, self._again = self._again and not self._stop.is_set(), False
+            if not asked:
+                self._thread = None
+            return asked
 
 
 def _both(*listeners: Progress) -> Progress:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any, Literal
 
 import msgspec
@@ -78,8 +77,3 @@ def raised(answer: Answer) -> EdgekitError:
 def encode(line: Call | Answer) -> bytes:
     """A line."""
     return msgspec.json.encode(line) + b"\n"
-
-
-def settings(options: TextOptions) -> TextOptions:
-    """Options without what no child process needs to know."""
-    return TextOptions(**{**asdict(options), "key": ""})

@@ -51,6 +51,19 @@ def test_it_is_kept_for_as_long_as_was_said(tmp_path: Path) -> None:
     shorter.close()
 
 
+def test_what_is_too_old_is_forgotten_while_the_server_runs(tmp_path: Path) -> None:
+    now = [1_000_000_000.0]
+    log = Log(tmp_path / "q.sqlite", keep_days=5, clock=lambda: now[0])
+    log.add(query(now[0]))
+    now[0] += 4 * 86_400
+    log.add(query(now[0]))
+    assert len(log.recent()) == 2
+    now[0] += 3 * 86_400
+    log.add(query(now[0]))
+    assert len(log.recent()) == 2
+    log.close()
+
+
 def test_switched_off_it_leaves_no_file(tmp_path: Path) -> None:
     log = Log(None)
     log.add(query(time.time()))

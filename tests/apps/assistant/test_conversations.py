@@ -170,3 +170,14 @@ def test_where_there_is_no_room_that_is_said_and_what_was_there_stays(tmp_path: 
 def test_only_the_user_may_read_the_files(kept: Conversations, tmp_path: Path) -> None:
     talked(kept, "private")
     assert {path.name: oct(path.stat().st_mode & 0o077) for path in tmp_path.iterdir() if path.stat().st_mode & 0o077} == {}
+
+
+def test_what_is_too_old_is_forgotten_while_the_server_runs(tmp_path: Path) -> None:
+    now = [1_000_000_000.0]
+    kept = Conversations(tmp_path / "c.sqlite", keep_days=5, clock=lambda: now[0])
+    old = kept.new("me")
+    kept.say(old.id, "user", "hello")
+    now[0] += 6 * 86_400
+    new = kept.new("me")
+    assert [one.id for one in kept.list("me")] == [new.id]
+    kept.close()

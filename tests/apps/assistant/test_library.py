@@ -1,0 +1,43 @@
+"""The folder of documents and the thread that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgekit.apps.assistant.grounding.embedder import ModelEmbedder
+from edgekit.apps.assistant.grounding.grams import GramEmbedder
+from edgekit.apps.assistant.library import Library
+
+
+def test_whatever_is_added_while_documents_are_read_is_read_as_well(tmp_path: Path) -> None:
+    with closing(Library(tmp_path, tmp_path / "index.sqlite", GramEmbedder())) as library:
+        for number in range(100):
+            library.add(f"{number}.txt", f"Pump {number} moves water.".encode())
+        assert library.wait(60)
+        assert library.count() == 100
+
+
+def test_a_defect_of_an_embedder_is_told_and_documents_are_read_when_asked_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = True
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        if broken:
+            raise RuntimeError("no such tensor")
+        return np.ones((len(texts), 2), np.float32) / np.float32(2**0.5)
+
+    with closing(Library(tmp_path, tmp_path / "index.sqlite", ModelEmbedder(name="a model", embed=embed))) as library:
+        library.add("pump.txt", b"The pump moves water.")
+        assert library.wait(60)
+        assert (library.state.running, library.state.problem) == (False, "RuntimeError: no such tensor")
+        broken = False
+        library.update_soon()
+        assert library.wait(60)
+        assert (library.count(), library.state.problem) == (1, "")
