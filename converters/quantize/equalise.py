@@ -156,8 +156,9 @@ def _balance(graph: Graph, site: _Site, *, step: float, power: Reach) -> Factors
     own = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if _is_depthwise(graph, node)]
     felt = sum((np.square(w).sum(axis=(0, 2, 3)) for w in weights), sum((np.square(w).sum(axis=(1, 2, 3)) for w in own), 0.0))
     lost = sum(np.square(np.abs(w).max(axis=(1, 2, 3)) / LIMIT).sum() * w.shape[2] * w.shape[3] for w in weights)
-    tiny = np.finfo(np.float64).tiny
-    return np.asarray((step**2 * felt / np.maximum(lost * power, tiny)) ** 0.25)
+    gained, paid = step**2 * felt, lost * power
+    most = np.full_like(power, LARGEST**4)
+    return np.asarray(np.divide(gained, paid, out=most, where=paid > gained / LARGEST**4) ** 0.25)
 
 
 def _reach(spreads: Mapping[str, Spread], site: _Site) -> Reach:
