@@ -109,13 +109,13 @@ def _app_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
 
 def assistant() -> str:
     """What the assistant finds, how fast, and what it costs over its engine driven bare; asked beside measured."""
-    finding, engine = result("retrieval"), result("assistant_engine")
-    rows = [*_finding_rows(finding), *(row for name, found in engine["models"].items() for row in _engine_rows(name, found))]
-    told = (
-        f"Finding: {conditions(finding['conditions'])} Engine: {engine['engine']}, {engine['rounds']} rounds in turns. "
-        f"{conditions(engine['conditions'])}"
-    )
-    return f"{table(('what', 'measured', 'goal'), rows)}\n\n{told}"
+    finding, engines = result("retrieval"), [result(f"assistant_engine_{name}") for name in ("xllamacpp", "llama_cpp")]
+    rows = _finding_rows(finding)
+    rows += [
+        row for each in engines for name, found in each["models"].items() for row in _engine_rows(each["engine"], name, found)
+    ]
+    told = [f"{each['engine']}: {each['rounds']} rounds in turns. {conditions(each['conditions'])}" for each in engines]
+    return f"{table(('what', 'measured', 'goal'), rows)}\n\nFinding: {conditions(finding['conditions'])} {' '.join(told)}"
 
 
 def _finding_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
@@ -136,11 +136,11 @@ def _finding_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def _engine_rows(name: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _engine_rows(engine: str, name: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rate, turn = found["tokens_per_s"], found["second_turn_first_token_ms"]
     return [
         (
-            f"`{name}` ({megabytes(found['bytes'])}): tokens/s over the bare engine's",
+            f"{engine}, `{name}` ({megabytes(found['bytes'])}): tokens/s over the bare engine's",
             f"{found['generation_share_of_bare']:.3f} ({rate['edgekit']:,.0f} of {rate['bare']:,.0f})",
             "0.97",
         ),
