@@ -23,186 +23,30 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice, product
+from itertools import product
 from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from threading import Lock, Thread
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import Any
 
 import av
 import cv2
-import msgspec
 import numpy as np
 from common import RESULTS, SHARED, conditions, write
+from pipeline_cameras import four_cameras
+from pipeline_clips import CLIPS, decode_ms, recordings
+from pipeline_loops import loops
 
-from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
-from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.lanes import Lanes, side_by_side
-from edgekit.apps.vision.latest import Latest
-from edgekit.apps.vision.live import OneAtATime
-from edgekit.apps.vision.recorded import go_through
-from edgekit.apps.vision.rules.read import parse_site
-from edgekit.apps.vision.site import RUN_LIMIT_S
-from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes
-from edgekit.apps.vision.watchdog import Watchdog
 from edgekit.models.persons import artifacts
 from edgekit.runtimes.base import cores
-from edgekit.runtimes.face import FaceSession
-from edgekit.tasks.detection import Detections, detect
-from edgekit.tasks.pictures.preprocess import Placement
 
-SITE = """\
-cameras:
-  room:
-    source: {source}
-    detect: {{fps: {fps}, motion_gate: {gate}}}
-    lines:
-      exit: {{start: [0.72, 0.0], end: [0.72, 1.0], band: 0.02}}
-    rules:
-      - {{name: visit, line: exit}}
-"""
-CAMERAS, CAMERA_FPS = 4, 5
 OBJECTS, TRACKED = 20, 400
-CLIPS, SIZES = ("one-by-one-person-detection.mp4", "vtest_480x360.mp4"), ((1280, 720), (1920, 1080))
 PACKAGES = ("av", "opencv-python-headless", "supervision", "trackers")
-
-
-def camera_of(clip: Path, fps: int, gate: bool) -> Any:
-    return parse_site(SITE.format(source=clip, fps=fps, gate="true" if gate else "false"), "pipeline").cameras[0]
-
-
-def bare(session: FaceSession, frames: int) -> int:
-    """The model alone."""
-    (spec,) = session.inputs
-    feed = {spec.name: np.zeros(spec.shape, np.float32)}
-    for _ in range(frames):
-        session.run(feed)
-    return frames
-
-
-def whole(lanes: Lanes, clip: Path) -> int:
-    """edgekit's own way, every frame."""
-    camera, detector = camera_of(clip, 60, False), Detector(lanes, wanted=frozenset({"person"}))
-    capture = open_source(camera.source)
-    try:
-        return go_through(capture, Analyst(camera, detector), detector.labels).looks
-    finally:
-        capture.close()
-
-
-class Peer:
-    """What loops around OpenCV do before and behind the model: letterbox the frame in BGR, run, decode."""
-
-    def __init__(self, session: FaceSession) -> None:
-        manifest = session.artifact.manifest
-        assert manifest.preprocess is not None and manifest.postprocess is not None
-        self._session, self._pre = session, manifest.preprocess
-        self._post = msgspec.structs.replace(manifest.postprocess, score_threshold=0.1)
-
-    def __call__(self, image: np.ndarray) -> Detections:
-        pre = self._pre
-        height, width = image.shape[:2]
-        ratio = min(pre.width / width, pre.height / height)
-        columns, rows = int(width * ratio), int(height * ratio)
-        canvas = np.full((pre.height, pre.width, 3), pre.pad_value, np.uint8)
-        canvas[:rows, :columns] = cv2.resize(image, (columns, rows))
-        pixels = canvas if pre.color == "bgr" else canvas[:, :, ::-1]
-        array = pixels.astype(np.float32) * np.float32(pre.scale)
-        array = np.ascontiguousarray(array.transpose(2, 0, 1)[None] if pre.layout == "nchw" else array[None])
-        outputs = self._session.run({pre.input: array})
-        place = Placement(image_width=width, image_height=height, scale_x=columns / width, scale_y=rows / height)
-        return detect(outputs, self._post, pre, place, most=100)
-
-
-def supervised(session: FaceSession, clip: Path) -> int:
-    """OpenCV, supervision, trackers."""
-    import supervision
-    from trackers import ByteTrackTracker
-
-    peer, tracker, done = Peer(session), ByteTrackTracker(), 0
-    for image in supervision.get_video_frames_generator(str(clip)):
-        found = peer(image)
-        tracked = tracker.update(
-            supervision.Detections(xyxy=found.boxes, confidence=found.scores, class_id=found.class_ids.astype(int))
-        )
-        if not done:
-            height, width = image.shape[:2]
-            ends = [supervision.Point(0.72 * width, y) for y in (0, height)]
-            line = supervision.LineZone(*ends, triggering_anchors=[supervision.Position.BOTTOM_CENTER])
-        line.trigger(tracked)
-        done += 1
-    return done
-
-
-def looped(session: FaceSession, clip: Path) -> int:
-    """`cv2.VideoCapture`, the model, boxes drawn into the frame, as the usual examples do."""
-    peer, done, capture = Peer(session), 0, cv2.VideoCapture(str(clip))
-    while True:
-        read, image = capture.read()
-        if not read:
-            capture.release()
-            return done
-        found = peer(image)
-        for (left, top, right, bottom), score in zip(found.boxes.astype(int), found.scores, strict=True):
-            if score >= 0.4:
-                cv2.rectangle(image, (int(left), int(top)), (int(right), int(bottom)), (0, 255, 0), 2)
-                cv2.putText(image, f"person {score:.2f}", (int(left), int(top)), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 255, 0))
-        done += 1
-
-
-@contextmanager
-def loops(detector: Path, threads: int) -> Iterator[Mapping[str, Callable[[Path, int], int]]]:
-    """What is compared: each goes through a clip of so many frames, and says how many it saw."""
-    with opened(detector, threads=threads) as session, side_by_side(detector, threads=threads) as lanes:
-        yield {
-            "bare": lambda clip, frames: bare(session, frames),
-            "edgekit": lambda clip, frames: whole(lanes, clip),
-            "supervision": lambda clip, frames: supervised(session, clip),
-            "loop": lambda clip, frames: looped(session, clip),
-        }
-
-
-def recordings(named: Sequence[Path], frames: int, folder: Path) -> list[Path]:
-    """The clips that are gone through, each no longer than `frames`."""
-    if named:
-        return [shortened(clip, frames, folder) for clip in named]
-    here = [shortened(SHARED / "videos" / name, frames, folder) for name in CLIPS]
-    return [*here, *(enlarged(here[0], *size, folder) for size in SIZES)]
-
-
-def shortened(clip: Path, frames: int, folder: Path) -> Path:
-    """A copy of the clip's first packets, nothing encoded anew; the clip itself where all of it is wanted."""
-    if not frames:
-        return clip
-    short = folder / clip.name
-    with av.open(str(clip)) as whole, av.open(str(short), "w") as part:
-        stream = part.add_stream_from_template(whole.streams.video[0])
-        for packet in islice(whole.demux(whole.streams.video[0]), frames):
-            if packet.dts is not None:
-                packet.stream = stream
-                part.mux(packet)
-    return short
-
-
-def enlarged(clip: Path, width: int, height: int, folder: Path) -> Path:
-    """The clip at another size."""
-    large = folder / f"{clip.stem}-{height}p.mp4"
-    with av.open(str(clip)) as before, av.open(str(large), "w") as after:
-        rate = before.streams.video[0].average_rate
-        stream = after.add_stream("libx264", rate=rate, options={"preset": "veryfast", "crf": "23"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for frame in before.decode(video=0):
-            after.mux(stream.encode(frame.reformat(width, height, "yuv420p", interpolation="BICUBIC")))
-        after.mux(stream.encode())
-    return large
 
 
 def compared(found: Mapping[str, Callable[[Path, int], int]], clip: Path, rounds: int) -> dict[str, Any]:
@@ -236,20 +80,6 @@ def rows_of(detector: Path, threads: int, clips: Sequence[Path], rounds: int) ->
             yield {**key, **row, "conditions": conditions(*PACKAGES)}
 
 
-def decode_ms(clip: Path) -> float:
-    """Milliseconds of one core for a frame of the clip, the better of two times through."""
-    return min(_decoded_ms(clip) for _ in range(2))
-
-
-def _decoded_ms(clip: Path) -> float:
-    begun, count = perf_counter(), 0
-    capture = open_source(camera_of(clip, 60, False).source)
-    while capture.read() is not None:
-        count += 1
-    capture.close()
-    return 1000 * (perf_counter() - begun) / count
-
-
 def at_most(bare_fps: float, threads: int, decoding_ms: float) -> float:
     """The share of the bare model's rate that is left when its `threads` share the machine's cores with the decoder."""
     model_ms = 1000 * threads / bare_fps
@@ -262,92 +92,6 @@ def with_earlier(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     before = json.loads(file.read_text("utf-8"))["loops"] if file.is_file() else []
     new = {key(row) for row in rows}
     return [*(row for row in before if key(row) not in new), *rows]
-
-
-class Paced:
-    """One camera in real time: a thread that puts the clip's frames at their times, one that looks at the newest."""
-
-    def __init__(self, clip: Path, detector: OneAtATime, seconds: float) -> None:
-        self._camera, self._detector, self._seconds = camera_of(clip, CAMERA_FPS, True), detector, seconds
-        self._latest: Latest[Frame] = Latest()
-        self.looks, self.skipped, self.events = 0, 0, 0
-        self.threads = [Thread(target=self._put), Thread(target=self._look)]
-
-    @property
-    def dropped(self) -> int:
-        return self._latest.dropped
-
-    def _put(self) -> None:
-        with frames_of(self._camera) as frames:
-            begun = perf_counter()
-            for frame in frames:
-                if frame.time_s > self._seconds:
-                    break
-                sleep(max(begun + frame.time_s - perf_counter(), 0))
-                self._latest.put(frame)
-        self._latest.close()
-
-    def _look(self) -> None:
-        analyst = Analyst(self._camera, self._detector)
-        while not self._latest.closed:
-            frame = self._latest.take(0.5)
-            if frame is not None:
-                look = analyst.look(frame)
-                self.looks, self.skipped = self.looks + 1, self.skipped + look.skipped
-                self.events += sum(event.end_s is not None for event in look.events)
-        self.events += len(analyst.finish())
-
-
-@contextmanager
-def frames_of(camera: Any) -> Iterator[Iterator[Frame]]:
-    """The clip's frames at the camera's rate."""
-    capture, due_s = open_source(camera.source), 0.0
-
-    def thinned() -> Iterator[Frame]:
-        nonlocal due_s
-        while (frame := capture.read()) is not None:
-            if frame.time_s >= due_s - 1e-6:
-                due_s += 1 / camera.detect.fps
-                yield frame
-
-    try:
-        yield thinned()
-    finally:
-        capture.close()
-
-
-def unhurried(clip: Path, session: FaceSession, seconds: float) -> int:
-    """Events of the same frames without a clock: what must not be lost."""
-    camera, events = camera_of(clip, CAMERA_FPS, True), 0
-    analyst = Analyst(camera, Detector(session, wanted=frozenset({"person"})))
-    with frames_of(camera) as frames:
-        for frame in frames:
-            if frame.time_s > seconds:
-                break
-            events += sum(event.end_s is not None for event in analyst.look(frame).events)
-    return events + len(analyst.finish())
-
-
-def four_cameras(session: FaceSession, clip: Path, seconds: float) -> dict[str, Any]:
-    """Four cameras on one detector: frames that came too late and events that were lost."""
-    expected = unhurried(clip, session, seconds)
-    detector = OneAtATime(Detector(session, wanted=frozenset({"person"})), Lock(), Watchdog("detector", RUN_LIMIT_S))
-    cameras = [Paced(clip, detector, seconds) for _ in range(CAMERAS)]
-    for thread in (thread for camera in cameras for thread in camera.threads):
-        thread.start()
-    for thread in (thread for camera in cameras for thread in camera.threads):
-        thread.join()
-    return {
-        "cameras": CAMERAS,
-        "fps": CAMERA_FPS,
-        "seconds": seconds,
-        "looks": [camera.looks for camera in cameras],
-        "without_detection": [camera.skipped for camera in cameras],
-        "frames_dropped": [camera.dropped for camera in cameras],
-        "events": [camera.events for camera in cameras],
-        "events_expected_each": expected,
-        "events_dropped": sum(max(expected - camera.events, 0) for camera in cameras),
-    }
 
 
 def tracker_ms() -> float:

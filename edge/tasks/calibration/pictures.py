@@ -17,8 +17,8 @@ from edgekit.core.schema import Preprocess, TensorSpec
 from edgekit.tasks.calibration.arrays import evenly
 from edgekit.tasks.data.feeds import as_stored
 from edgekit.tasks.data.idx import IdxFile, open_idx
-from edgekit.tasks.data.image_folder import hash_of_files
 from edgekit.tasks.data.mnist import idx_images
+from edgekit.tasks.data.picture_files import PictureFiles
 from edgekit.tasks.pictures.images import list_images, read_image
 from edgekit.tasks.pictures.preprocess import prepare
 
@@ -26,21 +26,12 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFeeds:
+class PictureFeeds(PictureFiles):
     """Pictures of a folder that were found to decode."""
 
-    folder: Path
-    paths: tuple[Path, ...]
     preprocess: Preprocess
     spec: TensorSpec
     notes: tuple[str, ...]
-
-    @property
-    def sha256(self) -> str:
-        return hash_of_files(self.folder, self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __iter__(self) -> Iterator[Arrays]:
         for path in self.paths:

@@ -13,7 +13,7 @@ import numpy as np
 
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_bytes, sha256_file
-from edgekit.tasks.data.image_folder import hash_of_files
+from edgekit.tasks.data.picture_files import hash_of_files
 from edgekit.tasks.data.samples import Sample
 from edgekit.tasks.pictures.images import read_image
 

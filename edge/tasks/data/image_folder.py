@@ -10,27 +10,18 @@ from typing import Literal
 import numpy as np
 
 from edgekit.core.errors import InputError
-from edgekit.core.files import sha256_bytes, sha256_file
+from edgekit.tasks.data.picture_files import PictureFiles
 from edgekit.tasks.data.samples import Sample
 from edgekit.tasks.pictures.images import list_images, read_image
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFolder:
+class ImageFolder(PictureFiles):
     """`FOLDER/CLASS/…/picture`: the class is the name of the first folder, and labels are these names in order."""
 
-    folder: Path
-    paths: tuple[Path, ...]
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
     task: Literal["classification"] = "classification"
-
-    @property
-    def sha256(self) -> str:
-        return hash_of_files(self.folder, self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __iter__(self) -> Iterator[Sample]:
         ids = {label: index for index, label in enumerate(self.labels)}
@@ -63,9 +54,3 @@ def open_image_folder(folder: Path) -> ImageFolder:
 def has_classes(folder: Path) -> bool:
     """Whether any picture lies in a folder of its own class. Raises `InputError` when there is no picture at all."""
     return any(len(path.relative_to(folder).parts) > 1 for path in list_images(folder).paths)
-
-
-def hash_of_files(root: Path, paths: tuple[Path, ...]) -> str:
-    """One SHA-256 over the relative names and contents of `paths`, in their order."""
-    lines = (f"{sha256_file(path)} {path.relative_to(root).as_posix()}\n" for path in paths)
-    return sha256_bytes("".join(lines).encode())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.tasks.data.image_folder import hash_of_files
+from edgekit.tasks.data.picture_files import PictureFiles
 from edgekit.tasks.data.samples import Dataset, Sample
 from edgekit.tasks.pictures.images import list_images, read_image
 
@@ -18,21 +18,12 @@ Label = Callable[[Sample], Sample]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
+class Pictures(PictureFiles):
     """Every picture under a folder, in the order of their names."""
 
-    folder: Path
-    paths: tuple[Path, ...]
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     task: Literal["unlabelled"] = "unlabelled"
-
-    @property
-    def sha256(self) -> str:
-        return hash_of_files(self.folder, self.paths)
-
-    def __len__(self) -> int:
-        return len(self.paths)
 
     def __iter__(self) -> Iterator[Sample]:
         for path in self.paths:
