@@ -76,7 +76,18 @@ def max_pool(call: Call) -> list[Tensor]:
         raise call.unsupported("over other than pictures, or with indices,")
     strides, steps = node.integers("strides", (1, 1)), node.integers("dilations", (1, 1))
     x, _ = _padded(call, kernel, strides, steps, -math.inf)
-    return [functional.max_pool2d(x, kernel, strides, 0, steps, bool(node.integer("ceil_mode", 0)))]
+    ceil = bool(node.integer("ceil_mode", 0))
+    for window, stride, step in _turns(kernel, strides, steps):
+        x = functional.max_pool2d(x, window, stride, 0, step, ceil)
+    return [x]
+
+
+def _turns(kernel: Sequence[int], strides: Sequence[int], steps: Sequence[int]) -> list[tuple[Sequence[int], ...]]:
+    """A large window's columns first and then its rows: the largest of the largest is the same, for 13 + 13 values instead of 169."""
+    (height, width), (down, across), (far, wide) = kernel, strides, steps
+    if height * width <= 2 * (height + width):
+        return [(kernel, strides, steps)]
+    return [((height, 1), (down, 1), (far, 1)), ((1, width), (1, across), (1, wide))]
 
 
 def average_pool(call: Call) -> list[Tensor]:
