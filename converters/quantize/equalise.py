@@ -30,7 +30,7 @@ MARGIN = 2.0
 """Standard deviations from sample to sample for which there must be room above what was seen: few samples do not tell how far a channel goes."""
 STEPS = 255
 """Of an activation's range."""
-TOGETHER = 0.25
+TOGETHER = 0.5
 """Of their noise by themselves is what weights keep that are rounded together, and whose biases are corrected (`tuned`)."""
 HEARD = 0.01
 """A gate is worth its time where rounding the site alone makes more noise than this share of what the heads vary by."""

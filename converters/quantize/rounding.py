@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node, PassResult
-from edgekit.converters.quantize.fetch import Executor, Feed, fetch, portions
+from edgekit.converters.quantize.fetch import fetch, portions
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.patches import patches
 from edgekit.converters.quantize.weights import LIMIT, output_axis

@@ -6,16 +6,19 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Graph, PassResult
 from edgekit.converters.quantize.assign import STANDARD, assign
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.correct import MOST, correct_biases
-from edgekit.converters.quantize.fetch import Executor, Feed
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.probe import LOOKED_AT, Probe, held_back
 from edgekit.converters.quantize.rounding import SOON, round_weights
 from edgekit.converters.quantize.schemes import SchemeName, Style, dialect_of
 from edgekit.core.progress import Progress, silent
+
+WORTH = 0.95
+"""Of the noise of whole ranges is the most that clipped ones may leave: whole ones have no surprises for what calibration did not see."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -70,16 +73,15 @@ def tuned(
 
 
 def _quieter(best: _Best, whole: Quantization, mended: Callable[[Quantization], _Best]) -> _Best:
-    """The same with `whole` ranges where those leave less noise, before and after weights and biases are made to suit them.
+    """The same with `whole` ranges where clipped ones are not worth it, before and after weights and biases are made to suit them.
 
     What is clipped is always off to the same side, and adds up over layers as rounding does not: no tensor by itself tells that. Biases
     take some of it back, which is why ranges that look worse at first may be the better ones.
     """
-    plain = _Best(probe=best.probe, graph=best.probe.graph, quantization=best.quantization)
-    if _Best(probe=best.probe, graph=best.probe.graph, quantization=whole).noise >= plain.noise:
+    if best.noise_of(best.probe.graph, whole) >= best.noise_of(best.probe.graph):
         return best
     other = mended(whole)
-    return other if other.noise < best.noise else best
+    return other if WORTH * other.noise < best.noise else best
 
 
 def _by_weights(quantization: Quantization) -> Quantization:
@@ -103,17 +105,19 @@ class _Best:
     def noise(self) -> float:
         """Squared error over variance at the heads; heard only once somebody asks."""
         if self._noise is None:
-            self._noise = self._of(self.graph)
+            self._noise = self.noise_of(self.graph)
         return self._noise
 
     def tried(self, found: PassResult) -> int:
         """Take the result of a pass when it leaves less noise; how many layers were changed for good."""
         if found.changes == 0:
             return 0
-        before, after = self.noise, self._of(found.graph)
+        before, after = self.noise, self.noise_of(found.graph)
         self._noise = min(before, after)
         self.graph = found.graph if after < before else self.graph
         return found.changes if after < before else 0
 
-    def _of(self, graph: Graph) -> float:
-        return self.probe.noise(self.quantization.activations, self.quantization.weights, graph=graph)
+    def noise_of(self, graph: Graph, quantization: Quantization | None = None) -> float:
+        """Of another graph, or another choice of ranges."""
+        choice = self.quantization if quantization is None else quantization
+        return self.probe.noise(choice.activations, choice.weights, graph=graph)
