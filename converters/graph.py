@@ -17,6 +17,7 @@ from edgekit.core.errors import InputError
 from edgekit.core.schema import TensorSpec
 
 Array = NDArray[Any]
+Floats = NDArray[np.float64]
 Attribute = int | float | str | bytes | tuple[int, ...] | tuple[float, ...] | tuple[str, ...] | Array
 
 

@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph, Node
-
-Floats = NDArray[np.float64]
-
-LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+from edgekit.converters.ends import made_axis
+from edgekit.converters.graph import Array, Floats, Graph, Node
 
 
 def channel_axis(node: Node, rank: int) -> int:
@@ -20,11 +16,6 @@ def channel_axis(node: Node, rank: int) -> int:
     if node.op in ("Conv", "ConvTranspose"):
         return 1
     return 0 if node.op == "Gemm" and node.integer("transA", 0) else rank - 1
-
-
-def made_axis(node: Node, rank: int) -> int:
-    """The axis of the output along which a layer makes channels."""
-    return 1 if node.op in ("Conv", "ConvTranspose") else rank - 1
 
 
 def channels_of(graph: Graph, node: Node) -> int:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.cost import graph_cost
+from edgekit.converters.ends import made_axis
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Graph
 from edgekit.converters.prune.coupling.channels import Ints
 from edgekit.converters.prune.coupling.families import families
 from edgekit.converters.prune.coupling.walk import Coupling, couple
-from edgekit.converters.prune.layers import made_axis
-from edgekit.converters.prune.measure.ends import Executor, Feed
 from edgekit.converters.prune.rounds import Asked, Data, Gradients, Importance, State, begun, ensure_reachable, next_round
 from edgekit.core.errors import InputError, UsageError
 from edgekit.core.progress import Event, Progress, silent

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.cost import graph_cost
-from edgekit.converters.graph import Graph
+from edgekit.converters.ends import LAYERS, made_axis
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Floats, Graph
 from edgekit.converters.prune.allocate import allocate
 from edgekit.converters.prune.coupling.channels import Ints
 from edgekit.converters.prune.coupling.families import Work, families, work
 from edgekit.converters.prune.coupling.walk import Coupling, couple, kept_positions
 from edgekit.converters.prune.cut import remove
-from edgekit.converters.prune.layers import LAYERS, Floats, channels_of, made_axis
+from edgekit.converters.prune.layers import channels_of
 from edgekit.converters.prune.measure.eliminate import readers_of
-from edgekit.converters.prune.measure.ends import Executor, Feed
 from edgekit.converters.prune.measure.importance import Moments, given_scores, moments, read_tensors, scores
 from edgekit.converters.prune.measure.sensitivity import DEEPEST, Ladder, ladder, sensitivities, with_elimination
 from edgekit.converters.prune.mend.compensate import compensated

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph
 from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.fetch import BUDGET_BYTES, HINT, Executor, Feed, fetch
+from edgekit.converters.quantize.fetch import BUDGET_BYTES, HINT, fetch
 from edgekit.converters.quantize.histogram import SAMPLED, Histogram, merge, observe
 from edgekit.converters.quantize.masks import infinite, softmax_axis, without_masked
 from edgekit.core.errors import InputError

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.converters.cost import graph_cost
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node, PassResult
 from edgekit.converters.names import Names
-from edgekit.converters.quantize.fetch import Executor, Feed, fetch
+from edgekit.converters.quantize.fetch import fetch
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
 from edgekit.converters.quantize.replay import Replay, along

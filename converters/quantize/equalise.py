@@ -30,6 +30,8 @@ MARGIN = 2.0
 """Standard deviations from sample to sample for which there must be room above what was seen: few samples do not tell how far a channel goes."""
 STEPS = 255
 """Of an activation's range."""
+TOGETHER = 0.5
+"""Of their noise by themselves is what weights keep that are rounded together, and whose biases are corrected (`tuned`)."""
 HEARD = 0.01
 """A gate is worth its time where rounding the site alone makes more noise than this share of what the heads vary by."""
 SATURATED = 8.0
@@ -156,7 +158,7 @@ def _balance(graph: Graph, site: _Site, *, step: float, power: Reach) -> Factors
     own = [graph.constants[node.inputs[1]].astype(np.float64) for node in site.readers if _is_depthwise(graph, node)]
     felt = sum((np.square(w).sum(axis=(0, 2, 3)) for w in weights), sum((np.square(w).sum(axis=(1, 2, 3)) for w in own), 0.0))
     lost = sum(np.square(np.abs(w).max(axis=(1, 2, 3)) / LIMIT).sum() * w.shape[2] * w.shape[3] for w in weights)
-    gained, paid = step**2 * felt, lost * power
+    gained, paid = step**2 * felt, TOGETHER * lost * power
     most = np.full_like(power, LARGEST**4)
     return np.asarray(np.divide(gained, paid, out=most, where=paid > gained / LARGEST**4) ** 0.25)
 

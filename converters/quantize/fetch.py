@@ -7,18 +7,16 @@ fetched by several models in turn.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 
 import numpy as np
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.core.errors import InputError
 from edgekit.core.schema import TensorSpec
-
-Feed = Mapping[str, Array]
-Executor = Callable[[bytes], Callable[[Feed], Feed]]
 
 BUDGET_BYTES = 256 << 20
 """Activations that one run may return."""

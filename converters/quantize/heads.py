@@ -6,9 +6,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.converters.graph import Array, Graph
+from edgekit.converters.ends import end_tensors
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Array, Floats, Graph
+from edgekit.converters.places import places_that_matter
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.roles import is_float
+
+Answers = Sequence[Sequence[Array]]
+"""For each sample its tensors."""
+PICTURE = 4
+"""Axes of a batch of feature maps."""
 
 
 def heads(graph: Graph, quantization: Quantization) -> tuple[str, ...]:
@@ -32,14 +40,37 @@ def heads(graph: Graph, quantization: Quantization) -> tuple[str, ...]:
     return tuple(found)
 
 
-def noise(reference: Sequence[Sequence[Array]], given: Sequence[Sequence[Array]]) -> float:
+def noise(reference: Answers, given: Answers, weights: Sequence[Sequence[Floats]] = ()) -> float:
     """Mean squared error over variance; the mean over the tensors that vary at all.
 
-    Both hold for each sample its tensors, in the same order.
+    All hold for each sample its tensors, in the same order; `weights`, which broadcast against them, say what each place counts.
     """
-    ratios = []
-    for true, other in zip(zip(*reference, strict=True), zip(*given, strict=True), strict=True):
-        exact = np.stack(true).astype(np.float64)
-        if exact.var() > 0:
-            ratios.append(float(np.square(np.stack(other) - exact).mean() / exact.var()))
+    counted = weights or [[np.ones(1) for _ in tensors] for tensors in reference]
+    columns = zip(zip(*reference, strict=True), zip(*given, strict=True), zip(*counted, strict=True), strict=True)
+    ratios = [ratio for column in columns if (ratio := _ratio(*column)) is not None]
     return float(np.mean(ratios)) if ratios else 0.0
+
+
+def _ratio(true: Sequence[Array], other: Sequence[Array], counted: Sequence[Floats]) -> float | None:
+    """Of one tensor over all samples; None where it is the same everywhere."""
+    exact = np.stack(true).astype(np.float64)
+    weight = np.stack([np.broadcast_to(one, value.shape) for one, value in zip(counted, true, strict=True)])
+    spread = np.average(np.square(exact - np.average(exact, weights=weight)), weights=weight)
+    return float(np.average(np.square(np.stack(other) - exact), weights=weight) / spread) if spread > 0 else None
+
+
+def places_of(graph: Graph, names: Sequence[str], samples: Sequence[Feed], execute: Executor) -> list[list[Floats]]:
+    """For each sample and tensor what each place counts: half of it by where the network sees something (see `places`).
+
+    That is known of last layers that keep the picture's two axes. In others, and where nothing ends in a sigmoid, all places are alike.
+    """
+    pictures = {name for name, axis in end_tensors(graph).items() if axis == 1 and len(graph.shape(name)) == PICTURE}
+    places = places_that_matter(graph, samples, execute)
+
+    def over(sample: int, name: str) -> Floats:
+        if name not in pictures:
+            return np.ones(1)
+        count, _, height, width = graph.shape(name)
+        return places.weights(sample, (count, height, width)).reshape(count, 1, height, width)
+
+    return [[over(index, name) for name in names] for index in range(len(samples))]

@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from edgekit.converters.graph import Array, Graph
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Array, Floats, Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.quantize.fetch import Executor, Feed
-from edgekit.converters.quantize.heads import heads, noise
+from edgekit.converters.quantize.heads import heads, noise, places_of
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.qdq import Dressing, dress_named
 from edgekit.converters.quantize.replay import Replay
@@ -56,9 +56,8 @@ class Probe:
             return 0.0
         run = self.execute(to_bytes(dressed, tuple(shown.values())))
         given = [run({spec.name: state[spec.name] for spec in behind.inputs}) for state in replay.states]
-        return noise(
-            self._reference, [self._with(exact, found, shown) for exact, found in zip(self._reference, given, strict=True)]
-        )
+        answers = [self._with(exact, found, shown) for exact, found in zip(self._reference, given, strict=True)]
+        return noise(self._reference, answers, self._places)
 
     def noise(
         self,
@@ -69,7 +68,7 @@ class Probe:
         """The noise of rounding these tensors with these parameters, in another `graph` of the same tensors if one is given."""
         dressed, behind = dress_named(graph or self.graph, _dressing(activations, weights))
         seen = tuple(behind.get(name, name) for name in self.heads)
-        return noise(self._reference, _outputs(self.execute(to_bytes(dressed, seen)), self.samples, seen))
+        return noise(self._reference, _outputs(self.execute(to_bytes(dressed, seen)), self.samples, seen), self._places)
 
     def _standing_before(self, position: int) -> Replay:
         """The float graph run up to a node: further than for the last question, or anew."""
@@ -106,6 +105,11 @@ class Probe:
     def _reference(self) -> list[Sequence[Array]]:
         """What the heads are in float, for each sample."""
         return _outputs(self.execute(to_bytes(self.graph, self.heads)), self.samples, self.heads)
+
+    @cached_property
+    def _places(self) -> list[list[Floats]]:
+        """What each place of the heads counts, for each sample."""
+        return places_of(self.graph, self.heads, self.samples, self.execute)
 
 
 def _dressing(activations: Mapping[str, QuantParams], weights: Mapping[str, QuantParams]) -> Dressing:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph
-from edgekit.converters.quantize.fetch import BUDGET_BYTES, Executor, Feed, fetch
+from edgekit.converters.quantize.fetch import BUDGET_BYTES, fetch
 from edgekit.core.progress import Event, Progress, silent
 
 Reach = NDArray[np.float64]

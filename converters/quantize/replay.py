@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.quantize.fetch import Executor, Feed
 
 
 @dataclass(kw_only=True, eq=False)

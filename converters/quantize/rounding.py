@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node, PassResult
-from edgekit.converters.quantize.fetch import Executor, Feed, fetch, portions
+from edgekit.converters.quantize.fetch import fetch, portions
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.patches import patches
 from edgekit.converters.quantize.weights import LIMIT, output_axis
@@ -152,13 +153,19 @@ def compensated(weights: Real, scale: Real, moments: Real) -> Real:
     energy = np.diagonal(moments, axis1=-2, axis2=-1)
     order = np.argsort(-energy.sum(axis=tuple(range(energy.ndim - 1))), kind="stable")
     form = _damped(moments)[..., order[:, None], order[None, :]]
-    factor = np.linalg.cholesky(np.linalg.inv(form)).swapaxes(-1, -2).astype(np.float32)
+    factor = inverse_root(form).astype(np.float32)
     left, steps = weights[..., order].astype(np.float32), scale.astype(np.float32)
     for start in range(0, left.shape[-1], BLOCK):
         here = slice(start, start + BLOCK)
         left[..., here], shares = _block(left[..., here], steps, factor[..., here, here])
         left[..., start + BLOCK :] -= shares @ factor[..., here, start + BLOCK :]
     return nearest(left[..., np.argsort(order)].astype(np.float64), scale)
+
+
+def inverse_root(form: Real) -> Real:
+    """The upper triangle U with U^T U the inverse of `form`: that of the V with V V^T the form, which is had without its inverse."""
+    root = np.linalg.cholesky(form[..., ::-1, ::-1])[..., ::-1, ::-1]
+    return np.asarray(np.linalg.inv(root))
 
 
 def _block(weights: NDArray[np.float32], scale: NDArray[np.float32], factor: NDArray[np.float32]) -> tuple[Any, Any]:

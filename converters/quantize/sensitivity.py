@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from edgekit.converters.cost import node_macs
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.quantize.assign import STANDARD, assign
 from edgekit.converters.quantize.blocks import blocks
 from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.fetch import HINT, Executor, Feed
+from edgekit.converters.quantize.fetch import HINT
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.probe import LOOKED_AT, Probe
 from edgekit.converters.quantize.roles import data_inputs

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from itertools import islice
 
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Graph, PassResult
 from edgekit.converters.quantize.assign import STANDARD, assign
 from edgekit.converters.quantize.calibration import Calibration
 from edgekit.converters.quantize.correct import MOST, correct_biases
-from edgekit.converters.quantize.fetch import Executor, Feed
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.probe import LOOKED_AT, Probe, held_back
 from edgekit.converters.quantize.rounding import SOON, round_weights
 from edgekit.converters.quantize.schemes import SchemeName, Style, dialect_of
 from edgekit.core.progress import Progress, silent
+
+WORTH = 0.95
+"""Of the noise of whole ranges is the most that clipped ones may leave: whole ones have no surprises for what calibration did not see."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,13 +57,31 @@ def tuned(
         return Tuned(graph=graph, quantization=quantization)
     heard = _by_weights(quantization) if dialect.wide else quantization
     probe = Probe(graph=graph, quantization=heard, samples=judging, execute=execute)
-    best = _Best(probe=probe, graph=graph, quantization=heard)
+
+    def mended(found: Quantization) -> _Best:
+        best = _Best(probe=probe, graph=graph, quantization=found)
+        best.rounded = best.tried(round_weights(graph, found, learnt, execute, work=rounding_work))
+        best.corrected = best.tried(correct_biases(best.graph, found, learnt, execute, exact=graph, progress=progress))
+        return best
+
+    best = mended(heard)
     if dialect.clip:
-        best.ranged(assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=replace(style, clip=False)))
+        whole = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=replace(style, clip=False))
+        best = _quieter(best, whole, mended)
         quantization = best.quantization
-    rounded = best.tried(round_weights(graph, best.quantization, learnt, execute, work=rounding_work))
-    corrected = best.tried(correct_biases(best.graph, best.quantization, learnt, execute, exact=graph, progress=progress))
-    return Tuned(graph=best.graph, quantization=quantization, rounded=rounded, corrected=corrected)
+    return Tuned(graph=best.graph, quantization=quantization, rounded=best.rounded, corrected=best.corrected)
+
+
+def _quieter(best: _Best, whole: Quantization, mended: Callable[[Quantization], _Best]) -> _Best:
+    """The same with `whole` ranges where clipped ones are not worth it, before and after weights and biases are made to suit them.
+
+    What is clipped is always off to the same side, and adds up over layers as rounding does not: no tensor by itself tells that. Biases
+    take some of it back, which is why ranges that look worse at first may be the better ones.
+    """
+    if best.noise_of(best.probe.graph, whole) >= best.noise_of(best.probe.graph):
+        return best
+    other = mended(whole)
+    return other if WORTH * other.noise < best.noise else best
 
 
 def _by_weights(quantization: Quantization) -> Quantization:
@@ -71,33 +92,32 @@ def _by_weights(quantization: Quantization) -> Quantization:
 
 @dataclass(kw_only=True)
 class _Best:
-    """The ranges, weights and biases of least noise at the heads so far; they are heard only once there are others to compare with."""
+    """The graph of least noise at the heads so far, for one choice of ranges."""
 
     probe: Probe
     graph: Graph
     quantization: Quantization
+    rounded: int = 0
+    corrected: int = 0
     _noise: float | None = None
 
-    def ranged(self, whole: Quantization) -> None:
-        """Take ranges from minimum to maximum when they leave less noise than those of least error, tensor by tensor.
-
-        What is clipped is always off to the same side, and adds up over layers as rounding does not: no tensor by itself tells that.
-        """
-        before, after = self._now(), self._of(self.graph, whole)
-        self._noise = min(before, after)
-        self.quantization = whole if after < before else self.quantization
+    @property
+    def noise(self) -> float:
+        """Squared error over variance at the heads; heard only once somebody asks."""
+        if self._noise is None:
+            self._noise = self.noise_of(self.graph)
+        return self._noise
 
     def tried(self, found: PassResult) -> int:
         """Take the result of a pass when it leaves less noise; how many layers were changed for good."""
         if found.changes == 0:
             return 0
-        before, after = self._now(), self._of(found.graph, self.quantization)
+        before, after = self.noise, self.noise_of(found.graph)
         self._noise = min(before, after)
         self.graph = found.graph if after < before else self.graph
         return found.changes if after < before else 0
 
-    def _now(self) -> float:
-        return self._of(self.graph, self.quantization) if self._noise is None else self._noise
-
-    def _of(self, graph: Graph, quantization: Quantization) -> float:
-        return self.probe.noise(quantization.activations, quantization.weights, graph=graph)
+    def noise_of(self, graph: Graph, quantization: Quantization | None = None) -> float:
+        """Of another graph, or another choice of ranges."""
+        choice = self.quantization if quantization is None else quantization
+        return self.probe.noise(choice.activations, choice.weights, graph=graph)

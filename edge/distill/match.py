@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.converters.ends import LAYERS, end_tensors, made_axis, scored_ends
 from edgekit.converters.graph import Graph
-from edgekit.converters.prune.layers import LAYERS, made_axis
-from edgekit.converters.prune.measure.ends import end_tensors, scored_ends
-from edgekit.converters.prune.measure.places import EVEN
+from edgekit.converters.places import EVEN
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.converters.graph import Graph
-from edgekit.converters.prune.layers import Floats
-from edgekit.converters.prune.measure.ends import end_tensors
+from edgekit.converters.ends import end_tensors
+from edgekit.converters.graph import Floats, Graph
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.distill.device import tensors

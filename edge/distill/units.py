@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from edgekit.converters.ends import LAYERS, made_axis
 from edgekit.converters.graph import Node
-from edgekit.converters.prune.layers import LAYERS, made_axis
 from edgekit.core.optional import need
 from edgekit.distill.interpreter import TorchGraph
 from edgekit.train.filterwise import exact, unit

@@ -10,8 +10,8 @@ import pytest
 
 from edgekit.conversion.pipeline import source_for
 from edgekit.conversion.request import Request
+from edgekit.converters.ends import LAYERS
 from edgekit.converters.graph import Graph
-from edgekit.converters.prune.layers import LAYERS
 from edgekit.distill.agreement import agreement_with
 from edgekit.models.digits import draw, model_path
 

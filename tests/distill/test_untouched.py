@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from prune_graphs import feeds, network
 
+from edgekit.converters.ends import LAYERS
 from edgekit.converters.prune.coupling.families import families
 from edgekit.converters.prune.coupling.walk import couple
 from edgekit.converters.prune.cut import remove
-from edgekit.converters.prune.layers import LAYERS
 from edgekit.distill.untouched import Untouched, untouched
 
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.converters.graph import Graph
+from edgekit.converters.graph import Floats, Graph
 from edgekit.converters.prune.coupling.channels import Ints
 from edgekit.converters.prune.coupling.families import Family
 from edgekit.converters.prune.coupling.walk import Coupling
-from edgekit.converters.prune.layers import Floats
 from edgekit.converters.prune.measure.importance import Moments
 
 DAMPING = 1e-3

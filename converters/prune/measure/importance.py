@@ -13,12 +13,13 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Array, Floats, Graph
 from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.places import Places
 from edgekit.converters.prune.coupling.walk import Coupling
-from edgekit.converters.prune.layers import Floats, channel_axis, energy, without
-from edgekit.converters.prune.measure.ends import Executor, Feed, some_rows
-from edgekit.converters.prune.measure.places import Places
+from edgekit.converters.prune.layers import channel_axis, energy, without
+from edgekit.converters.prune.measure.answers import some_rows
 from edgekit.core.progress import Event, Progress, silent
 
 JOINT = 1024

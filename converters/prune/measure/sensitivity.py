@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgekit.converters.graph import Graph
+from edgekit.converters.ends import end_tensors
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Floats, Graph
 from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.places import Places, places_that_matter
 from edgekit.converters.prune.coupling.channels import Ints
 from edgekit.converters.prune.coupling.families import Family
 from edgekit.converters.prune.coupling.walk import Coupling
 from edgekit.converters.prune.cut import silenced
-from edgekit.converters.prune.layers import Floats, without
+from edgekit.converters.prune.layers import without
+from edgekit.converters.prune.measure.answers import Answer, channel_rows, noise, up_to
 from edgekit.converters.prune.measure.eliminate import Reader, elimination
-from edgekit.converters.prune.measure.ends import Answer, Executor, Feed, channel_rows, end_tensors, noise, up_to
 from edgekit.converters.prune.measure.importance import Moments
-from edgekit.converters.prune.measure.places import Places, places_that_matter
 from edgekit.converters.prune.mend.compensate import compensated
 from edgekit.core.progress import Event, Progress, silent
 

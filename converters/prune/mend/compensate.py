@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgekit.converters.graph import Graph, Node
+from edgekit.converters.graph import Floats, Graph, Node
 from edgekit.converters.prune.coupling.channels import Ints
 from edgekit.converters.prune.coupling.walk import Coupling, Cut
-from edgekit.converters.prune.layers import Floats, NewWeights, has_bias, with_weights
+from edgekit.converters.prune.layers import NewWeights, has_bias, with_weights
 from edgekit.converters.prune.measure.eliminate import damped
 from edgekit.converters.prune.measure.importance import Moments
 

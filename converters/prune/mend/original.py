@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgekit.converters.ends import LAYERS
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.layers import LAYERS, channels_of
-from edgekit.converters.prune.measure.ends import Executor, Feed
-from edgekit.converters.prune.measure.places import Places, places_that_matter
+from edgekit.converters.places import Places, places_that_matter
+from edgekit.converters.prune.layers import channels_of
 from edgekit.converters.prune.mend.patches import PLACES, output_rows, row_shape
 from edgekit.converters.prune.mend.stream import live_bytes
 

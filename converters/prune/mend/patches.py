@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.prune.layers import Floats, channel_axis, made_axis, without
-from edgekit.converters.prune.measure.ends import some_rows
+from edgekit.converters.ends import made_axis
+from edgekit.converters.graph import Array, Floats, Graph, Node
+from edgekit.converters.prune.layers import channel_axis, without
+from edgekit.converters.prune.measure.answers import some_rows
 
 LARGEST = 2304
 """Inputs of one output value (channels x kernel) beyond which only the bias is fitted: 3x3 over 256 channels, 42 MB of sums."""

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.prune.layers import Floats, NewWeights, has_bias, with_weights
+from edgekit.converters.graph import Array, Floats, Graph, Node
+from edgekit.converters.prune.layers import NewWeights, has_bias, with_weights
 from edgekit.converters.prune.mend.original import Original, layers_of
 from edgekit.converters.prune.mend.patches import groups_of, is_fittable, output_rows, patches, row_shape
 from edgekit.converters.prune.mend.regress import Sums, correction

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.converters.graph import Array
-from edgekit.converters.prune.layers import Floats
+from edgekit.converters.graph import Array, Floats
 
 RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Of the mean variance of a group's inputs: what keeps a correction small where the data say little."""

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+from edgekit.converters.ends import LAYERS
+from edgekit.converters.executor import Executor, Feed
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.layers import LAYERS
-from edgekit.converters.prune.measure.ends import Executor, Feed
 from edgekit.converters.rewriting import without_dead
 
 

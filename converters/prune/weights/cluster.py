@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgekit.converters.graph import Graph
-from edgekit.converters.prune.layers import LAYERS, Floats
+from edgekit.converters.ends import LAYERS
+from edgekit.converters.graph import Floats, Graph
 from edgekit.core.errors import UsageError
 
 ROUNDS = 50

@@ -12,10 +12,11 @@ from itertools import islice
 
 import numpy as np
 
-from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.prune.layers import LAYERS, Floats, NewWeights, made_axis, with_weights
-from edgekit.converters.prune.measure.ends import Executor, Feed
-from edgekit.converters.prune.measure.places import Places
+from edgekit.converters.ends import LAYERS, made_axis
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Array, Floats, Graph, Node
+from edgekit.converters.places import Places
+from edgekit.converters.prune.layers import NewWeights, with_weights
 from edgekit.converters.prune.mend.original import MOST, samples_that_fit
 from edgekit.converters.prune.mend.patches import PLACES, is_fittable, patches, row_shape
 from edgekit.converters.prune.mend.stream import Stream

@@ -11,16 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_graphs import feeds, network, networks, run_one_thread
 
+from edgekit.converters.ends import LAYERS, scored_ends
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.places import Places, places_that_matter
 from edgekit.converters.prune import prune
 from edgekit.converters.prune.coupling.families import families
 from edgekit.converters.prune.coupling.walk import couple
 from edgekit.converters.prune.cut import remove
-from edgekit.converters.prune.layers import LAYERS, NewWeights, channels_of, with_weights
-from edgekit.converters.prune.measure.ends import scored_ends
+from edgekit.converters.prune.layers import NewWeights, channels_of, with_weights
 from edgekit.converters.prune.measure.importance import moments, read_tensors
-from edgekit.converters.prune.measure.places import Places, places_that_matter
 from edgekit.converters.prune.mend.compensate import compensated
 from edgekit.converters.prune.mend.original import original, samples_that_fit
 from edgekit.converters.prune.mend.rebuild import rebuild

@@ -15,6 +15,7 @@ from prune_graphs import KINDS, feeds, network, networks, run_one_thread
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
+from edgekit.converters.places import Places
 from edgekit.converters.prune import prune
 from edgekit.converters.prune.allocate import allocate
 from edgekit.converters.prune.coupling.families import families, work
@@ -22,7 +23,6 @@ from edgekit.converters.prune.coupling.walk import Coupling, couple
 from edgekit.converters.prune.cut import remove, silenced
 from edgekit.converters.prune.measure.eliminate import elimination, readers_of
 from edgekit.converters.prune.measure.importance import moments, read_tensors
-from edgekit.converters.prune.measure.places import Places
 from edgekit.converters.prune.measure.sensitivity import DEEPEST, ladder
 from edgekit.converters.prune.mend.patches import patches
 from edgekit.core.errors import InputError, UsageError

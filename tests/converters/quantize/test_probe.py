@@ -11,6 +11,7 @@ import pytest
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import assign
 from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.heads import noise, places_of
 from edgekit.converters.quantize.probe import Probe, held_back
 from edgekit.runtimes.onnxruntime import execute
 
@@ -74,3 +75,20 @@ def test_a_third_of_the_samples_is_held_back_and_never_the_only_one(count: int, 
     learnt, held = held_back(samples)
     assert [*learnt, *held] == samples
     assert len(held) == judging
+
+
+def test_what_is_wrong_where_the_network_sees_something_counts_more(build: Callable[..., Graph]) -> None:
+    """Of two roundings that err alike over the whole picture, the one that errs where nothing is seen is heard less."""
+    nodes = [("Conv", ["x", "w"], ["score"], {}), ("Sigmoid", ["score"], ["sure"], {}), ("Conv", ["x", "v"], ["box"], {})]
+    weights = {"w": np.ones((1, 1, 1, 1), np.float32), "v": np.ones((1, 1, 1, 1), np.float32)}
+    graph = build(nodes, inputs={"x": (1, 1, 4, 4)}, outputs=["sure", "box"], constants=weights)
+    picture = np.full((1, 1, 4, 4), -9.0, np.float32)
+    picture[0, 0, 1, 2] = 9.0
+    (counted,) = places_of(graph, ["score", "box"], [{"x": picture}], execute)
+    exact = [picture.astype(np.float64)] * 2
+    seen, unseen = picture.copy(), picture.copy()
+    seen[0, 0, 1, 2] += 1
+    unseen[0, 0, 0, 0] += 1
+    loud, quiet = (noise([exact], [[given, given]], [counted]) for given in (seen, unseen))
+    assert loud > 5 * quiet > 0
+    assert noise([exact], [[seen, seen]]) == pytest.approx(noise([exact], [[unseen, unseen]]))

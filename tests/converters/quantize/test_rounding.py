@@ -16,7 +16,7 @@ from edgekit.converters.quantize.calibrate import calibrate
 from edgekit.converters.quantize.fetch import portions
 from edgekit.converters.quantize.parameters import dequantize, quantize
 from edgekit.converters.quantize.patches import patches
-from edgekit.converters.quantize.rounding import compensated, nearest, round_weights, squared_error
+from edgekit.converters.quantize.rounding import compensated, inverse_root, nearest, round_weights, squared_error
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]
@@ -58,6 +58,15 @@ def test_inputs_that_have_nothing_to_do_with_one_another_leave_each_weight_at_it
 def test_moments_of_inputs_that_never_vary_break_nothing() -> None:
     weights, scale, _ = problem(0, 4, 30, 0.0)
     assert np.isfinite(compensated(weights, scale, np.zeros((1, 30, 30)))).all()
+
+
+@given(size=st.integers(1, 40), seed=st.integers(0, 99))
+def test_the_root_of_an_inverse_is_a_triangle_whose_square_undoes_the_form(size: int, seed: int) -> None:
+    seen = np.random.default_rng(seed).normal(size=(2, 50, size))
+    form = seen.transpose(0, 2, 1) @ seen + np.eye(size)
+    root = inverse_root(form)
+    assert np.allclose(root, np.triu(root))
+    np.testing.assert_allclose(root.transpose(0, 2, 1) @ root @ form, np.broadcast_to(np.eye(size), form.shape), atol=1e-8)
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=20), st.integers(1, 150))

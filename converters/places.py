@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Array, Graph
+from edgekit.converters.ends import scored_ends
+from edgekit.converters.executor import Executor, Feed
+from edgekit.converters.graph import Array, Floats, Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.prune.layers import Floats
-from edgekit.converters.prune.measure.ends import Executor, Feed, scored_ends
 
 EVEN = 0.5
 """Share of the weight that all places have alike."""
