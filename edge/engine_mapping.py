@@ -8,9 +8,9 @@ from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower import dla
 from edgekit.converters.lower.tensorrt_build import parse_version
 from edgekit.converters.lower.tensorrt_parser import readable
-from edgekit.converters.quantize.roles import HEAVY, is_float
-from edgekit.converters.quantize.schemes import DIALECTS, Dialect, SchemeName
-from edgekit.converters.quantize.tensorrt_rules import excluded
+from edgekit.converters.quantize.rules.roles import HEAVY, is_float
+from edgekit.converters.quantize.rules.schemes import DIALECTS, Dialect, SchemeName
+from edgekit.converters.quantize.rules.tensorrt import excluded
 from edgekit.core.errors import EdgekitError
 from edgekit.core.schema import Device, Engine, Precision
 

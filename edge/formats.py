@@ -10,8 +10,9 @@ import numpy as np
 
 from edgekit.converters.graph import Array
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers import keras, objects, onnx_file, pytorch, saved_model, tflite, trees
+from edgekit.converters.importers import keras, objects, pytorch, saved_model, tflite, trees
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.importers.tflite.face import cut_tail
 from edgekit.converters.quantize.parameters import QuantParams, dequantize, quantize
 from edgekit.converters.tflite_file import read as tflite_file

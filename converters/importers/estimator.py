@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET
-from edgekit.converters.importers import onnx_file
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
 from edgekit.core.schema import Source

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.converters.importers import onnx_file
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.core import process
 from edgekit.core.errors import InputError, MissingDependency
 from edgekit.core.files import sha256_bytes

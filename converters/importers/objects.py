@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from edgekit.converters.importers import onnx_file
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.estimator import from_estimator
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.importers.pytorch import from_module, from_program
 from edgekit.core.errors import InputError, UsageError
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.half import LARGEST
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.ranges import min_max
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.ranges.choose import min_max
 
 MARGIN = 2.0
 """How far beyond the calibrated range other data may go."""

@@ -14,8 +14,8 @@ from edgekit.converters.lower.opset import at_opset
 from edgekit.converters.names import Names
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
-from edgekit.converters.quantize.roles import HEAVY, absorbed_by, is_float
-from edgekit.converters.quantize.weights import weight_name
+from edgekit.converters.quantize.ranges.weights import weight_name
+from edgekit.converters.quantize.rules.roles import HEAVY, absorbed_by, is_float
 from edgekit.core.errors import ConversionError, Unsupported
 from edgekit.core.schema import Port, Precision
 

@@ -14,9 +14,9 @@ import numpy as np
 from edgekit.converters.graph import Array, Attribute, Graph, Node
 from edgekit.converters.graph_onnx import element_type
 from edgekit.converters.names import Names
-from edgekit.converters.quantize.dynamic import dynamic_range, plain_lstms
+from edgekit.converters.quantize.floats.dynamic import dynamic_range, plain_lstms
 from edgekit.converters.quantize.parameters import Quantization, quantize
-from edgekit.converters.quantize.weights import weight_params
+from edgekit.converters.quantize.ranges.weights import weight_params
 from edgekit.core.schema import TensorSpec
 
 PRODUCTS = frozenset({"Gemm", "MatMul"})

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from edgekit.converters.graph import Array, Graph, Node
-from edgekit.converters.quantize.roles import HEAVY
-from edgekit.converters.quantize.weights import output_axis, weight_name
+from edgekit.converters.quantize.ranges.weights import output_axis, weight_name
+from edgekit.converters.quantize.rules.roles import HEAVY
 
 GROUP, ZEROS = 4, 2
 

@@ -19,11 +19,11 @@ from edgekit.converters.lower.tensorrt_build import (
     recipe_bytes,
 )
 from edgekit.converters.lower.tensorrt_parser import readable
-from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.observe.calibration import Calibration
 from edgekit.converters.quantize.parameters import Quantization
 from edgekit.converters.quantize.qdq import dress, dressing_of
-from edgekit.converters.quantize.roles import HEAVY
-from edgekit.converters.quantize.tensorrt_rules import AVERAGES, shortcuts
+from edgekit.converters.quantize.rules.roles import HEAVY
+from edgekit.converters.quantize.rules.tensorrt import AVERAGES, shortcuts
 from edgekit.core.errors import ConversionError
 from edgekit.core.schema import Port, Precision
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.ranges import Scheme, choose, parameters
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.ranges.choose import Scheme, choose, parameters
 from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Precision
 

@@ -2,16 +2,15 @@
 
 The modules, in the order in which a graph meets them:
 
-| step | modules |
+| step | where |
 | --- | --- |
-| read what a source recorded itself | `recorded` |
-| even out channels before anything is rounded | `equalise` (`reach`), `smooth` |
-| see how tensors spread | `calibrate`, `calibration`, `fetch`, `histogram`, `masks` |
-| say what an engine wants | `schemes`, `roles`, `groups`, `tensorrt_rules` |
-| leave in float what integers would spoil, or gain nothing in | `islands`, `tail`, `closing`, `recurrences`, `dynamic` |
-| choose a range, and parameters from it | `ranges` (`entropy`, `responses`), `weights`, `parameters`; all together: `assign` |
-| mend what rounding does, where that is heard at the outputs | `tuned`: `rounding` (`patches`), `correct` (`replay`), judged by `probe` (`heads`) |
-| keep the worst in float when a budget is missed | `sensitivity` (`blocks`) |
+| even out channels before anything is rounded | `channels/`: `equalise` (by `reach`), `smooth` |
+| see how tensors spread, or read what a source recorded itself | `observe/`: `calibrate` → `calibration` (`fetch`, `histogram`, `masks`); `recorded` |
+| say what an engine wants | `rules/`: `schemes`, `roles`, `groups`, `tensorrt` |
+| leave in float what integers would spoil, or gain nothing in | `floats/`: `islands`, `tail`, `closing`, `recurrences`, `dynamic` |
+| choose a range, and parameters from it | `ranges/`: `choose` (`entropy`, `responses`), `weights`; all together: `assign` → `parameters` |
+| mend what rounding does, where that is heard at the outputs | `mend/`: `tuned` = `rounding` (`patches`), `correct`, judged by `probe` (`heads`) |
+| keep the worst in float when a budget is missed | `mend/sensitivity`, by `rules/blocks` |
 | write Q/DQ pairs | `qdq` |
 """
 

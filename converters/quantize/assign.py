@@ -10,22 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.closing import closing, moved_between
-from edgekit.converters.quantize.dynamic import plain_lstms
-from edgekit.converters.quantize.groups import same_scale_groups
-from edgekit.converters.quantize.histogram import Histogram, merge_all, observe
-from edgekit.converters.quantize.islands import islands
-from edgekit.converters.quantize.masks import bounded
+from edgekit.converters.quantize.floats.closing import closing, moved_between
+from edgekit.converters.quantize.floats.dynamic import plain_lstms
+from edgekit.converters.quantize.floats.islands import islands
+from edgekit.converters.quantize.floats.recurrences import recurrences
+from edgekit.converters.quantize.floats.tail import float_tail
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.observe.histogram import Histogram, merge_all, observe
+from edgekit.converters.quantize.observe.masks import bounded
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
-from edgekit.converters.quantize.ranges import Range, choose, fixed, identity, min_max, parameters
-from edgekit.converters.quantize.recurrences import recurrences
-from edgekit.converters.quantize.responses import response_of
-from edgekit.converters.quantize.roles import HEAVY, absorbed_by, bias_of, data_inputs, is_float
-from edgekit.converters.quantize.schemes import Dialect, SchemeName, Style, dialect_of
-from edgekit.converters.quantize.tail import float_tail
-from edgekit.converters.quantize.tensorrt_rules import excluded, quantized_inputs
-from edgekit.converters.quantize.weights import output_axis, weight_name, weight_params, widest
+from edgekit.converters.quantize.ranges.choose import Range, choose, fixed, identity, min_max, parameters
+from edgekit.converters.quantize.ranges.responses import response_of
+from edgekit.converters.quantize.ranges.weights import output_axis, weight_name, weight_params, widest
+from edgekit.converters.quantize.rules.groups import same_scale_groups
+from edgekit.converters.quantize.rules.roles import HEAVY, absorbed_by, bias_of, data_inputs, is_float
+from edgekit.converters.quantize.rules.schemes import Dialect, SchemeName, Style, dialect_of
+from edgekit.converters.quantize.rules.tensorrt import excluded, quantized_inputs
 from edgekit.core.errors import ConversionError
 
 STANDARD = Style()

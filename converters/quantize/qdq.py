@@ -10,8 +10,8 @@ import numpy as np
 from edgekit.converters.graph import Array, Attribute, Graph, Node
 from edgekit.converters.names import Names
 from edgekit.converters.quantize.parameters import Quantization, QuantParams, quantize
-from edgekit.converters.quantize.roles import HEAVY
-from edgekit.converters.quantize.weights import bias_params
+from edgekit.converters.quantize.ranges.weights import bias_params
+from edgekit.converters.quantize.rules.roles import HEAVY
 from edgekit.core.schema import TensorSpec
 
 Reads = Callable[[Node, str], bool]

@@ -19,13 +19,13 @@ from edgekit.converters.lower import onnx as onnx_format
 from edgekit.converters.lower import tensorrt, tflite
 from edgekit.converters.lower.base import Lowered
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.dynamic import dynamic_range
+from edgekit.converters.quantize.floats.dynamic import dynamic_range
+from edgekit.converters.quantize.mend.rounding import SOON
+from edgekit.converters.quantize.mend.tuned import Tuned, tuned
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.observe.recorded import on_own_grids
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.recorded import on_own_grids
-from edgekit.converters.quantize.rounding import SOON
-from edgekit.converters.quantize.schemes import SchemeName, Style
-from edgekit.converters.quantize.tuned import Tuned, tuned
+from edgekit.converters.quantize.rules.schemes import SchemeName, Style
 from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Precision, Recipe, Step, Target

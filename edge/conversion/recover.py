@@ -8,7 +8,7 @@ from edgekit.conversion.bisection import smallest_that_holds
 from edgekit.conversion.candidate import Candidate
 from edgekit.converters.cost import node_macs
 from edgekit.converters.graph import Graph
-from edgekit.converters.quantize.sensitivity import Group
+from edgekit.converters.quantize.mend.sensitivity import Group
 from edgekit.core.errors import GateFailed
 from edgekit.core.progress import Event, Progress
 from edgekit.core.schema import KeptLayer, Recovery, RecoveryStep

@@ -11,7 +11,7 @@ from edgekit.conversion.lowering import Prepared, lower, style_of
 from edgekit.conversion.proof import failure_of
 from edgekit.conversion.recover import recover
 from edgekit.conversion.source import SourceModel
-from edgekit.converters.quantize.sensitivity import scan
+from edgekit.converters.quantize.mend.sensitivity import scan
 from edgekit.core.errors import GateFailed
 from edgekit.core.progress import Event, Progress
 from edgekit.core.schema import Recipe, Target

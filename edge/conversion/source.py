@@ -15,15 +15,15 @@ from edgekit.converters.importers.base import Imported
 from edgekit.converters.optimise import optimise
 from edgekit.converters.prune import PruneReport
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import ENOUGH, FEW, calibrate
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.equalise import equalise
+from edgekit.converters.quantize.channels.equalise import equalise
+from edgekit.converters.quantize.channels.reach import Spread, last_reaches, spreads
+from edgekit.converters.quantize.channels.smooth import smooth
+from edgekit.converters.quantize.mend.probe import LOOKED_AT, Probe
+from edgekit.converters.quantize.observe.calibrate import ENOUGH, FEW, calibrate
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.observe.recorded import undress, with_ranges
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.probe import LOOKED_AT, Probe
-from edgekit.converters.quantize.ranges import Range
-from edgekit.converters.quantize.reach import Spread, last_reaches, spreads
-from edgekit.converters.quantize.recorded import undress, with_ranges
-from edgekit.converters.quantize.smooth import smooth
+from edgekit.converters.quantize.ranges.choose import Range
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Postprocess, Preprocess

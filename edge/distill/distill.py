@@ -16,7 +16,7 @@ from edgekit.conversion.source import SourceModel, open_source
 from edgekit.converters.cost import graph_cost
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_model
-from edgekit.converters.importers.onnx_file import METADATA_KEY
+from edgekit.converters.importers.onnx.file import METADATA_KEY
 from edgekit.converters.prune import prune
 from edgekit.converters.prune.rounds import Gradients
 from edgekit.core.errors import ConversionError, InputError, UsageError

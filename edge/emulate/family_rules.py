@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.converters.importers import onnx_file
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.lower.edgetpu import CAVEAT, first_off_tpu, placements
 from edgekit.converters.lower.tensorrt import PAIRS_OPSET
 from edgekit.converters.lower.tensorrt_build import parse_version

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit import artifact as artifacts
-from edgekit.converters.importers import onnx_file
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Artifact, Precision

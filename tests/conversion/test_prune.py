@@ -12,7 +12,7 @@ from edgekit.conversion.pipeline import source_for
 from edgekit.conversion.request import Pruning, Request, multiples_for
 from edgekit.conversion.shrink import shrunk
 from edgekit.converters.cost import graph_cost
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.core.errors import EdgekitError, GateFailed, InputError, UsageError
 from edgekit.core.profiles import find
 from edgekit.core.schema import Precision, Recipe

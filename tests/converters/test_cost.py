@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tiny import Op, T, tflite, tiny_onnx, tiny_tflite
 
 from edgekit.converters.cost import Cost, graph_cost, tflite_cost
-from edgekit.converters.importers import onnx_file
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.tflite_file import read as tflite_file
 
 

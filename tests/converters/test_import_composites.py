@@ -14,8 +14,8 @@ from onnx import helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers.onnx_composites import COMPOSITES
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.composites import COMPOSITES
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.lower.opset import at_opset
 from edgekit.converters.lower.tflite.lower import lower
 from edgekit.converters.optimise import optimise

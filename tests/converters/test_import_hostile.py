@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, numpy_helper
 from tiny import tiny_onnx
 
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.core.errors import EdgekitError
 
 FILES = {"small": tiny_onnx(), "busy": busy_onnx()}

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.converters.importers.onnx_file import WORKING_OPSET, load
+from edgekit.converters.importers.onnx.file import WORKING_OPSET, load
 from edgekit.core.errors import EdgekitError, InputError, NotFound, Unsupported
 
 

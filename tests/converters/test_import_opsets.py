@@ -13,7 +13,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.optimise import optimise
 from edgekit.runtimes.onnxruntime import execute
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.optimise import optimise
 from edgekit.core.errors import InputError
 from edgekit.runtimes.onnxruntime import execute

@@ -12,7 +12,7 @@ from prune_graphs import KINDS, feeds, network, run_one_thread
 
 from edgekit.cli import main
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.prune import prune
 from edgekit.core.errors import EdgekitError, InputError, Unsupported, UsageError
 from edgekit.distill.distill import Request, distill

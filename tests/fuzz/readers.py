@@ -20,8 +20,8 @@ with atheris.instrument_imports(include=["edgekit", "msgspec", "yaml"]):
     from tiny import tiny_artifact, tiny_onnx, tiny_tflite
 
     from edgekit import artifact
-    from edgekit.converters.importers import onnx_file
     from edgekit.converters.importers import tflite as tflite_file
+    from edgekit.converters.importers.onnx import file as onnx_file
     from edgekit.core import profiles
     from edgekit.core.errors import EdgekitError
 

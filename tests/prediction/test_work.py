@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.calibration.models import MODELS, WIDTHS, build
-from edgekit.converters.importers import onnx_file
+from edgekit.converters.importers.onnx import file as onnx_file
 from edgekit.converters.lower import tflite
 from edgekit.converters.optimise import optimise
 from edgekit.converters.tflite_file import read as tflite_file

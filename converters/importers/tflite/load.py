@@ -11,7 +11,7 @@ from msgspec.structs import replace as with_fields
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.importers.base import Imported
-from edgekit.converters.importers.onnx_shapes import static_graph
+from edgekit.converters.importers.onnx.shapes import static_graph
 from edgekit.converters.importers.tflite.drawing import GRIDS, Drawing
 from edgekit.converters.importers.tflite.face import asked_shapes, cut_tail, picture_of
 from edgekit.converters.importers.tflite.layouts import arranged, own

@@ -15,7 +15,7 @@ from edgekit.converters.lower.tflite.layout import Permutation, identity, stored
 from edgekit.converters.lower.tflite.numbers import asymmetric, bias_params, equal, quantized_bias, roomy, symmetric
 from edgekit.converters.lower.tflite.program import Option, Tensor
 from edgekit.converters.quantize.parameters import Quantization, QuantParams
-from edgekit.converters.quantize.ranges import fixed
+from edgekit.converters.quantize.ranges.choose import fixed
 from edgekit.core.errors import ConversionError
 
 SMALL = 1024

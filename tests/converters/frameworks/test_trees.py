@@ -99,7 +99,7 @@ def test_a_damaged_file_of_trees_is_refused(tmp_path: Path) -> None:
 def test_trees_in_an_old_operator_set_are_brought_up_to_date(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
-    from edgekit.converters.importers import onnx_file
+    from edgekit.converters.importers.onnx import file as onnx_file
 
     leaves: dict[str, Any] = {
         "nodes_falsenodeids": [2, 0, 0], "nodes_truenodeids": [1, 0, 0], "nodes_featureids": [0, 0, 0], "nodes_nodeids": [0, 1, 2],
@@ -117,7 +117,7 @@ def test_trees_in_an_old_operator_set_are_brought_up_to_date(tmp_path: Path) -> 
 def test_a_classifier_behind_a_scaler_gets_its_two_shapes(tmp_path: Path) -> None:
     from onnx import TensorProto, helper
 
-    from edgekit.converters.importers import onnx_file
+    from edgekit.converters.importers.onnx import file as onnx_file
 
     weights: dict[str, Any] = {"coefficients": [1.0, 2.0, -1.0, -2.0], "intercepts": [0.0, 0.0], "classlabels_ints": [0, 1]}
     nodes = [

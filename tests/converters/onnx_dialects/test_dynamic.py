@@ -11,8 +11,8 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.lower.onnx import MODEL, lower
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.dynamic import plain_lstms
+from edgekit.converters.quantize.floats.dynamic import plain_lstms
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.onnxruntime import execute, simulate
 

@@ -19,8 +19,8 @@ from edgekit.converters.lower.half import LARGEST, SMALLEST_SCALE, _half, in_hal
 from edgekit.converters.lower.half_range import summary, unsafe
 from edgekit.converters.lower.tensorrt import lower
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibration import Calibration
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

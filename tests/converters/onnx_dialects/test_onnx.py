@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model, to_bytes
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.lower.onnx import MODEL, WIDELY_READ, lower
 from edgekit.converters.optimise import optimise
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.schemes import Style
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.rules.schemes import Style
 from edgekit.core.errors import ConversionError
 from edgekit.runtimes.onnxruntime import execute, simulate
 

@@ -19,9 +19,9 @@ from edgekit.converters.lower.sparse import is_two_of_four
 from edgekit.converters.lower.tensorrt import lower, uses_ranges
 from edgekit.converters.lower.tensorrt_build import build_recipe, cache_bytes, parse_version, read_cache, trtexec
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.converters.quantize.parameters import quantize
-from edgekit.converters.quantize.tensorrt_rules import excluded
+from edgekit.converters.quantize.rules.tensorrt import excluded
 from edgekit.core.errors import ConversionError, Unsupported
 from edgekit.runtimes.onnxruntime import execute
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from edgekit.converters.graph import Graph
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.optimise import optimise
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.calibration import Calibration
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibration import Calibration
 from edgekit.converters.quantize.parameters import QuantParams
-from edgekit.converters.quantize.ranges import same, spanned
-from edgekit.converters.quantize.roles import data_inputs
-from edgekit.converters.quantize.schemes import Style
-from edgekit.converters.quantize.tensorrt_rules import shortcuts
+from edgekit.converters.quantize.ranges.choose import same, spanned
+from edgekit.converters.quantize.rules.roles import data_inputs
+from edgekit.converters.quantize.rules.schemes import Style
+from edgekit.converters.quantize.rules.tensorrt import shortcuts
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

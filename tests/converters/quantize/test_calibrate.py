@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.core.errors import ConversionError, InputError
 from edgekit.core.progress import Event
 from edgekit.runtimes.onnxruntime import execute

@@ -9,8 +9,8 @@ import pytest
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.closing import closing, moved_between
+from edgekit.converters.quantize.floats.closing import closing, moved_between
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

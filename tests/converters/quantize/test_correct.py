@@ -16,11 +16,11 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.lower.onnx import with_integers
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.correct import CERTAIN, FEWEST, MOST, certain_mean, correct_biases
+from edgekit.converters.quantize.mend.correct import CERTAIN, FEWEST, MOST, certain_mean, correct_biases
+from edgekit.converters.quantize.mend.tuned import tuned
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.replay import Replay
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.replay import Replay
-from edgekit.converters.quantize.tuned import tuned
 from edgekit.core.progress import Event
 from edgekit.runtimes.onnxruntime import execute
 

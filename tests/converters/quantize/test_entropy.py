@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.converters.quantize.entropy import SHARES, least_divergent_share
-from edgekit.converters.quantize.histogram import observe
-from edgekit.converters.quantize.ranges import Scheme, choose, expected_error, min_max, parameters
+from edgekit.converters.quantize.observe.histogram import observe
+from edgekit.converters.quantize.ranges.choose import Scheme, choose, expected_error, min_max, parameters
+from edgekit.converters.quantize.ranges.entropy import SHARES, least_divergent_share
 
 RNG = np.random.default_rng(0)
 

@@ -13,10 +13,10 @@ from edgekit.converters.graph import Graph, PassResult
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.lower.onnx import with_integers
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.equalise import HEARD, equalise
-from edgekit.converters.quantize.probe import Probe
-from edgekit.converters.quantize.reach import Spread, spread_of, spreads
+from edgekit.converters.quantize.channels.equalise import HEARD, equalise
+from edgekit.converters.quantize.channels.reach import Spread, spread_of, spreads
+from edgekit.converters.quantize.mend.probe import Probe
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from edgekit.converters.quantize.histogram import BINS, SAMPLED, Histogram, merge, observe
+from edgekit.converters.quantize.observe.histogram import BINS, SAMPLED, Histogram, merge, observe
 
 FLOATS = st.floats(-(2.0**100), 2.0**100, width=32)
 ARRAYS = arrays(np.float32, st.integers(1, 200), elements=FLOATS)

@@ -9,8 +9,8 @@ from onnx import helper, numpy_helper
 
 from edgekit.converters.graph_onnx import from_model
 from edgekit.converters.lower.tflite import legalise
-from edgekit.converters.quantize.islands import islands
-from edgekit.converters.quantize.schemes import DIALECTS
+from edgekit.converters.quantize.floats.islands import islands
+from edgekit.converters.quantize.rules.schemes import DIALECTS
 
 RNG = np.random.default_rng(3)
 

@@ -11,9 +11,9 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.lower.onnx import with_integers
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.masks import NEGLIGIBLE, infinite, without_masked
-from edgekit.converters.quantize.ranges import spanned
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.masks import NEGLIGIBLE, infinite, without_masked
+from edgekit.converters.quantize.ranges.choose import spanned
 from edgekit.core.errors import InputError
 from edgekit.runtimes.onnxruntime import execute, simulate
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from edgekit.converters.graph import Graph, PassResult
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.correct import correct_biases
-from edgekit.converters.quantize.equalise import equalise
-from edgekit.converters.quantize.reach import last_reaches, spreads
-from edgekit.converters.quantize.smooth import smooth
+from edgekit.converters.quantize.channels.equalise import equalise
+from edgekit.converters.quantize.channels.reach import last_reaches, spreads
+from edgekit.converters.quantize.channels.smooth import smooth
+from edgekit.converters.quantize.mend.correct import correct_biases
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

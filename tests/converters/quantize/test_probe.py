@@ -10,9 +10,9 @@ import pytest
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.heads import noise, places_of
-from edgekit.converters.quantize.probe import Probe, held_back
+from edgekit.converters.quantize.mend.heads import noise, places_of
+from edgekit.converters.quantize.mend.probe import Probe, held_back
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 RANDOM = np.random.default_rng(3)

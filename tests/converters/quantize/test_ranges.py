@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from edgekit.converters.quantize.histogram import observe
+from edgekit.converters.quantize.observe.histogram import observe
 from edgekit.converters.quantize.parameters import LIMITS, dequantize, quantize
-from edgekit.converters.quantize.ranges import Range, Scheme, choose, expected_error, fixed, min_max, parameters, spanned
-from edgekit.converters.quantize.responses import sigmoid, silu
+from edgekit.converters.quantize.ranges.choose import Range, Scheme, choose, expected_error, fixed, min_max, parameters, spanned
+from edgekit.converters.quantize.ranges.responses import sigmoid, silu
 
 SCHEMES = [Scheme(dtype="int8"), Scheme(dtype="uint8"), Scheme(dtype="int8", symmetric=True)]
 schemes = st.sampled_from(SCHEMES)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
-from edgekit.converters.quantize.reach import channel_reach, spreads
+from edgekit.converters.quantize.channels.reach import channel_reach, spreads
 from edgekit.core.errors import InputError
 from edgekit.core.progress import Event
 from edgekit.runtimes.onnxruntime import execute

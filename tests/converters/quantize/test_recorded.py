@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.recorded import on_own_grids, undress, with_ranges
 from edgekit.converters.quantize.parameters import Quantization, QuantParams, quantize
-from edgekit.converters.quantize.recorded import on_own_grids, undress, with_ranges
 from edgekit.runtimes.onnxruntime import execute
 
 rng = np.random.default_rng(5)

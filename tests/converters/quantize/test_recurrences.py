@@ -13,8 +13,8 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model
 from edgekit.converters.lower.tflite import legalise, lower
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.recurrences import recurrences
+from edgekit.converters.quantize.floats.recurrences import recurrences
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 STEPS, WIDTH, HIDDEN = 5, 6, 16

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.fetch import portions
+from edgekit.converters.quantize.mend.patches import patches
+from edgekit.converters.quantize.mend.rounding import compensated, inverse_root, nearest, round_weights, squared_error
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.fetch import portions
 from edgekit.converters.quantize.parameters import dequantize, quantize
-from edgekit.converters.quantize.patches import patches
-from edgekit.converters.quantize.rounding import compensated, inverse_root, nearest, round_weights, squared_error
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

@@ -13,11 +13,11 @@ from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.lower.onnx import with_integers
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.blocks import blocks
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.calibration import Calibration
-from edgekit.converters.quantize.heads import heads, noise
-from edgekit.converters.quantize.sensitivity import LOOKED_AT, scan
+from edgekit.converters.quantize.mend.heads import heads, noise
+from edgekit.converters.quantize.mend.sensitivity import LOOKED_AT, scan
+from edgekit.converters.quantize.observe.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibration import Calibration
+from edgekit.converters.quantize.rules.blocks import blocks
 from edgekit.core.errors import ConversionError, InputError
 from edgekit.core.progress import Event
 from edgekit.runtimes.onnxruntime import execute

@@ -13,10 +13,10 @@ from hypothesis.extra.numpy import arrays
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
-from edgekit.converters.quantize.probe import Probe
-from edgekit.converters.quantize.reach import last_reaches
-from edgekit.converters.quantize.smooth import factors_of, smooth
+from edgekit.converters.quantize.channels.reach import last_reaches
+from edgekit.converters.quantize.channels.smooth import factors_of, smooth
+from edgekit.converters.quantize.mend.probe import Probe
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

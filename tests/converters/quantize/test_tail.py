@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from edgekit.converters.graph import Graph
-from edgekit.converters.quantize.ranges import Range
-from edgekit.converters.quantize.tail import float_tail
+from edgekit.converters.quantize.floats.tail import float_tail
+from edgekit.converters.quantize.ranges.choose import Range
 
 Build = Callable[..., Graph]
 WEIGHTS = {"w": np.ones((4, 3, 1, 1), np.float32), "v": np.ones((4, 3, 1, 1), np.float32)}

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.assign import STANDARD, assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.mend.probe import Probe, held_back
+from edgekit.converters.quantize.mend.tuned import tuned
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.probe import Probe, held_back
-from edgekit.converters.quantize.tuned import tuned
 from edgekit.runtimes.onnxruntime import execute
 
 Build = Callable[..., Graph]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Graph
 from edgekit.converters.quantize.parameters import QuantParams, dequantize, quantize
-from edgekit.converters.quantize.weights import bias_params, output_axis, weight_params, widest
+from edgekit.converters.quantize.ranges.weights import bias_params, output_axis, weight_params, widest
 
 kernels = arrays(np.float32, (4, 3, 2, 2), elements=st.floats(-10, 10, width=32))
 

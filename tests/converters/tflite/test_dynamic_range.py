@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edgekit.converters.lower.tflite import legalise, lower
-from edgekit.converters.quantize.dynamic import FEWEST, dynamic_range
+from edgekit.converters.quantize.floats.dynamic import FEWEST, dynamic_range
 
 RNG = np.random.default_rng(3)
 OPERATORS = {"Gemm", "Conv"}

@@ -12,7 +12,7 @@ from edgekit.converters.lower.tflite import legalise, lower
 from edgekit.converters.lower.tflite.program import Operator, Tensor
 from edgekit.converters.lower.tflite.versions import version
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibrate import calibrate
 from edgekit.runtimes.onnxruntime import execute
 
 RNG = np.random.default_rng(8)

@@ -8,12 +8,12 @@ import numpy as np
 import onnx
 import pytest
 
-from edgekit.converters.importers.onnx_file import load
+from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.lower.tflite import legalise, lower
 from edgekit.converters.lower.tflite.lower import emit
 from edgekit.converters.optimise import optimise
 from edgekit.converters.quantize.assign import assign
-from edgekit.converters.quantize.calibrate import calibrate
+from edgekit.converters.quantize.observe.calibrate import calibrate
 
 # the most TRANSPOSE operators that may be written: attention moves heads in and out of every block, windows too
 TRANSPOSES = {

@@ -1,0 +1,1 @@
+"""Channels evened out before anything is rounded, where they must share one scale."""

@@ -1,0 +1,1 @@
+"""What stays in float: where integers would spoil more than they gain."""
