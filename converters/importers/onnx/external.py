@@ -21,7 +21,7 @@ def load_external_data(model: onnx.ModelProto, file: Path) -> None:
     Raises `InputError` when a location is absolute, leaves the folder, is missing or a link to elsewhere, or is too short.
     """
     total = 0
-    for tensor in _external_tensors(model):
+    for tensor in _external_tensors(model.graph):
         total += _ensure_safe(tensor, file)
     if total > MODEL_LIMIT_BYTES:
         raise InputError(
@@ -30,14 +30,14 @@ def load_external_data(model: onnx.ModelProto, file: Path) -> None:
     external_data_helper.load_external_data_for_model(model, str(file.parent))
 
 
-def _external_tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
-    for tensor in model.graph.initializer:
-        if tensor.data_location == TensorProto.EXTERNAL:
-            yield tensor
-    for node in model.graph.node:
-        for attribute in node.attribute:
-            if attribute.HasField("t") and attribute.t.data_location == TensorProto.EXTERNAL:
-                yield attribute.t
+def _external_tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    """Those of a graph and of the graphs inside its nodes."""
+    yield from (tensor for tensor in graph.initializer if tensor.data_location == TensorProto.EXTERNAL)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        tensors = (attribute.t, *attribute.tensors)
+        yield from (tensor for tensor in tensors if tensor.data_location == TensorProto.EXTERNAL)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _external_tensors(inner)
 
 
 def _ensure_safe(tensor: TensorProto, file: Path) -> int:

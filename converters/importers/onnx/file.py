@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -12,6 +12,7 @@ import onnx.version_converter
 
 from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET, default_opset, to_bytes
 from edgekit.converters.importers.base import Imported
+from edgekit.converters.importers.onnx.branches import is_choice, with_branches_taken
 from edgekit.converters.importers.onnx.composites import with_composites_unfolded
 from edgekit.converters.importers.onnx.external import load_external_data
 from edgekit.converters.importers.onnx.names import class_names
@@ -44,6 +45,9 @@ def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     model = _inlined(file, model)
     _ensure_known_operators(model)
     notes = (*put_in_order(model), *freeze_inputs(model, input_shapes or {}))
+    model, choices = with_branches_taken(model)
+    _ensure_known_operators(model)
+    notes = (*notes, *choices)
     came = inferred_graph(_upgraded(file, with_composites_unfolded(file, model)), name=file.stem)
     graph, precision = in_single(came)
     ensure_finite(graph)
@@ -99,11 +103,23 @@ def _parse(file: Path, data: bytes) -> onnx.ModelProto:
 def _names(model: onnx.ModelProto) -> Iterator[object]:
     """Every name by which one part of the model speaks of another."""
     yield from (entry.domain for entry in model.opset_import)
-    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
-        yield value.name
-    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+    yield from _names_in(model.graph)
+    for function in model.functions:
+        yield from _names_of(function.node)
+
+
+def _names_in(graph: onnx.GraphProto) -> Iterator[object]:
+    yield from (value.name for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer))
+    yield from _names_of(graph.node)
+
+
+def _names_of(nodes: Iterable[onnx.NodeProto]) -> Iterator[object]:
+    for node in nodes:
         yield from (node.op_type, node.domain, node.name, *node.input, *node.output)
-        yield from (item.name for item in node.attribute)
+        for item in node.attribute:
+            yield item.name
+            for inner in (item.g, *item.graphs):
+                yield from _names_in(inner)
 
 
 def _inlined(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -131,7 +147,7 @@ def _ensure_functions_end(model: onnx.ModelProto) -> None:
 
 
 def _ensure_known_operators(model: onnx.ModelProto) -> None:
-    """Every node must be an operator of the standard set at the version the model asks for."""
+    """Every node must be an operator of the standard set at the version the model asks for; of choices the one that is taken."""
     opset = default_opset(model)
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:
@@ -140,6 +156,8 @@ def _ensure_known_operators(model: onnx.ModelProto) -> None:
         )
     for index, node in enumerate(model.graph.node):
         where = f"op {node.op_type} at {node.name or f'node {index}'!r}"
+        if is_choice(node):
+            continue
         if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
             raise Unsupported(f"{where} decides at run time what is computed", "export the model without control flow")
         if node.domain == ML_DOMAIN:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import onnx
 
@@ -55,7 +55,7 @@ def _sorted(nodes: Sequence[onnx.NodeProto], known: set[str]) -> list[int]:
     missing: dict[int, int] = {}
     makers = {name for node in nodes for name in node.output if name}
     for index, node in enumerate(nodes):
-        needed = {name for name in node.input if name and name not in known}
+        needed = {name for name in _read_by(node) if name and name not in known}
         for name in sorted(needed):
             if name not in makers:
                 message = f"{where(index, node)} reads {name!r}, which nothing in the model makes (weights left out?)"
@@ -76,11 +76,22 @@ def _sorted(nodes: Sequence[onnx.NodeProto], known: set[str]) -> list[int]:
                     heapq.heappush(ready, reader)
     if len(order) < len(nodes):
         index = min(set(range(len(nodes))) - set(order))
-        name = next(name for name in nodes[index].input if name and name not in known)
+        name = next(name for name in _read_by(nodes[index]) if name and name not in known)
         raise InputError(
             f"{where(index, nodes[index])} reads {name!r}, which needs {nodes[index].op_type} first: a cycle", AGAIN
         )
     return order
+
+
+def _read_by(node: onnx.NodeProto) -> Iterator[str]:
+    """What a node reads, and what graphs inside it read of the graph around it."""
+    yield from node.input
+    for item in node.attribute:
+        for graph in (item.g, *item.graphs):
+            own = {value.name for value in (*graph.input, *graph.initializer)}
+            own.update(name for inner in graph.node for name in inner.output)
+            read = (*(name for inner in graph.node for name in _read_by(inner)), *(value.name for value in graph.output))
+            yield from (name for name in read if name not in own)
 
 
 def where(index: int, node: onnx.NodeProto) -> str:
