@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from boards import free_port
 
+from edgekit.cli import main
 from edgekit.commands._fleet_owner import _enrolled as enroll_there
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Release
@@ -53,12 +54,16 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     spools: list[Spool] = field(default_factory=list)
 
+    site: str = ""
+    """A site's server, not the fleet's own."""
+
     @property
     def config(self) -> Path:
-        return self.authority.folder / "nats-server.conf"
+        folder = self.authority.folder
+        return (folder / "sites" / self.site if self.site else folder) / "nats-server.conf"
 
     def start(self) -> None:
-        with (self.authority.folder / "server.log").open("ab") as log:
+        with self.config.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen([self.program, "-c", str(self.config)], stdout=log, stderr=log)
         wait_for_port(self.listening.port, self.process)
 
@@ -84,9 +89,21 @@ class Server:
 
 def new_server(folder: Path, program: str) -> Server:
     port = free_port()
-    listening = Listening(store=folder / "store", host="127.0.0.1", port=port, mqtt_port=free_port())
+    listening = Listening(store=folder / "store", host="127.0.0.1", port=port, mqtt_port=free_port(), leaf_port=free_port())
     authority = founded(folder / "fleet", "home", f"nats://127.0.0.1:{port}", listening, "ada")
     return Server(program, authority, listening)
+
+
+def new_site(server: Server, name: str) -> Server:
+    """A leaf node on loopback, from what `edgekit fleet site` writes."""
+    port, folder = free_port(), server.authority.folder
+    listening = Listening(store=folder / "store" / name, host="127.0.0.1", port=port, mqtt_port=free_port(), leaf_port=0)
+    there = folder / "sites" / name
+    words = ["fleet", "site", name, "--fleet", str(folder), "--folder", str(there), "--url", f"nats://127.0.0.1:{port}"]
+    words += ["--hub", f"nats-leaf://127.0.0.1:{server.listening.leaf_port}", "--store", str(listening.store)]
+    words += ["--host", listening.host, "--port", str(port), "--mqtt-port", str(listening.mqtt_port)]
+    assert main(words) == 0
+    return Server(server.program, server.authority, listening, site=name)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 20.0) -> None:
@@ -144,11 +161,11 @@ async def running(*agents: Agent) -> AsyncIterator[None]:
         await end(tasks)
 
 
-async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[str, Access]:
+async def enrolled(server: Server, *names: str, group: str = "cameras", site: str = "") -> dict[str, Access]:
     """Boards that are members, each with its access."""
     found = {}
     for name in names:
-        found[name], public = server.authority.access(name, "board", group=group)
+        found[name], public = server.authority.access(name, "board", group=group, site=site)
         await enroll_there(server.authority, name, "board", group, public)
     return found
 

@@ -100,6 +100,7 @@ def test_a_stolen_credential_cannot_speak_for_another_board_nor_hear_it(server: 
                 await asyncio.wait_for(bus.get(subjects.DESIRED, subjects.device_key("victim")), 1)
             for subject in (
                 subjects.subject_of(subjects.REPORTED, "victim"),
+                subjects.write_of(subjects.REPORTED, "victim"),
                 subjects.events("victim"),
                 subjects.telemetry("victim"),
                 subjects.subject_of(subjects.DESIRED, subjects.device_key("thief")),
@@ -109,7 +110,14 @@ def test_a_stolen_credential_cannot_speak_for_another_board_nor_hear_it(server: 
             ):
                 await bus.client.publish(subject, b"forged")
             heard: list[str] = []
-            for subject in (subjects.subject_of(subjects.DESIRED, ">"), "edgekit.>", "_INBOX.ada.>", "_INBOX.victim.>", ">"):
+            for subject in (
+                subjects.subject_of(subjects.DESIRED, ">"),
+                subjects.bell("device.victim"),
+                "edgekit.>",
+                "_INBOX.ada.>",
+                "_INBOX.victim.>",
+                ">",
+            ):
                 await bus.listen(subject, lambda subject, data: heard.append(subject))
             await bus.client.flush()
             await ada.put(subjects.DESIRED, subjects.device_key("victim"), wishes)
