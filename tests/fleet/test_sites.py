@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 from boards import MakeNamed
+from certificates import signed
 from mqtt import Mqtt
-from nats_fleet import Server, agent_of, enrolled, new_site, rolled_out, running, until, wish
+from nats_fleet import Server, agent_of, enrolled, nats_server, new_server, new_site, rolled_out, running, until, wish
 
 from edgekit.cli import main
+from edgekit.commands._fleet_owner import prepared
 from edgekit.core.errors import NotFound
 from edgekit.fleet import subjects
 from edgekit.fleet.authority import read_access
@@ -78,6 +80,27 @@ def test_the_site_serves_mqtt_while_the_fleets_server_is_away_and_hands_in_what_
                 await until(lambda: spool.waiting() == 0, "what waited is there")
 
     asyncio.run(story())
+
+
+@pytest.mark.parametrize("vouched", [True, False])
+def test_over_tls_a_site_joins_the_server_that_the_fleets_authority_vouches_for_and_no_other(
+    tmp_path: Path, vouched: bool
+) -> None:
+    server = new_server(tmp_path, nats_server(), tls=signed(tmp_path / "tls", "home"))
+    server.start()
+    try:
+        asyncio.run(prepared(server.authority))
+        site = new_site(server, "barn")
+        if not vouched:
+            (site.config.parent / "fleet.pem").write_text(signed(tmp_path / "other", "another")[2].read_text())
+        site.start()
+        said = "Leafnode connection created" if vouched else "certificate signed by unknown authority"
+        try:
+            asyncio.run(until(lambda: said in site.log.read_text(), said))
+        finally:
+            site.end()
+    finally:
+        server.end()
 
 
 def test_behind_a_sites_server_a_credential_speaks_for_its_own_board_alone(server: Server, site: Server) -> None:
