@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -55,6 +56,25 @@ def test_what_a_board_has_to_say_waits_for_the_server_and_then_arrives_once(serv
             readings = await bus.history("edgekit.telemetry.*", subjects.TELEMETRY)
             numbers = [json.loads(line)["n"] for entry in readings for line in entry.value.splitlines()]
             assert len(set(numbers)) == len(numbers) and len(numbers) > 10
+
+    asyncio.run(story())
+
+
+def test_boards_whose_clocks_stand_in_1970_take_part_and_the_server_dates_what_they_say(
+    server: Server, make_artifact: MakeNamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make_artifact("one")
+    began = time.time()
+
+    async def story() -> None:
+        access = (await enrolled(server, "cam-1"))["cam-1"]
+        ada = server.access("ada")
+        monkeypatch.setattr(time, "time", lambda: 86400.0)
+        place = Pretended()
+        async with running(agent_of(server, "cam-1", place, access=access)), connected(ada) as bus:
+            ended = await rolled_out(bus, wish(artifact, waves=(1.0,)), artifact)
+            assert (ended.phase, place.running) == ("done", ended.release)
+            assert all(entry.at_s >= began - 60 for entry in await bus.history("edgekit.events.*", subjects.EVENTS))
 
     asyncio.run(story())
 
