@@ -11,7 +11,7 @@ from pathlib import Path
 from edgekit.core import process
 from edgekit.core.errors import DeviceError, NotFound
 from edgekit.core.progress import Event, Progress, silent
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 from edgekit.emulate.card import INITRD, KERNEL, Keys, base_image, boot_words, new_card
 from edgekit.emulate.cores import Core
 from edgekit.emulate.gate import Check

@@ -19,7 +19,7 @@ from nats_fleet import Server, agent_of, enrolled, rolled_out, running, until, w
 
 from edgekit.commands._fleet_owner import _revoked
 from edgekit.core.errors import GateFailed, InputError
-from edgekit.deploy.layout import name_of
+from edgekit.deploy.board.layout import name_of
 from edgekit.fleet import seal, subjects
 from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Authority
