@@ -26,9 +26,9 @@ from common import ROOT, conditions, write
 
 from edgekit import artifact as artifacts
 from edgekit.core.schema import Artifact
+from edgekit.deploy.board.units import units
 from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, Outcome, deploy_to, proposal_of
-from edgekit.deploy.units import units
 from edgekit.models import digits
 
 STAND_IN = ROOT / "tests/builders/systemd.py"

@@ -25,11 +25,13 @@ from edgekit.emulate.boards import Board, Wanted, board_of
 from edgekit.emulate.boot import HEALTH, Emulated, token
 from edgekit.emulate.card import FOLDER, INITRD, KERNEL, Keys, base_image
 from edgekit.emulate.machine import Hardware, running
+from edgekit.emulate.proofs import proof_of
 from edgekit.emulate.snapshots import Snapshot, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.models import digits
 
 PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
+PROOF = proof_of("digits", PICTURE)
 BOARD, SIZE_MIB, COUNT = "rpi5", 2048, 10
 LIMIT_S = 600.0
 
@@ -68,10 +70,10 @@ def make(folder: Path) -> None:
     board, seconds = _board(), {}
     int8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
     began = time.perf_counter()
-    wheelhouses.make(board.device, folder / "wheels", extras=("litert", "web"), system=board.system.name)
+    wheelhouses.make(board.device, folder / "wheels", extras=PROOF.extras, system=board.system.name)
     seconds["wheelhouse_s"], began = time.perf_counter() - began, time.perf_counter()
     wanted = Wanted(artifacts=(artifacts.read(int8),), app="digits", picture=PICTURE)
-    emulated = full.flashed(folder, board, full.install(wanted, folder / "wheels"), mirror=rootfs.MIRROR)
+    emulated = full.flashed(folder, board, full.install(wanted, folder / "wheels", PROOF), mirror=rootfs.MIRROR)
     seconds["card_s"], began = time.perf_counter() - began, time.perf_counter()
     first = boot.first_boot(emulated)
     assert first.ok, first
@@ -101,9 +103,9 @@ def booted(emulated: Emulated, key: Path) -> dict[str, Any]:
     with running(emulated.hardware, emulated.start(1)) as machine:
         machine.wait_until_serving(HEALTH, LIMIT_S)
         health_s = time.perf_counter() - began
-        answer = machine.asked("/api/digits/read", PICTURE.read_bytes(), key.read_text())
+        number = PROOF.ask(machine.served, key.read_text())
         predicted_s = time.perf_counter() - began
-    assert answer["number"] == NUMBER, answer
+    assert number == NUMBER, number
     cores = emulated.hardware.cores
     return {"board": BOARD, "cores": cores, "health_s": round(health_s, 1), "prediction_s": round(predicted_s, 1)}
 

@@ -207,7 +207,9 @@ async def counted(bus: Bus, stream: str, pattern: str) -> dict[str, set[int]]:
 async def simulated(folder: Path, story: Story) -> dict[str, object]:
     """The whole story."""
     free = [_free_port() for _ in range(3)]
-    listening = Listening(store=folder / "store", host="127.0.0.1", port=free[0], mqtt_port=free[1], monitor_port=free[2])
+    listening = Listening(
+        store=folder / "store", host="127.0.0.1", port=free[0], mqtt_port=free[1], leaf_port=0, monitor_port=free[2]
+    )
     authority = founded(folder / "fleet", "simulated", f"nats://127.0.0.1:{free[0]}", listening, "ada")
     machine = Machine(authority, free[0], free[2])
     machine.start()

@@ -87,7 +87,7 @@ def emit(args: argparse.Namespace) -> int:
 
 def _board(args: argparse.Namespace) -> Board:
     from edgekit.commands._arguments import password_in
-    from edgekit.deploy.layout import Layout
+    from edgekit.deploy.board.layout import Layout
     from edgekit.fleet.place import Board
 
     token = password_in(Path(args.figures_token)) if args.figures_token else ""

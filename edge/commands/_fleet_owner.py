@@ -1,4 +1,4 @@
-"""`edgekit fleet init`, `prepare`, `enroll` and `revoke`: what needs the fleet's keys."""
+"""`edgekit fleet init`, `site`, `prepare`, `enroll` and `revoke`: what needs the fleet's keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def init(args: argparse.Namespace) -> int:
     from edgekit.fleet.authority import founded
 
     authority = args.ca.read_text(encoding="ascii") if args.ca else ""
-    made = founded(args.fleet, args.name, args.url, _listening(args), args.operator, authority)
+    made = founded(args.fleet, args.name, args.url, _listening(args, args.leaf_port), args.operator, authority)
     config, access = made.folder / "nats-server.conf", made.folder / "access" / f"{args.operator}.json"
     text = (
         f"{made.folder}  the keys of {args.name!r}: keep a copy where nobody else comes\n"
@@ -30,24 +30,62 @@ def init(args: argparse.Namespace) -> int:
     return 0
 
 
+def site(args: argparse.Namespace) -> int:
+    """A folder for the site's server."""
+    from edgekit.console import emit
+    from edgekit.fleet.authority import Authority
+    from edgekit.fleet.server import Hub, hub_of
+
+    authority = Authority(args.fleet)
+    vouching = args.folder / "fleet.pem" if authority.fleet.authority else None
+    hub = Hub(
+        url=args.hub or hub_of(authority.fleet.url),
+        account=authority.account.public,
+        credentials=args.folder / "site.creds",
+        authority=vouching,
+    )
+    folder, public = authority.found_site(args.name, args.url, _listening(args), hub)
+    asyncio.run(_enrolled(authority, args.name, "site", "", public))
+    asyncio.run(told(authority))
+    text = (
+        f"{folder}  its files go into {args.folder} of the site's server: nats-server -c {args.folder}/nats-server.conf\n"
+        f"then: edgekit fleet enroll BOARD --group GROUP --site {args.name}"
+    )
+    emit(args, {"name": args.name, "folder": str(folder), "hub": hub.url, "url": args.url, "public_key": public}, text)
+    return 0
+
+
 def prepare(args: argparse.Namespace) -> int:
-    """Streams and buckets, and the account's newest token."""
+    """Streams and buckets, and the account's newest token; a site's server has only the latter."""
     from edgekit.console import emit
     from edgekit.fleet.authority import Authority
 
-    asyncio.run(prepared(Authority(args.fleet)))
+    authority = Authority(args.fleet)
+    if args.site:
+        asyncio.run(told(authority, args.site))
+        emit(args, {"prepared": True, "site": args.site}, f"the server of {args.site} knows who was revoked")
+        return 0
+    asyncio.run(prepared(authority))
     emit(args, {"prepared": True}, "the server has the fleet's streams and knows who was revoked")
     return 0
 
 
 async def prepared(authority: Authority) -> None:
     """Tell the server everything that the folder knows."""
-    from edgekit.fleet.bus import connected, prepare, tell_account
+    from edgekit.fleet.bus import connected, prepare
 
-    async with connected(authority.access("system", "system")[0]) as system:
-        await tell_account(system, authority.account_token())
+    await told(authority)
     async with connected(authority.access("owner", "owner")[0]) as owner:
         await prepare(owner)
+
+
+async def told(authority: Authority, site: str = "") -> None:
+    """Tell a site's server, or the fleet's, whose tokens no longer count."""
+    from edgekit.fleet.bus import connected, tell_account
+
+    async with connected(authority.access("system", "system", site=site)[0]) as system:
+        for token in (authority.account_token(), *([] if site else authority.site_tokens())):
+            await tell_account(system, token)
 
 
 def enroll(args: argparse.Namespace) -> int:
@@ -62,7 +100,7 @@ def enroll(args: argparse.Namespace) -> int:
     authority = Authority(args.fleet)
     path = args.output or args.fleet / "access" / f"{args.name}.json"
     ensure_free(path, replace=False)
-    access, public = authority.access(args.name, args.role, group=args.group, days=args.days)
+    access, public = authority.access(args.name, args.role, group=args.group, site=args.site, days=args.days)
     asyncio.run(_enrolled(authority, args.name, args.role, args.group, public))
     write_access(path, access)
     found = {"name": args.name, "role": args.role, "group": args.group, "public_key": public, "access": str(path)}
@@ -93,7 +131,9 @@ def revoke(args: argparse.Namespace) -> int:
 
     authority = Authority(args.fleet)
     public = asyncio.run(_revoked(authority, args.name))
-    emit(args, {"name": args.name, "public_key": public}, f"{args.name} is out ({public})")
+    sites = authority.fleet.sites
+    later = "".join(f"\n  a site's server is told by: edgekit fleet prepare --site {each}" for each in sites)
+    emit(args, {"name": args.name, "public_key": public, "sites": sorted(sites)}, f"{args.name} is out ({public}){later}")
     return 0
 
 
@@ -128,7 +168,7 @@ _NEXT = {
 }
 
 
-def _listening(args: argparse.Namespace) -> Listening:
+def _listening(args: argparse.Namespace, leaf_port: int = 0) -> Listening:
     from edgekit.core.errors import UsageError
     from edgekit.fleet.server import Listening
 
@@ -140,6 +180,7 @@ def _listening(args: argparse.Namespace) -> Listening:
         host=args.host,
         port=args.port,
         mqtt_port=args.mqtt_port,
+        leaf_port=leaf_port,
         monitor_port=args.monitor_port,
         certificate=(Path(chain), Path(key)) if chain else None,
     )

@@ -81,7 +81,7 @@ def _wanted(args: argparse.Namespace) -> Wanted:
     from edgekit.models import digits
 
     picture = args.image or (Path(digits.__file__).parent / "number.png" if args.app == "digits" else None)
-    if args.app and picture is None:
+    if args.app and picture is None and not args.boot:
         raise UsageError(f"what shall {args.app} be asked?", "--image FILE")
     return Wanted(artifacts=tuple(read(path) for path in args.artifact or digits.artifacts()), app=args.app, picture=picture)
 
@@ -91,13 +91,14 @@ def _booted(args: argparse.Namespace, boards: list[Board], wanted: Wanted, mirro
     from edgekit.console import progress_on_stderr
     from edgekit.core.errors import UsageError
     from edgekit.emulate.full import boot
+    from edgekit.emulate.proofs import proof_of
 
-    if len(boards) != 1 or wanted.app != "digits" or len(args.artifact) != 1:
-        raise UsageError(
-            "a full boot is of one board with one artifact of the digits app", "--target rpi5 --app digits --artifact A"
-        )
+    if len(boards) != 1 or len(args.artifact) != 1:
+        raise UsageError("a full boot is of one board with one artifact", "--target rpi5 --app digits --artifact A")
+    proof = proof_of(wanted.app, wanted.picture)
     if args.wheelhouse is None:
-        hint = f"edgekit wheelhouse --target {boards[0].device.name} --system {boards[0].system.name} --extra litert --extra web -o DIR"
+        extras = " ".join(f"--extra {extra}" for extra in proof.extras)
+        hint = f"edgekit wheelhouse --target {boards[0].device.name} --system {boards[0].system.name} {extras} -o DIR"
         raise UsageError("a card needs all wheels of the board, edgekit's own too: --wheelhouse DIR", hint)
     return boot(boards[0], wanted, args.wheelhouse, mirror=mirror, progress=progress_on_stderr())
 

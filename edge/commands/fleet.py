@@ -28,25 +28,41 @@ def _configure_owner(verbs: argparse._SubParsersAction[argparse.ArgumentParser])
     init.add_argument("--name", default="fleet", help="name of the fleet (default: %(default)s)")
     init.add_argument("--url", required=True, metavar="URL", help="where boards reach the server: tls://host:4222, nats://…")
     init.add_argument("--operator", default="owner", metavar="NAME", help="the first operator (default: %(default)s)")
-    init.add_argument("--store", type=Path, default=Path("/var/lib/nats"), metavar="DIR", help="the server's folder for data")
-    init.add_argument("--host", default="0.0.0.0", help="address the server listens on (default: %(default)s)")
-    for name, port in (("port", 4222), ("mqtt-port", 1883), ("monitor-port", 0)):
-        init.add_argument(f"--{name}", type=int, default=port, metavar="P", help="default: %(default)s; 0 closes it")
-    init.add_argument("--tls", metavar="CERT,KEY", help="certificate and key on the server, PEM")
     init.add_argument("--ca", type=Path, metavar="FILE", help="PEM of who vouches for that certificate, for the boards")
+    init.add_argument("--leaf-port", type=int, default=7422, metavar="P", help="for sites; default: %(default)s; 0 closes it")
+    site = verbs.add_parser("site", help="the configuration of a site's own server, between its boards and the fleet's")
+    site.add_argument("name", metavar="NAME", help="its name")
+    site.add_argument("--url", required=True, metavar="URL", help="where the site's boards reach its server: nats://host:4222")
+    site.add_argument("--hub", default="", metavar="URL", help="where it reaches the fleet's (default: that host, port 7422)")
+    site.add_argument(
+        "--folder", type=Path, default=Path("/etc/nats"), metavar="DIR", help="of its files there (default: %(default)s)"
+    )
+    for each in (init, site):
+        _configure_server(each)
     prepare = verbs.add_parser("prepare", help="make the streams on the running server, and tell it who was revoked")
+    prepare.add_argument("--site", default="", metavar="NAME", help="tell that site's server who was revoked")
     enroll = verbs.add_parser("enroll", help="a credential for a board, an operator or a listener")
     enroll.add_argument("name", metavar="NAME", help="its name")
     enroll.add_argument("--group", default="", help="group of a board")
+    enroll.add_argument("--site", default="", metavar="NAME", help="it reaches the fleet through this site's server")
     enroll.add_argument("--role", choices=("board", "operator", "reader"), default="board", help="default: %(default)s")
     enroll.add_argument("--days", type=float, metavar="N", help="days until it no longer counts (default: never)")
     enroll.add_argument("-o", "--output", type=Path, metavar="FILE", help="default: edgekit-fleet/access/NAME.json")
     revoke = verbs.add_parser("revoke", help="a board's or an operator's credential no longer counts")
     revoke.add_argument("name", metavar="NAME", help="its name")
-    for each in (init, prepare, enroll, revoke):
+    for each in (init, site, prepare, enroll, revoke):
         each.add_argument(
             "--fleet", type=Path, default=_FOLDER, metavar="DIR", help="the fleet's folder (default: %(default)s)"
         )
+
+
+def _configure_server(parser: argparse.ArgumentParser) -> None:
+    """Where a nats-server listens and keeps its files."""
+    parser.add_argument("--store", type=Path, default=Path("/var/lib/nats"), metavar="DIR", help="the server's folder for data")
+    parser.add_argument("--host", default="0.0.0.0", help="address the server listens on (default: %(default)s)")
+    for name, port in (("port", 4222), ("mqtt-port", 1883), ("monitor-port", 0)):
+        parser.add_argument(f"--{name}", type=int, default=port, metavar="P", help="default: %(default)s; 0 closes it")
+    parser.add_argument("--tls", metavar="CERT,KEY", help="certificate and key on the server, PEM")
 
 
 def _configure_operator(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -147,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 _WHERE = {
-    **{verb: ("_fleet_owner", verb) for verb in ("init", "prepare", "enroll", "revoke")},
+    **{verb: ("_fleet_owner", verb) for verb in ("init", "site", "prepare", "enroll", "revoke")},
     **{verb: ("_fleet_operator", verb) for verb in ("status", "rollout", "pause", "resume", "abort", "clean", "serve")},
     "list": ("_fleet_operator", "boards"),
     **{verb: ("_fleet_board", verb) for verb in ("agent", "hawkbit", "unit", "emit")},

@@ -19,7 +19,7 @@ from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputErro
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 from edgekit.deploy.nouns import Answer, Going, Offer, Part, Proposal, Release, Status
 from edgekit.signing.sign import SIGNATURE
 

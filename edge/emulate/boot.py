@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from edgekit.core import process
 from edgekit.core.errors import DeviceError, NotFound
 from edgekit.core.progress import Event, Progress, silent
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 from edgekit.emulate.card import INITRD, KERNEL, Keys, base_image, boot_words, new_card
 from edgekit.emulate.cores import Core
 from edgekit.emulate.gate import Check
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.machine import Hardware, Machine, Start, free_ports, running, ssh_command, ssh_config
+from edgekit.emulate.proofs import Proof
 from edgekit.flash import fat
 from edgekit.flash.install import Install
 from edgekit.flash.partitions import boot_partition
@@ -66,17 +66,17 @@ def flashed(
     return Emulated(hardware=hardware, card=card, keys=keys, folder=folder)
 
 
-def proven(board: Emulated, picture: Path, expected: str, *, progress: Progress = silent) -> tuple[Check, ...]:
-    """Everything a full boot shows: it installs, serves, reads `picture` as `expected`, and does so again after a power cut."""
+def proven(board: Emulated, proof: Proof, expected: str, *, progress: Progress = silent) -> tuple[Check, ...]:
+    """Everything a full boot shows: it installs, serves, says what is `expected`, and does so again after a power cut."""
     checks = [first_boot(board, progress=progress)]
     if not checks[0].ok:
         return tuple(checks)
     with serving(board, 1, progress=progress) as machine:
         key = token(board, machine)
-        checks.append(prediction(machine, key, picture, expected))
+        checks.append(asked(machine, key, proof, expected))
         cut_while_writing(board, machine)
     with serving(board, 2, progress=progress) as machine:
-        again = prediction(machine, key, picture, expected)
+        again = asked(machine, key, proof, expected)
     cut = Check(name="power cut while writing", ok=again.ok, said=f"it started again and {again.said}")
     return (*checks, cut)
 
@@ -122,15 +122,11 @@ def token(board: Emulated, machine: Machine) -> str:
     return next(line for line in lines if line.strip())
 
 
-def prediction(machine: Machine, key: str, picture: Path, expected: str) -> Check:
-    """The digits in a picture, read by the emulated board over HTTP for a token, and compared with what this machine reads."""
-    answer: Any = machine.asked("/api/digits/read", picture.read_bytes(), key)
-    found = str(answer.get("number"))
-    return Check(
-        name=f"prediction over HTTP, {picture.name}",
-        ok=found == expected,
-        said=f"read {found!r}, this machine reads {expected!r}",
-    )
+def asked(machine: Machine, key: str, proof: Proof, expected: str) -> Check:
+    """What the app on the emulated board says over HTTP to who has a token, compared with what it says on this machine."""
+    found = proof.ask(machine.served, key)
+    said = f"said {found!r}, " + ("as this machine" if found == expected else f"this machine {expected!r}")
+    return Check(name=f"asked over HTTP: {proof.about}", ok=found == expected, said=said)
 
 
 def cut_while_writing(board: Emulated, machine: Machine) -> None:

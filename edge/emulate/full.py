@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-from edgekit.core.errors import UsageError
 from edgekit.core.progress import Progress, silent
 from edgekit.emulate import boot as steps
 from edgekit.emulate import packages, qemu
-from edgekit.emulate.apps import answer
 from edgekit.emulate.boards import Board, Report, Wanted, report_of
+from edgekit.emulate.here import expected
 from edgekit.emulate.machine import HTTP
+from edgekit.emulate.proofs import Proof, proof_of
 from edgekit.emulate.remembered import Found
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.flash.install import Install, install_of
@@ -22,29 +21,22 @@ SERVED = ("--host", "0.0.0.0", "--port", str(HTTP))
 
 
 def boot(board: Board, wanted: Wanted, wheelhouse: Path, *, mirror: str, progress: Progress = silent) -> Report:
-    """Everything a full boot proves. Raises `UsageError` without a picture, `EdgekitError`s for a card that cannot be made, or a board that does not come up."""
+    """Everything a full boot proves. Raises `UsageError` for an app that nobody knows what to ask, `EdgekitError`s for a card that cannot be made, or a board that does not come up."""
     qemu.ensure(qemu.SYSTEM)
     packages.ensure_for(wheelhouses.read(wheelhouse), board.system)
-    picture = wanted.picture
-    if picture is None:
-        raise UsageError("the app on the card is asked about a picture, and none was given", "--image FILE")
+    proof = proof_of(wanted.app, wanted.picture)
+    said_here = expected(wanted.app, wanted.artifacts[0].path, proof)
     with tempfile.TemporaryDirectory(prefix="edgekit-board-") as scratch:
-        emulated = flashed(Path(scratch), board, install(wanted, wheelhouse), mirror=mirror, progress=progress)
-        checks = steps.proven(emulated, picture, expected(wanted.app, wanted.artifacts[0].path, picture), progress=progress)
+        emulated = flashed(Path(scratch), board, install(wanted, wheelhouse, proof), mirror=mirror, progress=progress)
+        checks = steps.proven(emulated, proof, said_here, progress=progress)
     return report_of(board, Found(checks=checks, versions={}))
 
 
-def install(wanted: Wanted, wheelhouse: Path) -> Install:
+def install(wanted: Wanted, wheelhouse: Path, proof: Proof) -> Install:
     """What is put on the card."""
-    return install_of(wanted.app, wanted.artifacts[0].path, wheelhouse, SERVED)
+    return install_of(wanted.app, wanted.artifacts[0].path, wheelhouse, (*proof.arguments, *SERVED))
 
 
 def flashed(folder: Path, board: Board, install: Install, *, mirror: str, progress: Progress = silent) -> steps.Emulated:
     """The board with its card."""
     return steps.flashed(folder, board.core, board.limits, install, suite=board.system.name, mirror=mirror, progress=progress)
-
-
-def expected(app: str, artifact: Path, picture: Path) -> str:
-    """What this machine reads in the picture."""
-    words = ["-m", "edgekit", "run", app, "--artifact", str(artifact), "--image", str(picture), "--json"]
-    return str(answer([sys.executable, *words]).get("number"))

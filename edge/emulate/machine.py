@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from edgekit.emulate.card import Keys
 from edgekit.emulate.cores import Core
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.qemu import SYSTEM
+from edgekit.emulate.served import Served
 
 LARGEST_BYTES = 4 << 30
 """Memory that an emulated machine is given at most: a Jetson has more than many a computer."""
@@ -73,9 +72,9 @@ class Machine:
         self._process = process
 
     @property
-    def url(self) -> str:
-        """Of the app, through the forwarded port."""
-        return f"http://127.0.0.1:{self.start.http}"
+    def served(self) -> Served:
+        """The app, through the forwarded port."""
+        return Served(f"http://127.0.0.1:{self.start.http}")
 
     def wait_until_off(self, timeout_s: float) -> None:
         """Until it switches itself off or wants to start again. Raises `DeviceError` with the console's last line at the deadline."""
@@ -91,24 +90,14 @@ class Machine:
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             self._ensure_on()
-            with suppress(OSError, ValueError), urllib.request.urlopen(self.url + path, timeout=5) as answer:
-                if answer.status == 200:
-                    return
+            if self.served.answers(path):
+                return
             time.sleep(_STEP_S)
         raise DeviceError(f"the emulated board does not answer at {path}: {self.last_words()}", f"see {self.start.console}")
 
-    def asked(self, path: str, data: bytes | None = None, token: str = "", timeout_s: float = 120.0) -> Any:
+    def asked(self, path: str, data: bytes | None = None, token: str = "") -> Any:
         """What the app answers, as JSON. Raises `DeviceError`."""
-        headers = {"authorization": f"Bearer {token}"} if token else {}
-        headers |= {"content-type": "image/png"} if data is not None else {}
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)
-        try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
-                return json.load(answer)
-        except urllib.error.HTTPError as exc:
-            raise DeviceError(f"the emulated board answers {exc.code} at {path}: {exc.read()[:200]!r}") from exc
-        except (OSError, ValueError) as exc:
-            raise DeviceError(f"the emulated board gives no answer at {path}: {exc}") from exc
+        return self.served.asked(path, data, token)
 
     def cut(self) -> None:
         """Cut the power: nothing is told to anybody, what was not flushed to the card is lost."""

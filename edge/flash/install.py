@@ -10,10 +10,10 @@ from pathlib import Path
 from edgekit.artifact import read
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import ROOT, encoded, name_of
+from edgekit.deploy.board.layout import ROOT, encoded, name_of
+from edgekit.deploy.board.service import UNIT
+from edgekit.deploy.board.units import units
 from edgekit.deploy.nouns import Release
-from edgekit.deploy.service import UNIT
-from edgekit.deploy.units import units
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.flash.environment import COMPILED, NAME
 from edgekit.flash.firstboot import APP_FOLDER

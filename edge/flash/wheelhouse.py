@@ -16,7 +16,7 @@ from edgekit.core.errors import EdgekitError, InputError, NotFound, Unsupported
 from edgekit.core.files import new_folder, sha256_file, write_atomically
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device, Value
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 from edgekit.flash import environment
 from edgekit.flash.systems import System, machine_of, platforms, system_of
 

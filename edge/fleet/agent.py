@@ -94,7 +94,7 @@ class Agent:
 
     async def _serve(self, bus: Bus) -> None:
         for key in (subjects.device_key(self.access.name), subjects.group_key(self.access.group)):
-            await bus.listen(subjects.subject_of(subjects.DESIRED, key), lambda *_: self._bell.set())
+            await bus.listen(subjects.bell(key), lambda *_: self._bell.set())
         self._bell.set()
         tasks = [
             asyncio.create_task(work) for work in (self._obey_always(bus), self._tell_always(bus), self._look_when_back(bus))
@@ -227,9 +227,16 @@ class Agent:
             await asyncio.sleep(self.heartbeat_s)
 
     async def _tell_always(self, bus: Bus) -> None:
+        """Once it is heard again, wishes are looked up: behind a site's server no broken connection says that bells were missed."""
+        heard = True
         while True:
-            with suppress(Unreachable):
+            try:
                 await self._tell(bus)
+                if not heard:
+                    self._bell.set()
+                heard = True
+            except Unreachable:
+                heard = False
             if bus.client.is_closed:
                 return
             await asyncio.sleep(self.heartbeat_s * random.uniform(0.9, 1.1))

@@ -9,7 +9,7 @@ import msgspec
 import yaml
 
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import proposal_of
 

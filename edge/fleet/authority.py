@@ -16,8 +16,8 @@ import msgspec
 from edgekit.core.errors import InputError, NotFound
 from edgekit.core.files import ensure_free, new_folder, write_atomically
 from edgekit.core.schema import Value
-from edgekit.fleet.keys import KeyPair, account_token, credentials, key_from, new_key, operator_token, user_token
-from edgekit.fleet.server import Listening, Trust, server_text
+from edgekit.fleet.keys import KeyPair, account_token, credentials, key_from, new_key, operator_token, site_token, user_token
+from edgekit.fleet.server import Hub, Listening, Trust, server_text, site_text
 from edgekit.fleet.subjects import Permissions, for_device, for_operator, for_reader, named
 
 Role = Literal["board", "operator", "reader", "owner", "system"]
@@ -41,6 +41,16 @@ class Access(Value, frozen=True, kw_only=True):
         return f"Access({self.role} {self.name!r} of {self.fleet!r})"
 
 
+class Site(Value, frozen=True, kw_only=True):
+    """A site's server: where its boards reach it, and the seed of its account at the fleet's server."""
+
+    url: str
+    account: str
+
+    def __repr__(self) -> str:
+        return f"Site({self.url!r})"
+
+
 class Fleet(Value, frozen=True, kw_only=True):
     """`fleet.json` of the folder: the fleet's name, where its server is, its seeds, and whose tokens no longer count."""
 
@@ -51,6 +61,7 @@ class Fleet(Value, frozen=True, kw_only=True):
     system: str
     authority: str = ""
     revoked: Mapping[str, int] = {}
+    sites: Mapping[str, Site] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +97,22 @@ class Authority:
         )
 
     def account_token(self) -> str:
-        """The fleet's account as the server knows it, those who were revoked included."""
+        """The fleet's account as every server knows it, those who were revoked included."""
         fleet = self.fleet
         return account_token(key_from(fleet.operator), key_from(fleet.account).public, fleet.name, fleet.revoked)
 
+    def site_tokens(self) -> list[str]:
+        """The accounts of sites as the fleet's server knows them."""
+        fleet, operator, account = self.fleet, key_from(self.fleet.operator), self.account.public
+        return [
+            site_token(operator, key_from(site.account).public, name, fleet.revoked, account)
+            for name, site in fleet.sites.items()
+        ]
+
     def access(
-        self, name: str, role: Role, *, group: str = "", days: float | None = None, key: KeyPair | None = None
+        self, name: str, role: Role, *, group: str = "", site: str = "", days: float | None = None, key: KeyPair | None = None
     ) -> tuple[Access, str]:
-        """A new credential and its public key. `days` is how long it counts; for ever when None."""
+        """A new credential and its public key. `days` is how long it counts; for ever when None. At a `site`, its server is asked."""
         fleet, user = self.fleet, key or new_key("USER")
         signer = key_from(fleet.system) if role == "system" else self.account
         expires = None if days is None else int(time.time() + days * 86400)
@@ -105,11 +124,34 @@ class Authority:
             name=name,
             role=role,
             group=group,
-            url=fleet.url,
+            url=self.url(site),
             credentials=credentials(token, user),
             authority=fleet.authority,
         )
         return access, user.public
+
+    def url(self, site: str = "") -> str:
+        """Where a site's server is, or the fleet's own. Raises `NotFound`."""
+        fleet = self.fleet
+        if site and site not in fleet.sites:
+            raise NotFound(f"the fleet {fleet.name!r} has no site {site!r}", f"edgekit fleet site {site} --url nats://SERVER")
+        return fleet.sites[site].url if site else fleet.url
+
+    def found_site(self, name: str, url: str, listening: Listening, hub: Hub) -> tuple[Path, str]:
+        """A new site: a folder with its server's configuration and its credential, whose public key is the answer's other half.
+
+        `hub.credentials` and `hub.authority` are where the folder's files will lie on that server.
+        """
+        fleet, account, user = self.fleet, new_key("ACCOUNT"), new_key("USER")
+        token = user_token(account, user.public, named(name, "site"), Permissions())
+        with new_folder(self.folder / "sites" / name) as made:
+            config = site_text(name, self.trust(), listening, hub)
+            write_atomically(made / "nats-server.conf", config.encode(), mode=0o600)
+            write_atomically(made / hub.credentials.name, credentials(token, user).encode(), mode=0o600)
+            if hub.authority:
+                write_atomically(made / hub.authority.name, fleet.authority.encode())
+        self._save(msgspec.structs.replace(fleet, sites={**fleet.sites, name: Site(url=url, account=account.seed)}))
+        return self.folder / "sites" / name, user.public
 
     def revoke(self, public_key: str) -> None:
         """Tokens of this key no longer count, once the server has been told (`prepare`)."""

@@ -21,7 +21,7 @@ from edgekit.core.errors import InputError, NotFound
 from edgekit.core.optional import need
 from edgekit.fleet.authority import Access
 from edgekit.fleet.streams import streams
-from edgekit.fleet.subjects import ARTIFACTS, DIRECT, OBJECTS, inbox, read_of, stream_of, subject_of
+from edgekit.fleet.subjects import ARTIFACTS, DIRECT, OBJECTS, inbox, read_of, stream_of, subject_of, write_of
 from edgekit.fleet.wire import Chunk, Conflict, Entry, Stored, Unreachable, seconds
 
 if TYPE_CHECKING:
@@ -63,14 +63,14 @@ class Bus:
         """Write a key, only when its revision is still `after` if given (0: when it was never written). Raises `Conflict`."""
         headers = {} if after is None else {"Nats-Expected-Last-Subject-Sequence": str(after)}
         with _said(self.access):
-            answer = await self.js.publish(subject_of(bucket, key), value, headers=headers, timeout=TIMEOUT_S)
+            answer = await self.js.publish(write_of(bucket, key), value, headers=headers, timeout=TIMEOUT_S)
             return int(answer.seq)
 
     async def purge(self, bucket: str, key: str) -> None:
         """Take a key away, with its history."""
         headers = {"KV-Operation": "PURGE", "Nats-Rollup": "sub"}
         with _said(self.access):
-            await self.js.publish(subject_of(bucket, key), b"", headers=headers, timeout=TIMEOUT_S)
+            await self.js.publish(write_of(bucket, key), b"", headers=headers, timeout=TIMEOUT_S)
 
     async def publish(self, subject: str, data: bytes, *, once: str = "") -> None:
         """Hand something to a stream, and wait until the server has it on its disk. With `once`, a second time changes nothing."""
@@ -220,14 +220,15 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
 
 
 async def prepare(owner: Bus) -> None:
-    """Make the fleet's buckets and streams where they are not yet there."""
+    """Make the fleet's buckets and streams, and those that are there as they are made today."""
     api, errors = need("nats.js.api"), need("nats.js.errors")
     with _said(owner.access):
-        for config in streams():
+        for words in streams():
+            config = api.StreamConfig(**words)
             try:
-                await owner.js.stream_info(config["name"])
+                await owner.js.update_stream(config)
             except errors.NotFoundError:
-                await owner.js.add_stream(api.StreamConfig(**config))
+                await owner.js.add_stream(config)
 
 
 async def tell_account(system: Bus, token: str) -> None:

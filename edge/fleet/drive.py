@@ -18,7 +18,7 @@ import msgspec
 from edgekit.core.errors import InputError, NotFound
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import name_of
+from edgekit.deploy.board.layout import name_of
 from edgekit.deploy.nouns import Proposal
 from edgekit.fleet import seal, subjects
 from edgekit.fleet.bus import Bus

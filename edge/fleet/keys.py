@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
-from edgekit.fleet.subjects import Permissions
+from edgekit.fleet.subjects import Permissions, crossings
 
 Kind = Literal["OPERATOR", "ACCOUNT", "USER"]
 _UNLIMITED = {"subs": -1, "data": -1, "payload": -1}
@@ -63,9 +63,30 @@ def operator_token(operator: KeyPair, system: str, name: str) -> str:
 
 
 def account_token(operator: KeyPair, account: str, name: str, revoked: Mapping[str, int], *, limits: bool = True) -> str:
-    """The operator vouches for an account; `revoked` are users whose tokens of before a time (in seconds) no longer count."""
-    claims: dict[str, Any] = {"type": "account", "limits": _ACCOUNT_LIMITS, "default_permissions": {"pub": {}, "sub": {}}}
-    if not limits:
+    """The operator vouches for the fleet's account; `revoked` are users whose tokens of before a time (in seconds) no longer count.
+
+    Without `limits` for one that keeps no streams: the server's own.
+    """
+    exports = [{"name": subject, "subject": subject, "type": kind} for subject, kind in crossings().items()]
+    return _account(operator, account, name, revoked, {"exports": exports} if limits else {}, streams=limits)
+
+
+def site_token(operator: KeyPair, account: str, name: str, revoked: Mapping[str, int], fleet: str) -> str:
+    """The operator vouches for a site's account, in which nothing of the fleet's is but what crosses."""
+    imports = [{"name": subject, "subject": subject, "account": fleet, "type": kind} for subject, kind in crossings().items()]
+    return _account(operator, account, name, revoked, {"imports": imports}, streams=False)
+
+
+def _account(
+    operator: KeyPair, account: str, name: str, revoked: Mapping[str, int], more: Mapping[str, Any], *, streams: bool
+) -> str:
+    claims: dict[str, Any] = {
+        "type": "account",
+        "limits": _ACCOUNT_LIMITS,
+        "default_permissions": {"pub": {}, "sub": {}},
+        **more,
+    }
+    if not streams:
         claims["limits"] = {key: value for key, value in _ACCOUNT_LIMITS.items() if "storage" not in key and key != "streams"}
     if revoked:
         claims["revocations"] = dict(revoked)

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Protocol
 
 from edgekit.core.errors import EdgekitError
-from edgekit.deploy import board as verbs
-from edgekit.deploy import service
-from edgekit.deploy.layout import Layout
+from edgekit.deploy.board import condition, receiving, service, switching
+from edgekit.deploy.board.layout import Layout
 from edgekit.deploy.nouns import Answer, Offer, Part, Proposal, Status
 from edgekit.fleet.readings import figures, sensors
 from edgekit.signing.minisign import PublicKey
@@ -45,21 +44,21 @@ class Board:
     def settle(self) -> Answer:
         """End a switch that a power cut interrupted."""
         with self.layout.locked():
-            return verbs.settle(self.layout)
+            return switching.settle(self.layout)
 
     def status(self) -> Status:
         """The board as it is; whether its files are still whole is asked when something is to change."""
-        return verbs.status(self.layout, check_hashes=False)
+        return condition.status(self.layout, check_hashes=False)
 
     def offer(self, proposal: Proposal) -> Offer:
         """How the board is, and what it lacks."""
         with self.layout.locked():
-            return verbs.offer(self.layout, proposal)
+            return receiving.offer(self.layout, proposal)
 
     def begin(self, part: Part, offset: int) -> None:
         """A file is downloaded from `offset` on; what was there behind it is cut off."""
         with self.layout.locked():
-            verbs.grow(self.layout, part.sha256, offset, BytesIO())
+            receiving.grow(self.layout, part.sha256, offset, BytesIO())
 
     def append(self, part: Part, data: bytes) -> None:
         """The next piece of a file."""
@@ -74,16 +73,16 @@ class Board:
     def deploy(self, proposal: Proposal) -> Answer:
         """Prove, switch, judge, and take back."""
         with self.layout.locked():
-            return verbs.deploy(self.layout, proposal)
+            return switching.deploy(self.layout, proposal)
 
     def leave(self, release: str) -> Answer:
         """Back to what ran before `release`; nothing when that does not run."""
         with self.layout.locked():
-            verbs.settle(self.layout)
+            switching.settle(self.layout)
             running = self.layout.running()
             if running != release:
                 return Answer(ok=True, message="does not run here: nothing to leave", release=running)
-            return verbs.rollback(self.layout)
+            return switching.rollback(self.layout)
 
     def readings(self) -> Mapping[str, float]:
         """What the board and its app measure now."""

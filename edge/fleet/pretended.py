@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edgekit.core.errors import DeviceError
-from edgekit.deploy.layout import name_of
+from edgekit.deploy.board.layout import name_of
 from edgekit.deploy.nouns import Answer, Lacking, Offer, Part, Proposal, Status
 
 

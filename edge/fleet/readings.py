@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.benchmark.conditions.sensors import hottest_c, thermal_zones
-from edgekit.deploy.board import ensure_local
+from edgekit.deploy.board.service import ensure_local
 from edgekit.doctor.machine import ask
 from edgekit.doctor.sensors import read_power
 

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.fleet.subjects import ARTIFACTS, AUDIT, BUCKETS, EVENTS, OBJECTS, ROLLOUTS, TELEMETRY, stream_of, subject_of
+from edgekit.fleet.subjects import (
+    ARTIFACTS,
+    AUDIT,
+    BELL,
+    BUCKETS,
+    DESIRED,
+    EVENTS,
+    OBJECTS,
+    ROLLOUTS,
+    TELEMETRY,
+    stream_of,
+    subject_of,
+)
 
 DAY_S = 86400.0
 MAX_EVENT_AGE_S, MAX_READING_AGE_S = 400 * DAY_S, 30 * DAY_S
@@ -26,6 +38,11 @@ def _bucket(bucket: str) -> dict[str, Any]:
         "allow_rollup_hdrs": True,
         "deny_delete": True,
         "discard": "new",
+        **(
+            {"republish": {"src": subject_of(bucket, ">"), "dest": f"{BELL}.>", "headers_only": True}}
+            if bucket == DESIRED
+            else {}
+        ),
     }
 
 

@@ -1,13 +1,14 @@
 """Where everything lies on the server: streams, buckets, and the subjects that each kind of credential may use.
 
-A board listens to its own keys and its group's, and fetches values by direct reads, which leave no state in the server per board.
-Subjects are the permissions: what is not listed for a board, the server refuses, whatever the board's program wants.
+A board listens for changes of its own keys and its group's, and fetches values by direct reads, which leave no state in the server
+per board. It asks JetStream by its domain, so that a site's own server in between passes the question on. Subjects are the permissions: what is not listed for a board, the server refuses, whatever the board's program wants.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from edgekit.core.errors import InputError
 
@@ -19,7 +20,12 @@ BUCKETS = (DESIRED, REPORTED, MEMBERS, ROLLOUTS)
 ARTIFACTS = "edgekit_artifacts"
 OBJECTS = f"OBJ_{ARTIFACTS}"
 TELEMETRY, EVENTS, AUDIT = "EDGEKIT_TELEMETRY", "EDGEKIT_EVENTS", "EDGEKIT_AUDIT"
-DIRECT = "$JS.API.DIRECT.GET"
+DOMAIN = "edgekit"
+"""Of the fleet's own server: the servers of sites have JetStream, too, for their MQTT clients, in a domain of their own."""
+API = f"$JS.{DOMAIN}.API"
+DIRECT = f"{API}.DIRECT.GET"
+BELL = "edgekit.wish"
+"""Under it the server says that a wish was written: the keys themselves stay within a domain."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 
@@ -29,6 +35,22 @@ class Permissions:
 
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+
+
+def crossings() -> dict[str, Literal["service", "stream"]]:
+    """What crosses between a site's account and the fleet's, as the fleet's server knows it: what any board may say and hear.
+
+    The server holds a site to it, whatever the site's server is: it lets a leaf node's messages pass unasked within an account.
+    """
+    asks = (
+        telemetry("*"),
+        events("*"),
+        subject_of(REPORTED, "*"),
+        resolved(read_of(DESIRED, ">")),
+        resolved(f"{DIRECT}.{OBJECTS}"),
+        resolved(f"{DIRECT}.{OBJECTS}.$O.{ARTIFACTS}.M.*"),
+    )
+    return {**dict.fromkeys(asks, "service"), bell(">"): "stream"}
 
 
 def named(name: str, kind: str = "board") -> str:
@@ -48,6 +70,11 @@ def subject_of(bucket: str, key: str) -> str:
     return f"$KV.{bucket}.{key}"
 
 
+def write_of(bucket: str, key: str) -> str:
+    """The subject that takes a key's new value."""
+    return f"{API}.{subject_of(bucket, key)}"
+
+
 def read_of(bucket: str, key: str) -> str:
     """The subject that answers with a key's value."""
     return f"{DIRECT}.{stream_of(bucket)}.{subject_of(bucket, key)}"
@@ -61,6 +88,17 @@ def device_key(device: str) -> str:
 def group_key(group: str) -> str:
     """The key of what a group is to run."""
     return f"group.{group}"
+
+
+def resolved(subject: str) -> str:
+    """A question to the domain as the fleet's own server puts it to itself: there permissions are of this, at a site of the other."""
+    asked = subject.removeprefix(f"{API}.")
+    return asked if asked.startswith("$KV.") else f"$JS.API.{asked}"
+
+
+def bell(key: str) -> str:
+    """What rings when a wish is written."""
+    return f"{BELL}.{key}"
 
 
 def telemetry(device: str) -> str:
@@ -86,16 +124,15 @@ def inbox(name: str) -> str:
 def for_device(device: str, group: str) -> Permissions:
     """What one board may say and hear."""
     wishes = (device_key(device), group_key(group))
+    asks = (
+        write_of(REPORTED, device),
+        *(read_of(DESIRED, wish) for wish in wishes),
+        f"{DIRECT}.{OBJECTS}",
+        f"{DIRECT}.{OBJECTS}.$O.{ARTIFACTS}.M.*",
+    )
     return Permissions(
-        publish=(
-            telemetry(device),
-            events(device),
-            subject_of(REPORTED, device),
-            *(read_of(DESIRED, wish) for wish in wishes),
-            f"{DIRECT}.{OBJECTS}",
-            f"{DIRECT}.{OBJECTS}.$O.{ARTIFACTS}.M.*",
-        ),
-        subscribe=(*(subject_of(DESIRED, wish) for wish in wishes), f"{inbox(device)}.>"),
+        publish=(telemetry(device), events(device), *asks, *map(resolved, asks)),
+        subscribe=(*map(bell, wishes), f"{inbox(device)}.>"),
     )
 
 
@@ -109,7 +146,7 @@ def for_operator(operator: str) -> Permissions:
             "$KV.>",
             f"$O.{ARTIFACTS}.>",
             audit(operator),
-            f"{DIRECT}.>",
+            resolved(f"{DIRECT}.>"),
             "$JS.API.INFO",
             "$JS.API.STREAM.INFO.*",
             "$JS.API.STREAM.NAMES",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgekit.deploy.layout import ROOT
+from edgekit.deploy.board.layout import ROOT
 
 UNIT = "edgekit-fleet.service"
 ACCESS = "fleet.json"

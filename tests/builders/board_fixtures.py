@@ -15,8 +15,8 @@ from boards import APP, MakeBoard, MakeNamed, Place, executable, free_port
 
 from edgekit import artifact as artifacts
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import Layout
-from edgekit.deploy.units import units
+from edgekit.deploy.board.layout import Layout
+from edgekit.deploy.board.units import units
 from edgekit.models import digits
 
 BUILDERS = Path(__file__).resolve().parent

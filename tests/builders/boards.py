@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.core.schema import Artifact
-from edgekit.deploy.layout import Layout
+from edgekit.deploy.board.layout import Layout
 from edgekit.deploy.nouns import Health, Proposal, Release
 from edgekit.deploy.push import proposal_of
 

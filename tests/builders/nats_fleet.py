@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from boards import free_port
 
+from edgekit.cli import main
 from edgekit.commands._fleet_owner import _enrolled as enroll_there
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Release
@@ -26,7 +27,7 @@ from edgekit.fleet.bus import Bus
 from edgekit.fleet.drive import Driver, Wish, begin
 from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Plan, Rollout
-from edgekit.fleet.server import Listening
+from edgekit.fleet.server import LEAF_PORT, Listening, hub_of
 from edgekit.fleet.spool import Spool
 from edgekit.fleet.tasks import end
 from edgekit.signing.minisign import PublicKey
@@ -53,12 +54,20 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
     spools: list[Spool] = field(default_factory=list)
 
+    site: str = ""
+    """A site's server, not the fleet's own."""
+
     @property
     def config(self) -> Path:
-        return self.authority.folder / "nats-server.conf"
+        folder = self.authority.folder
+        return (folder / "sites" / self.site if self.site else folder) / "nats-server.conf"
+
+    @property
+    def log(self) -> Path:
+        return self.config.with_suffix(".log")
 
     def start(self) -> None:
-        with (self.authority.folder / "server.log").open("ab") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen([self.program, "-c", str(self.config)], stdout=log, stderr=log)
         wait_for_port(self.listening.port, self.process)
 
@@ -82,11 +91,43 @@ class Server:
         return self.authority.access(name, role, **more)[0]  # type: ignore[arg-type]
 
 
-def new_server(folder: Path, program: str) -> Server:
+def new_server(folder: Path, program: str, *, tls: tuple[Path, Path, Path] | None = None) -> Server:
+    """`tls`: its certificate, its key, and the certificate of who vouches for it."""
     port = free_port()
-    listening = Listening(store=folder / "store", host="127.0.0.1", port=port, mqtt_port=free_port())
-    authority = founded(folder / "fleet", "home", f"nats://127.0.0.1:{port}", listening, "ada")
+    listening = Listening(
+        store=folder / "store",
+        host="127.0.0.1",
+        port=port,
+        mqtt_port=free_port(),
+        leaf_port=free_port(),
+        certificate=tls and tls[:2],
+    )
+    url, vouching = f"{'tls' if tls else 'nats'}://127.0.0.1:{port}", tls[2].read_text() if tls else ""
+    authority = founded(folder / "fleet", "home", url, listening, "ada", vouching)
     return Server(program, authority, listening)
+
+
+def new_site(server: Server, name: str) -> Server:
+    """A leaf node on loopback, from what `edgekit fleet site` writes."""
+    port, folder = free_port(), server.authority.folder
+    listening = Listening(store=folder / "store" / name, host="127.0.0.1", port=port, mqtt_port=free_port(), leaf_port=0)
+    there = folder / "sites" / name
+    words = ["fleet", "site", name, "--fleet", str(folder), "--folder", str(there), "--url", f"nats://127.0.0.1:{port}"]
+    hub = hub_of(server.authority.fleet.url).replace(str(LEAF_PORT), str(server.listening.leaf_port))
+    words += [
+        "--hub",
+        hub,
+        "--store",
+        str(listening.store),
+        "--host",
+        listening.host,
+        "--port",
+        str(port),
+        "--mqtt-port",
+        str(listening.mqtt_port),
+    ]
+    assert main(words) == 0
+    return Server(server.program, server.authority, listening, site=name)
 
 
 def wait_for_port(port: int, process: subprocess.Popen[bytes], limit_s: float = 20.0) -> None:
@@ -144,11 +185,11 @@ async def running(*agents: Agent) -> AsyncIterator[None]:
         await end(tasks)
 
 
-async def enrolled(server: Server, *names: str, group: str = "cameras") -> dict[str, Access]:
+async def enrolled(server: Server, *names: str, group: str = "cameras", site: str = "") -> dict[str, Access]:
     """Boards that are members, each with its access."""
     found = {}
     for name in names:
-        found[name], public = server.authority.access(name, "board", group=group)
+        found[name], public = server.authority.access(name, "board", group=group, site=site)
         await enroll_there(server.authority, name, "board", group, public)
     return found
 

@@ -19,21 +19,22 @@ from edgekit import artifact as artifacts
 from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.files import sha256_bytes
 from edgekit.core.schema import Artifact
-from edgekit.deploy import board as verbs
-from edgekit.deploy.layout import KEPT, name_of
+from edgekit.deploy.board import condition, receiving, switching
+from edgekit.deploy.board.__main__ import main
+from edgekit.deploy.board.layout import KEPT, name_of
+from edgekit.deploy.board.start import arguments
+from edgekit.deploy.board.units import SETTLE, units
 from edgekit.deploy.nouns import Answer, Health, Part, Proposal, Release, State
-from edgekit.deploy.start import arguments
-from edgekit.deploy.units import SETTLE, units
 from edgekit.signing.minisign import public_text
 
 
 def upload(place: Place, artifact: Artifact, proposal: Proposal) -> int:
     """Everything the board lacks; the bytes it took."""
-    missing = verbs.lacking(place.layout, proposal)
+    missing = receiving.lacking(place.layout, proposal)
     paths = {part.sha256: artifact.path / part.name for part in proposal.parts}
     for each in missing:
         data = paths[each.sha256].read_bytes()[each.have :]
-        verbs.put(place.layout, each.sha256, each.have, io.BytesIO(data))
+        receiving.put(place.layout, each.sha256, each.have, io.BytesIO(data))
     return sum(paths[each.sha256].stat().st_size - each.have for each in missing)
 
 
@@ -41,7 +42,7 @@ def deployed(place: Place, artifact: Artifact, **more: object) -> Answer:
     proposal = place.proposal(artifact, **more)
     with place.layout.locked():
         upload(place, artifact, proposal)
-        return verbs.deploy(place.layout, proposal)
+        return switching.deploy(place.layout, proposal)
 
 
 def serving(place: Place) -> str:
@@ -55,7 +56,7 @@ def test_a_release_that_works_runs_and_the_next_takes_its_place(board: Place, ma
     assert (first.ok, first.previous, serving(board)) == (True, "", "one")
     second = deployed(board, two)
     assert (second.ok, second.previous, serving(board)) == (True, first.release, "two")
-    assert verbs.status(board.layout).artifact_name == "two"
+    assert condition.status(board.layout).artifact_name == "two"
 
 
 @pytest.mark.parametrize(("name", "said"), [("dead", "does not stay up"), ("sick", "answers 503")])
@@ -72,14 +73,14 @@ def test_the_first_release_of_a_board_that_does_not_work_leaves_nothing_running(
     failing = Health(url=f"http://127.0.0.1:{board.port}/health", settle_s=0.3, deadline_s=4)
     answer = deployed(board, make_artifact("dead"), health=failing)
     assert not answer.ok and answer.release == "" and "nothing runs, as before" in answer.message
-    assert board.layout.running() == "" and not verbs.status(board.layout).active
+    assert board.layout.running() == "" and not condition.status(board.layout).active
 
 
 def test_deploying_what_runs_already_does_nothing(board: Place, make_artifact: MakeNamed) -> None:
     artifact = make_artifact("one")
     first = deployed(board, artifact)
     proposal = board.proposal(artifact)
-    offer = verbs.offer(board.layout, proposal)
+    offer = receiving.offer(board.layout, proposal)
     assert offer.runs and offer.lacking == ()
     assert deployed(board, artifact).message == "runs already: nothing to do"
     assert board.layout.running() == first.release
@@ -99,17 +100,17 @@ def test_an_upload_goes_on_where_it_broke_off(board: Place, make_artifact: MakeN
     data = (artifact.path / model.name).read_bytes()
     with board.layout.locked():
         board.layout.partial(model.sha256).write_bytes(data[:1000])
-        found = {each.sha256: each.have for each in verbs.lacking(board.layout, proposal)}
+        found = {each.sha256: each.have for each in receiving.lacking(board.layout, proposal)}
         assert found[model.sha256] == 1000
-        verbs.put(board.layout, model.sha256, 1000, io.BytesIO(data[1000:]))
+        receiving.put(board.layout, model.sha256, 1000, io.BytesIO(data[1000:]))
     assert board.layout.blob(model.sha256).read_bytes() == data
     with pytest.raises(InputError, match="goes on at byte 9, here it ends at 0"):
-        verbs.put(board.layout, "ab" * 32, 9, io.BytesIO(b""))
+        receiving.put(board.layout, "ab" * 32, 9, io.BytesIO(b""))
 
 
 def test_what_arrives_damaged_is_dropped(board: Place) -> None:
     with board.layout.locked(), pytest.raises(DeviceError, match="was dropped"):
-        verbs.put(board.layout, "ab" * 32, 0, io.BytesIO(b"something else"))
+        receiving.put(board.layout, "ab" * 32, 0, io.BytesIO(b"something else"))
     assert list(board.layout.blobs.iterdir()) == []
 
 
@@ -117,7 +118,7 @@ def test_a_disk_without_room_is_said_before_the_upload(board: Place, make_artifa
     proposal = board.proposal(make_artifact("one"))
     huge = msgspec.structs.replace(proposal, parts=(*proposal.parts, Part(name="x", sha256="ab" * 32, bytes=1 << 60)))
     with board.layout.locked(), pytest.raises(DeviceError, match="MiB are free"):
-        verbs.lacking(board.layout, huge)
+        receiving.lacking(board.layout, huge)
 
 
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", ".hidden", "a/b", "", "x" * 200])
@@ -128,7 +129,7 @@ def test_no_file_leaves_the_releases_folder(board: Place, make_artifact: MakeNam
         upload(board, artifact, proposal)
         hostile = msgspec.structs.replace(proposal.parts[0], name=name)
         with pytest.raises(InputError, match="no name for a file"):
-            verbs.deploy(board.layout, msgspec.structs.replace(proposal, parts=(hostile,)))
+            switching.deploy(board.layout, msgspec.structs.replace(proposal, parts=(hostile,)))
     assert board.layout.running() == ""
 
 
@@ -144,7 +145,7 @@ def test_a_manifest_other_than_the_releases_is_refused(board: Place, make_artifa
     other = msgspec.structs.replace(proposal, release=msgspec.structs.replace(proposal.release, artifact="ab" * 32))
     with board.layout.locked(), pytest.raises(InputError, match="the release wants"):
         upload(board, artifact, other)
-        verbs.deploy(board.layout, other)
+        switching.deploy(board.layout, other)
 
 
 def test_an_artifact_that_does_not_hold_on_this_board_is_never_switched_to(board: Place, make_artifact: MakeNamed) -> None:
@@ -166,12 +167,12 @@ def test_an_artifact_that_does_not_hold_on_this_board_is_never_switched_to(board
 def test_going_back_and_forth_between_releases(board: Place, make_artifact: MakeNamed) -> None:
     first, second = deployed(board, make_artifact("one")), deployed(board, make_artifact("two"))
     with board.layout.locked():
-        back = verbs.rollback(board.layout)
+        back = switching.rollback(board.layout)
         assert (back.ok, back.release, serving(board)) == (True, first.release, "one")
-        forth = verbs.rollback(board.layout, second.release)
+        forth = switching.rollback(board.layout, second.release)
         assert (forth.release, serving(board)) == (second.release, "two")
         with pytest.raises(InputError, match="no release nowhere"):
-            verbs.rollback(board.layout, "nowhere")
+            switching.rollback(board.layout, "nowhere")
 
 
 def test_a_failed_release_does_not_make_the_board_forget_what_it_could_go_back_to(
@@ -181,7 +182,7 @@ def test_a_failed_release_does_not_make_the_board_forget_what_it_could_go_back_t
     failing = Health(url=f"http://127.0.0.1:{board.port}/health", settle_s=0.1, deadline_s=2)
     assert deployed(board, make_artifact("dead"), health=failing).release == second.release
     with board.layout.locked():
-        assert verbs.rollback(board.layout).release == first.release
+        assert switching.rollback(board.layout).release == first.release
 
 
 def test_a_file_that_went_bad_on_the_disk_is_dropped_and_uploaded_anew(board: Place, make_artifact: MakeNamed) -> None:
@@ -190,7 +191,7 @@ def test_a_file_that_went_bad_on_the_disk_is_dropped_and_uploaded_anew(board: Pl
     model = next(part for part in board.proposal(artifact).parts if part.name.startswith("model"))
     blob = board.layout.blob(model.sha256)
     blob.write_bytes(bytes(model.bytes))
-    assert not verbs.offer(board.layout, board.proposal(artifact)).runs, "what is damaged does not count as running"
+    assert not receiving.offer(board.layout, board.proposal(artifact)).runs, "what is damaged does not count as running"
     with pytest.raises(DeviceError, match=rf"went bad on the board's disk and was dropped: {model.name}"):
         deployed(board, artifact)
     assert deployed(board, artifact).release == first.release
@@ -240,7 +241,7 @@ def test_a_board_with_a_key_runs_what_its_owner_signed_and_nothing_else(
         deployed(board, signed(make_artifact("two"), generate(), 1))
     assert board.layout.running() == ""
     assert deployed(board, signed(make_artifact("three"), keys, 1)).ok
-    assert verbs.status(board.layout).signed_by != ""
+    assert condition.status(board.layout).signed_by != ""
 
 
 def test_an_older_release_does_not_come_back_by_deploying_only_by_going_back(
@@ -253,7 +254,7 @@ def test_an_older_release_does_not_come_back_by_deploying_only_by_going_back(
     with pytest.raises(GateFailed, match="release 5, older than 6"):
         deployed(board, signed(replayed, keys, 5), health=Health(settle_s=0.2, deadline_s=20))
     with board.layout.locked():
-        assert verbs.rollback(board.layout).release == old.release, "the person at the board may"
+        assert switching.rollback(board.layout).release == old.release, "the person at the board may"
 
 
 def test_a_newer_release_that_failed_does_not_lock_the_older_one_out(
@@ -272,7 +273,7 @@ def test_going_back_to_what_nobody_signed_is_refused_before_anything_is_switched
     keys = request.getfixturevalue("keys")
     second = deployed(board, signed(make_artifact("two"), keys, 1))
     with board.layout.locked(), pytest.raises(GateFailed, match="is not signed"):
-        verbs.rollback(board.layout, unsigned.release)
+        switching.rollback(board.layout, unsigned.release)
     assert board.layout.running() == second.release and not board.layout.state().pending and serving(board) == "two"
 
 
@@ -308,7 +309,7 @@ def _dies_at(step: int, place: Place, proposal: Proposal) -> bool:
         try:
             with place.layout.locked():
                 sys.addaudithook(hook)
-                answer = verbs.deploy(place.layout, proposal)
+                answer = switching.deploy(place.layout, proposal)
             os._exit(0 if answer.ok else 1)
         except BaseException:
             os._exit(2)
@@ -331,13 +332,13 @@ def test_killed_at_any_step_the_old_or_the_new_release_runs_never_neither(board:
         assert running in (old.release, name_of(proposal.release)), step
         assert board.layout.release(running).app == "sentinel", "and it is whole"
         with board.layout.locked():
-            settled = verbs.settle(board.layout)
+            settled = switching.settle(board.layout)
         assert settled.ok and settled.release == running, (step, settled)
         assert board.layout.state().pending == ""
         seen.add(running)
         with board.layout.locked():
             if running != old.release:
-                verbs.rollback(board.layout, old.release)
+                switching.rollback(board.layout, old.release)
         assert serving(board) == "old"
         step += 1
         assert step < 400, "a deployment cannot have so many steps"
@@ -354,7 +355,7 @@ def test_a_switch_that_nobody_ended_is_judged_when_the_board_starts(board: Place
         name = board.layout.assemble(proposal.release, proposal.parts)
         board.layout.save(State(previous=good.release, pending=name))
         board.layout.point_to(name)
-    assert verbs.main(["settle", "--root", str(board.layout.root)]) == 0
+    assert main(["settle", "--root", str(board.layout.root)]) == 0
     assert board.layout.running() == good.release and serving(board) == "good"
     unit = units(board.layout.root)[SETTLE]
     assert "edgekit.deploy.board settle" in unit and "WantedBy=multi-user.target" in unit
@@ -369,11 +370,11 @@ def test_refusals_are_answers_with_their_exit_code(
     proposal = board.proposal(make_artifact("one"))
     given = io.TextIOWrapper(io.BytesIO(msgspec.json.encode(proposal)))
     monkeypatch.setattr(sys, "stdin", given)
-    assert verbs.main(["deploy", "--root", str(board.layout.root)]) == 1
+    assert main(["deploy", "--root", str(board.layout.root)]) == 1
     said = json.loads(capsys.readouterr().out)
     assert "never uploaded: manifest.json" in said["error"]
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"release": 3}')))
-    assert verbs.main(["deploy", "--root", str(board.layout.root)]) == 3
+    assert main(["deploy", "--root", str(board.layout.root)]) == 3
     assert "release" in json.loads(capsys.readouterr().out)["error"]
 
 
@@ -382,7 +383,7 @@ def test_the_service_becomes_the_release_that_the_link_names(board: Place, make_
     told = arguments(board.layout)
     assert told[:3] == ["run", "sentinel", "--artifact"]
     assert told[3] == str(board.layout.releases / answer.release / "artifact"), "not through the link, which moves"
-    started = [sys.executable, "-m", "edgekit.deploy.start", str(board.layout.root)]
+    started = [sys.executable, "-m", "edgekit.deploy.board.start", str(board.layout.root)]
     done = subprocess.run(started, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "no app named 'sentinel'" in done.stderr, "edgekit itself answers, with its own status"
 
@@ -394,7 +395,7 @@ def test_equal_releases_have_one_name_and_others_another() -> None:
 
 
 def test_status_of_a_bare_board(board: Place, tmp_path: Path) -> None:
-    found = verbs.status(board.layout)
+    found = condition.status(board.layout)
     assert (found.release, found.active, found.problems) == ("", False, ())
     assert found.free_bytes > 0 and found.memory_bytes > 0
 

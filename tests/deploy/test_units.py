@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.deploy.layout import Layout
+from edgekit.deploy.board.layout import Layout
+from edgekit.deploy.board.service import UNIT
+from edgekit.deploy.board.units import SETTLE, units
 from edgekit.deploy.nouns import State
-from edgekit.deploy.service import UNIT
-from edgekit.deploy.units import SETTLE, units
 
 
 def test_the_app_is_kept_alive_and_kept_from_what_is_not_its_business() -> None:
     text = units()[UNIT]
     for wanted in ("NoNewPrivileges=yes", "ProtectSystem=strict", "Restart=always", "User=edgekit", "CapabilityBoundingSet="):
         assert wanted in text.splitlines()
-    assert "ExecStart=/opt/edgekit/venv/bin/python -m edgekit.deploy.start /opt/edgekit" in text
+    assert "ExecStart=/opt/edgekit/venv/bin/python -m edgekit.deploy.board.start /opt/edgekit" in text
 
 
 def test_an_interrupted_switch_is_settled_once_after_the_app_started() -> None:

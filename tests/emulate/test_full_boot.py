@@ -23,8 +23,9 @@ from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, deploy_to_all, status
 from edgekit.emulate import boot, full, qemu, rootfs
 from edgekit.emulate.boards import Wanted, board_of
-from edgekit.emulate.boot import SERVE_S, Emulated, cut_while_writing, prediction, serving, token
+from edgekit.emulate.boot import SERVE_S, Emulated, asked, cut_while_writing, serving, token
 from edgekit.emulate.machine import Machine, ssh_config
+from edgekit.emulate.proofs import proof_of
 from edgekit.emulate.snapshots import Snapshot, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.models import digits
@@ -35,6 +36,7 @@ PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
 INT8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
 HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=600)
 BOARD = Board(host="board")
+PROOF = proof_of("digits", PICTURE)
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +48,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Emulated:
         for program in (qemu.USER, qemu.SYSTEM, "qemu-img"):
             qemu.ensure(program)
         wheels = folder / "wheels"
-        wheelhouses.make(board.device, wheels, extras=("litert", "web"), system=board.system.name)
+        wheelhouses.make(board.device, wheels, extras=PROOF.extras, system=board.system.name)
         wanted = Wanted(artifacts=(artifacts.read(INT8),), app="digits", picture=PICTURE)
-        emulated = full.flashed(folder, board, full.install(wanted, wheels), mirror=rootfs.MIRROR)
+        emulated = full.flashed(folder, board, full.install(wanted, wheels, PROOF), mirror=rootfs.MIRROR)
     except EdgekitError as exc:
         pytest.skip(f"no card can be made here: {exc.message}")
     first = boot.first_boot(emulated)
@@ -94,11 +96,11 @@ def release(artifact: Artifact, port: int = 8080) -> Release:
 def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(installed: Emulated, tmp_path: Path) -> None:
     with serving(installed, 1) as machine:
         key = token(installed, machine)
-        check = prediction(machine, key, PICTURE, NUMBER)
+        check = asked(machine, key, PROOF, NUMBER)
         assert check.ok, check.said
         cut_while_writing(installed, machine)
     with serving(installed, 2) as machine:
-        check = prediction(machine, key, PICTURE, NUMBER)
+        check = asked(machine, key, PROOF, NUMBER)
         assert check.ok, check.said
 
 
@@ -123,7 +125,7 @@ def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_n
     assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
     assert status(BOARD).artifact_name == "good"
     board.wait_until_serving("/health", SERVE_S)
-    check = prediction(board, token(snapshot.board, board), PICTURE, NUMBER)
+    check = asked(board, token(snapshot.board, board), PROOF, NUMBER)
     assert check.ok, check.said
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_file
-from edgekit.deploy.board import lacking
-from edgekit.deploy.layout import Layout, name_of
+from edgekit.deploy.board.layout import Layout, name_of
+from edgekit.deploy.board.receiving import lacking
 from edgekit.deploy.push import proposal_of
 from edgekit.flash import environment
 from edgekit.flash.firstboot import APP_FOLDER

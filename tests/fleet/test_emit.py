@@ -15,7 +15,7 @@ from boards import MakeNamed, Place
 from edgekit.cli import main
 from edgekit.core.errors import InputError
 from edgekit.core.profiles import find
-from edgekit.deploy.board import status
+from edgekit.deploy.board.condition import status
 from edgekit.deploy.nouns import Proposal
 from edgekit.fleet.kubernetes import label, node_labels
 

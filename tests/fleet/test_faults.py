@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from nats_fleet import Server, agent_of, enrolled, rolled_out, running, until, w
 
 from edgekit.commands._fleet_owner import _revoked
 from edgekit.core.errors import GateFailed, InputError
-from edgekit.deploy.layout import name_of
+from edgekit.deploy.board.layout import name_of
 from edgekit.fleet import seal, subjects
 from edgekit.fleet.agent import Agent
 from edgekit.fleet.authority import Authority
@@ -55,6 +56,25 @@ def test_what_a_board_has_to_say_waits_for_the_server_and_then_arrives_once(serv
             readings = await bus.history("edgekit.telemetry.*", subjects.TELEMETRY)
             numbers = [json.loads(line)["n"] for entry in readings for line in entry.value.splitlines()]
             assert len(set(numbers)) == len(numbers) and len(numbers) > 10
+
+    asyncio.run(story())
+
+
+def test_boards_whose_clocks_stand_in_1970_take_part_and_the_server_dates_what_they_say(
+    server: Server, make_artifact: MakeNamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    artifact = make_artifact("one")
+    began = time.time()
+
+    async def story() -> None:
+        access = (await enrolled(server, "cam-1"))["cam-1"]
+        ada = server.access("ada")
+        monkeypatch.setattr(time, "time", lambda: 86400.0)
+        place = Pretended()
+        async with running(agent_of(server, "cam-1", place, access=access)), connected(ada) as bus:
+            ended = await rolled_out(bus, wish(artifact, waves=(1.0,)), artifact)
+            assert (ended.phase, place.running) == ("done", ended.release)
+            assert all(entry.at_s >= began - 60 for entry in await bus.history("edgekit.events.*", subjects.EVENTS))
 
     asyncio.run(story())
 
@@ -100,6 +120,7 @@ def test_a_stolen_credential_cannot_speak_for_another_board_nor_hear_it(server: 
                 await asyncio.wait_for(bus.get(subjects.DESIRED, subjects.device_key("victim")), 1)
             for subject in (
                 subjects.subject_of(subjects.REPORTED, "victim"),
+                subjects.write_of(subjects.REPORTED, "victim"),
                 subjects.events("victim"),
                 subjects.telemetry("victim"),
                 subjects.subject_of(subjects.DESIRED, subjects.device_key("thief")),
@@ -109,7 +130,14 @@ def test_a_stolen_credential_cannot_speak_for_another_board_nor_hear_it(server: 
             ):
                 await bus.client.publish(subject, b"forged")
             heard: list[str] = []
-            for subject in (subjects.subject_of(subjects.DESIRED, ">"), "edgekit.>", "_INBOX.ada.>", "_INBOX.victim.>", ">"):
+            for subject in (
+                subjects.subject_of(subjects.DESIRED, ">"),
+                subjects.bell("device.victim"),
+                "edgekit.>",
+                "_INBOX.ada.>",
+                "_INBOX.victim.>",
+                ">",
+            ):
                 await bus.listen(subject, lambda subject, data: heard.append(subject))
             await bus.client.flush()
             await ada.put(subjects.DESIRED, subjects.device_key("victim"), wishes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from broker import broker, listening
+from certificates import signed
 from waiting import wait_until
 
 from edgekit.apps.vision.address import Address
@@ -180,22 +180,6 @@ def test_the_latency_from_notice_to_the_brokers_word_is_measured(tmp_path: Path)
         wait_until(lambda: told.status()[0].counts.sent == 20, "all are delivered")
         assert len(told.status()[0].latencies_s) == 20 and max(told.status()[0].latencies_s) < 10.0
         told.close()
-
-
-def signed(folder: Path, name: str) -> tuple[Path, Path, Path]:
-    """A certificate for 127.0.0.1, its key, and the certificate of the authority that signed it, made here."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl here (Debian package openssl)")
-    folder.mkdir()
-    (folder / "san").write_text("subjectAltName=IP:127.0.0.1\n")
-    for line in (
-        f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN={name} -keyout ca.key -out ca.pem",
-        "req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=broker -keyout key.pem -out asked.pem",
-        "x509 -req -in asked.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile san -out broker.pem",
-    ):
-        subprocess.run(["openssl", *line.split()], cwd=folder, check=True, capture_output=True)
-    (folder / "key.pem").chmod(0o644)
-    return folder / "broker.pem", folder / "key.pem", folder / "ca.pem"
 
 
 def test_an_encrypted_broker_is_told_when_its_authority_is_the_one_that_was_named(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgekit.core.service_unit import service_unit
-from edgekit.deploy.layout import ROOT
-from edgekit.deploy.service import UNIT
+from edgekit.deploy.board.layout import ROOT
+from edgekit.deploy.board.service import UNIT
 
 SETTLE = "edgekit-settle.service"
 
@@ -18,7 +18,7 @@ def units(root: Path = ROOT) -> dict[str, str]:
 
 def _app(root: Path) -> str:
     """Started with the board, kept alive, kept from everything it has no business with; the release says what it is."""
-    command = f"{root}/venv/bin/python -m edgekit.deploy.start {root}"
+    command = f"{root}/venv/bin/python -m edgekit.deploy.board.start {root}"
     return service_unit(description="edgekit app", command=command, state="edgekit", user="edgekit")
 
 

@@ -1,4 +1,4 @@
-"""Become the app of the release that `current` points to: `python -m edgekit.deploy.start`, which the service runs.
+"""Become the app of the release that `current` points to: `python -m edgekit.deploy.board.start`, which the service runs.
 
 The link is followed once, here, so that a process keeps its own release while the link moves on. No second Python is started: on a small
 board that takes as long as a part of the app itself.
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from edgekit.core.errors import EdgekitError, NotFound
-from edgekit.deploy.layout import Layout
+from edgekit.deploy.board.layout import Layout
 
 
 def arguments(layout: Layout) -> list[str]:

@@ -7,9 +7,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import urlsplit
 
 from edgekit.core import process
-from edgekit.core.errors import EdgekitError
+from edgekit.core.errors import EdgekitError, InputError
 from edgekit.deploy.nouns import Health
 
 UNIT = "edgekit-app.service"
@@ -46,6 +47,13 @@ def restarts() -> str:
     with suppress(EdgekitError):
         return process.run(["systemctl", "show", "-p", "NRestarts", "--value", UNIT], timeout_s=_TIMEOUT_S).stdout.strip()
     return ""
+
+
+def ensure_local(url: str) -> None:
+    """What is asked how the app does is the board itself, and nobody else on its network. Raises `InputError`."""
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or parts.hostname not in ("127.0.0.1", "::1", "localhost")):
+        raise InputError(f"a health check asks the board itself, not {url!r}", "--health http://127.0.0.1:8080/health")
 
 
 def wait_until_healthy(health: Health, *, now: Callable[[], float] = time.monotonic) -> str:
