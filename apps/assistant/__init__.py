@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from edgekit.apps.base import Answer, RunOptions
+from edgekit.core.printable import printable
 
 if TYPE_CHECKING:
     from edgekit.apps.assistant.assistant import Answered
@@ -57,7 +58,7 @@ def _ask(request: Request, question: str, stack: ExitStack) -> Answer:
 def _text(answer: Answered) -> str:
     from edgekit.apps.assistant.terminal import shown_sources
 
-    return f"{answer.text}\n{shown_sources(answer)}"
+    return printable(f"{answer.text}\n{shown_sources(answer)}")
 
 
 def _search(request: Request, question: str, stack: ExitStack) -> Answer:
@@ -68,7 +69,7 @@ def _search(request: Request, question: str, stack: ExitStack) -> Answer:
     assert library is not None  # the options were checked
     notes = _read(library)
     found = passages(library, question, request.top)
-    return Answer(result={"passages": found, "refused": notes}, text=shown(found))
+    return Answer(result={"passages": found, "refused": notes}, text=printable(shown(found)))
 
 
 def _talk(request: Request, stack: ExitStack) -> Answer:
@@ -105,8 +106,6 @@ def _read(library: Library | None) -> list[dict[str, str]]:
     """Bring the documents up to date; which files were refused, which is told on stderr as well."""
     if library is None:
         return []
-    from edgekit.core.printable import printable
-
     refused = library.update().refused
     for one in refused:
         log.warning("not read: %s: %s", printable(one.path), printable(one.reason))

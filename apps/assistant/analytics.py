@@ -1,6 +1,7 @@
 """The log of queries: how many, how long, how fast, on this machine only. Nothing that was asked or answered is in it.
 
-Fields have the names of llama-server's `timings`. A log that cannot be written is said once and never stops an answer.
+Fields have the names of llama-server's `timings`. Once the file has the size it may have, the oldest queries make room for new ones.
+A log that cannot be written is said once and never stops an answer.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from edgekit.apps.assistant.database import Database, is_sound, set_aside
+from edgekit.apps.assistant.database import Database, Full, is_sound, set_aside
 from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)
 Clock = Callable[[], float]
 
 BYTES = 64 << 20
+MAKE_ROOM = 10
+"""Where the log is full, one in so many of its queries goes, the oldest first."""
+TRIES = 3
+"""What goes may lie on pages that what stays needs as well: then more goes."""
 KEEP_DAYS = 90.0
 TIDY_S = 86_400.0
 """How often what is too old is forgotten while the server runs."""
@@ -113,16 +118,24 @@ class Log:
         """Write one down. Never raises: an answer is worth more than its log."""
         if self._database is None or not self._on:
             return
-        values = asdict(query)
         try:
             self._tidy()
-            with self._database.writing() as run:
-                run.execute(f"INSERT INTO queries VALUES({','.join('?' * len(_COLUMNS))})", [values[name] for name in _COLUMNS])
+            self._insert(self._database, query)
         except EdgekitError as exc:
             with self._lock:
                 self.dropped += 1
                 if self.dropped == 1:
                     log.warning("the log of queries is not written: %s", exc.message)
+
+    def _insert(self, database: Database, query: Query) -> None:
+        """Raises `Full` where the disk is: of its own size the log gives up what is oldest."""
+        for _ in range(TRIES):
+            try:
+                _insert(database, query)
+                return
+            except Full:
+                _forget_oldest(database)
+        _insert(database, query)
 
     def _tidy(self) -> None:
         """Once a day, since a server may run for years."""
@@ -144,16 +157,25 @@ class Log:
         found = self._rows(f"SELECT count(*) AS queries, {sums}, {means} {chosen}", (since,))
         if not found:
             return {"queries": 0, "dropped": self.dropped}
-        slow = self._rows(f"SELECT ttft_ms {chosen} AND ttft_ms IS NOT NULL ORDER BY ttft_ms", (since,))
-        at = min(len(slow) - 1, round(0.95 * (len(slow) - 1))) if slow else -1
-        by_source = {
-            row["source"]: row["n"] for row in self._rows(f"SELECT source, count(*) AS n {chosen} GROUP BY 1", (since,))
+        rest = {
+            "ttft_p95_ms": self._slow(since),
+            "by_source": self._by("source", since),
+            "by_outcome": self._by("outcome", since),
         }
-        by_outcome = {
-            row["outcome"]: row["n"] for row in self._rows(f"SELECT outcome, count(*) AS n {chosen} GROUP BY 1", (since,))
-        }
-        rest = {"ttft_p95_ms": slow[at]["ttft_ms"] if slow else None, "by_source": by_source, "by_outcome": by_outcome}
         return found[0] | rest | {"dropped": self.dropped}
+
+    def _slow(self, since: float) -> float | None:
+        """What 95 of 100 first tokens took at most."""
+        chosen = "FROM queries WHERE at >= ? AND ttft_ms IS NOT NULL"
+        (counted,) = self._rows(f"SELECT count(*) AS n {chosen}", (since,)) or [{"n": 0}]
+        place = round(0.95 * (counted["n"] - 1))
+        found = self._rows(f"SELECT ttft_ms {chosen} ORDER BY ttft_ms LIMIT 1 OFFSET ?", (since, max(place, 0)))
+        return float(found[0]["ttft_ms"]) if found else None
+
+    def _by(self, field: str, since: float) -> dict[str, int]:
+        """How many there are of each."""
+        rows = self._rows(f"SELECT {field} AS name, count(*) AS n FROM queries WHERE at >= ? GROUP BY 1", (since,))
+        return {row["name"]: row["n"] for row in rows}
 
     def series(self, since: float, step_s: float) -> list[dict[str, Any]]:
         """The same per step of time, for charts: `at` is each step's beginning; steps without a query are left out."""
@@ -197,6 +219,18 @@ class Log:
 
     def _rows(self, sql: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
         return [dict(row) for row in self._database.rows(sql, values)] if self._database is not None else []
+
+
+def _insert(database: Database, query: Query) -> None:
+    values = asdict(query)
+    with database.writing() as run:
+        run.execute(f"INSERT INTO queries VALUES({','.join('?' * len(_COLUMNS))})", [values[name] for name in _COLUMNS])
+
+
+def _forget_oldest(database: Database) -> None:
+    oldest = "SELECT rowid FROM queries ORDER BY at LIMIT (SELECT count(*) / ? + 1 FROM queries)"
+    with database.writing() as run:
+        run.execute(f"DELETE FROM queries WHERE rowid IN ({oldest})", (MAKE_ROOM,))
 
 
 class Totals:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import shutil
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.apps.assistant.database import Database, Full, is_sound, set_aside
+from edgekit.apps.assistant.journal import Step, note, steps, take
 from edgekit.core.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ CREATE VIRTUAL TABLE IF NOT EXISTS said USING fts5(content, message UNINDEXED, t
 """
 _LISTED = "SELECT *, (SELECT count(*) FROM messages WHERE conversation=conversations.id) AS messages FROM conversations"
 TIDY_S = 86_400.0
+WORDS = 32
+"""Words that are searched for at once: SQLite takes no expression of thousands."""
 JOURNAL_LINES = 200
 """After so many the database is copied again and the journal begun anew."""
 
@@ -88,7 +90,8 @@ class Conversations:
         self._database = Database(path, SCHEMA, max_bytes=max_bytes)
         self._lines = self._journal.read_bytes().count(b"\n") if self._journal.exists() else 0
         try:
-            self._replay()
+            for step in steps(self._journal):
+                take(self._database, step)
             if self._lines or not self._backup.exists():
                 self._checkpoint()
         except Full as exc:
@@ -103,7 +106,7 @@ class Conversations:
             self._tidied_at = now
             self.forget_older_than(self._keep_days)
         made = Conversation(id=uuid.uuid4().hex, title=title, owner=owner, made_at=now, changed_at=now)
-        self._do({"do": "new", "id": made.id, "title": title, "owner": owner, "at": now})
+        self._do(Step(do="new", id=made.id, title=title, owner=owner, at=now))
         return made
 
     def say(self, conversation: str, role: str, content: str, details: Mapping[str, Any] | None = None) -> Said:
@@ -118,19 +121,17 @@ class Conversations:
             content=content,
             details=dict(details or {}),
         )
-        self._do(
-            {"do": "say", "id": said.id, "in": conversation, "role": role, "content": content}
-            | {"details": said.details, "at": said.at}
-        )
+        details = dict(said.details)
+        self._do(Step(do="say", id=said.id, conversation=conversation, role=role, content=content, details=details, at=said.at))
         return said
 
     def take_back(self, conversation: str, first: str) -> None:
         """Delete the message `first` and those after it, as if they had not been said."""
-        self._do({"do": "unsay", "id": first, "in": conversation})
+        self._do(Step(do="unsay", id=first, conversation=conversation))
 
     def rename(self, conversation: str, title: str) -> None:
         """Give it another title."""
-        self._do({"do": "rename", "id": conversation, "title": title, "at": self._clock()})
+        self._do(Step(do="rename", id=conversation, title=title, at=self._clock()))
 
     def list(self, owner: str) -> tuple[Conversation, ...]:
         """The owner's conversations, the last used first."""
@@ -151,7 +152,7 @@ class Conversations:
 
     def search(self, owner: str, words: str, top: int = 50) -> tuple[Match, ...]:
         """Messages that have all the words (the last may be unfinished), best first."""
-        asked = re.findall(r"\w+", words)
+        asked = re.findall(r"\w+", words)[:WORDS]
         if not asked:
             return ()
         expression = " ".join(f'"{word}"' for word in asked) + "*"
@@ -194,29 +195,15 @@ class Conversations:
         """Closing again does nothing."""
         self._database.close()
 
-    def _do(self, step: Mapping[str, Any]) -> None:
+    def _do(self, step: Step) -> None:
         """Write the step down, then take it. Raises `Full` without room: written down, it is taken at the next start."""
         with self._lock:
-            self._note(step)
-            _take(self._database, step)
+            note(self._journal, step)
+            take(self._database, step)
             self._lines += 1
             if self._lines >= JOURNAL_LINES:
                 with suppress(Full):  # the journal goes on growing until there is room for a copy
                     self._checkpoint()
-
-    def _note(self, step: Mapping[str, Any]) -> None:
-        line = json.dumps(step, ensure_ascii=False) + "\n"
-        size = self._journal.stat().st_size if self._journal.exists() else 0
-        try:
-            with self._journal.open("a", encoding="utf-8") as file:
-                self._journal.chmod(0o600)
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as exc:
-            with suppress(OSError):
-                os.truncate(self._journal, size)
-            raise Full(f"{self._journal.name!r} cannot be written: {exc.strerror}", "is there space on the disk?") from exc
 
     def _forget(self, ids: Sequence[str]) -> None:
         if not ids:
@@ -248,36 +235,3 @@ class Conversations:
         said += "its copy and journal" if copied else "its journal alone"
         log.warning("%s", said)
         return said
-
-    def _replay(self) -> None:
-        """Take the journal's steps again: those the database has already change nothing."""
-        if not self._journal.exists():
-            return
-        for line in self._journal.read_text("utf-8", errors="replace").splitlines():
-            with suppress(ValueError):  # the last line of a process that was killed in the middle of it
-                _take(self._database, json.loads(line))
-
-
-def _take(database: Database, step: Mapping[str, Any]) -> None:
-    """One step of the journal, which may have been taken before."""
-    with database.writing() as run:
-        if step["do"] == "new":
-            values = (step["id"], step["title"], step["owner"], step["at"], step["at"])
-            run.execute("INSERT OR IGNORE INTO conversations VALUES(?,?,?,?,?)", values)
-        elif step["do"] == "rename":
-            run.execute("UPDATE conversations SET title=? WHERE id=?", (step["title"], step["id"]))
-        elif step["do"] == "unsay":
-            since = "SELECT later.id FROM messages AS later JOIN messages AS first ON first.id=? WHERE later.conversation=?"
-            since += " AND first.conversation=later.conversation AND (later.at, later.rowid) >= (first.at, first.rowid)"
-            ids = [row[0] for row in run.execute(since, (step["id"], step["in"])).fetchall()]
-            for one in ids:
-                run.execute("DELETE FROM said WHERE message=?", (one,))
-                run.execute("DELETE FROM messages WHERE id=?", (one,))
-        elif run.execute("SELECT 1 FROM conversations WHERE id=?", (step["in"],)).fetchone():  # it may be deleted since
-            details = json.dumps(step["details"], ensure_ascii=False)
-            message = (step["id"], step["in"], step["at"], step["role"], step["content"], details)
-            if run.execute("INSERT OR IGNORE INTO messages VALUES(?,?,?,?,?,?)", message).rowcount:
-                run.execute("INSERT INTO said(content, message) VALUES(?,?)", (step["content"], step["id"]))
-                title = " ".join(step["content"].split())[:60] if step["role"] == "user" else ""
-                run.execute("UPDATE conversations SET title=? WHERE id=? AND title=''", (title, step["in"]))
-                run.execute("UPDATE conversations SET changed_at=max(changed_at, ?) WHERE id=?", (step["at"], step["in"]))

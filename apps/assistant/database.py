@@ -83,9 +83,9 @@ class Database:
         part = path.with_name(f"{path.name}.part")
         with self._lock, _said(path):
             part.unlink(missing_ok=True)
+            part.touch(mode=0o600)
             with closing(sqlite3.connect(part)) as copy:
                 self._connection.backup(copy)
-            part.chmod(0o600)
             part.replace(path)
 
     def compact(self) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
 from edgekit.apps.assistant.documents.read import READERS
 from edgekit.apps.assistant.grounding.embedder import Embedder
-from edgekit.apps.assistant.grounding.index import Brought, bring_up_to_date
+from edgekit.apps.assistant.grounding.index import Brought, bring_up_to_date, maker
 from edgekit.apps.assistant.grounding.search import Hit, Search
 from edgekit.apps.assistant.grounding.store import Indexed, Store
 from edgekit.apps.assistant.grounding.support import Question
@@ -37,6 +37,7 @@ class Library:
     def __init__(self, folder: Path, index: Path, embedder: Embedder) -> None:
         self.folder = folder
         self._store, self._embedder = Store(index), embedder
+        self._store.prepare(maker(embedder))
         self._search = Search(self._store, embedder)
         self._one_at_a_time, self._stop = threading.Lock(), threading.Event()
         self._asking = threading.Lock()
@@ -123,6 +124,8 @@ class Library:
             path.unlink()
         except FileNotFoundError as exc:
             raise NotFound(f"there is no document {name[:200]!r}") from exc
+        except OSError as exc:
+            raise InputError(f"{name[:200]!r} cannot be deleted: {exc.strerror or exc}") from exc
         self._store.drop(name)
         self.update_soon()
 

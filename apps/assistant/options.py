@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -131,8 +132,10 @@ def requested(options: RunOptions) -> Request:
     if not 1 <= top <= 100:
         raise UsageError(f"--top {top} is not one of 1 to 100", EXAMPLE)
     documents = own.get("documents")
+    _check_numbers(own)
     if own.get("search") is not None and documents is None:
         raise UsageError("--search needs --documents", 'edgekit run assistant --documents DIR --search "QUESTION"')
+    _check_embedding(own)
     return Request(
         ask=_said(own.get("ask"), "--ask"),
         search=_said(own.get("search"), "--search"),
@@ -167,6 +170,26 @@ def default_data() -> Path:
         return (Path(base) if base else Path.home() / ".local" / "share") / "edgekit" / "assistant"
     except RuntimeError as exc:
         raise EdgekitError("there is no home folder to keep conversations in", "--data DIR") from exc
+
+
+def _check_numbers(own: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for a length of time, or a context, that is none."""
+    context, deadline = own.get("context") or 0, own.get("deadline")
+    if context < 0:
+        raise UsageError(f"--context {context} is no number of tokens", "--context 2048")
+    if deadline is not None and not 0 < deadline < math.inf:
+        raise UsageError(f"--deadline {deadline:g} is no time to answer in", "--deadline 60")
+    for name in ("log_days", "keep_days"):
+        days = own.get(name) or 0.0
+        if not 0 <= days < math.inf:
+            raise UsageError(f"--{name.replace('_', '-')} {days:g} is no number of days", "0 keeps them for ever")
+
+
+def _check_embedding(own: Mapping[str, Any]) -> None:
+    """Raise `UsageError` for parts of a search without what they belong to."""
+    for name, needed in (("embedding", "documents"), ("vocabulary", "embedding")):
+        if own.get(name) is not None and own.get(needed) is None:
+            raise UsageError(f"--{name} needs --{needed}", "edgekit run assistant --documents DIR --embedding FILE.gguf")
 
 
 def _said(text: str | None, option: str) -> str | None:

@@ -20,9 +20,13 @@ HELP = "Ask, or: /new begins again · /list · /search WORDS · /delete forgets 
 Write = Callable[[str], object]
 
 
-def talk(chat: Chat, lines: Iterable[str], write: Write) -> None:
-    """Answer line after line; what is written is safe for a terminal."""
+def talk(chat: Chat, lines: Iterable[str], out: Write) -> None:
+    """Answer line after line; what is written is safe for a terminal, whoever said it."""
     current = chat.conversations.new(OWNER).id
+
+    def write(text: str) -> None:
+        out(printable(text))
+
     write(f"{HELP}\n")
     for line in lines:
         text = line.strip()
@@ -63,7 +67,7 @@ def _answer(chat: Chat, conversation: str, question: str, write: Write) -> None:
 def _show(event: AnswerEvent, spoke: bool, write: Write) -> bool:
     """Write what is to be seen of an event; whether a model has begun to speak."""
     if isinstance(event, Piece):
-        write(printable(event.text))
+        write(event.text)
         return True
     if isinstance(event, Waiting):
         write(f"(waiting, place {event.position})\n")
@@ -76,7 +80,7 @@ def _show(event: AnswerEvent, spoke: bool, write: Write) -> bool:
 
 
 def _ending(answer: Answered, spoke: bool) -> str:
-    return ("" if spoke else printable(answer.text)) + "\n" + shown_sources(answer) + "\n"
+    return ("" if spoke else answer.text) + "\n" + shown_sources(answer) + "\n"
 
 
 def shown_sources(answer: Answered) -> str:
@@ -92,7 +96,7 @@ def shown_sources(answer: Answered) -> str:
         lines.append(f"  FALLBACK: {answer.badge.model} at {answer.badge.url} ({answer.badge.reason}), {sent} your documents")
     if rate := answer.timings.get("predicted_per_second"):
         lines.append(f"  {rate:.1f} tokens/s, first after {answer.timings.get('ttft_ms', 0):.0f} ms")
-    return printable("\n".join(lines)) + ("\n" if lines else "")
+    return "\n".join(lines) + ("\n" if lines else "")
 
 
 def _commanded(chat: Chat, current: str, text: str, write: Write) -> str:

@@ -16,7 +16,7 @@ from edgekit.runtimes.speech.speaking import LONGEST_TEXT, Speaker, speaker
 
 T = TypeVar("T")
 _CODE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
-_MARKS = re.compile(r"\s*\[\d{1,3}\]|[*`#_|>]+")
+_MARKS = re.compile(r" ?\[\d{1,3}\]|[*`#_|>]+")
 
 
 class Voice:
@@ -56,7 +56,7 @@ class Voice:
 
 def spoken(text: str) -> str:
     """An answer as it is read aloud: without its code, the numbers of its sources and its marks, and no longer than is spoken at once."""
-    whole = " ".join(_MARKS.sub("", _CODE.sub(" ", text)).split())
+    whole = " ".join(_MARKS.sub("", " ".join(_CODE.sub(" ", text).split())).split())
     if len(whole) <= LONGEST_TEXT:
         return whole
     return whole[: whole.rfind(" ", 0, LONGEST_TEXT) + 1 or LONGEST_TEXT].strip()

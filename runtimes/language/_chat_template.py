@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
-from edgekit.runtimes.text import TextRequest
+from edgekit.runtimes.text import Message, TextRequest
 
 MOST_CHARACTERS = 1 << 20
 LONGEST_TEXT = 1 << 24
@@ -39,7 +39,7 @@ class ChatTemplate:
     def _rendered(self, request: TextRequest) -> str:
         jinja = need("jinja2")
         variables = {
-            "messages": [message.as_json() for message in request.messages],
+            "messages": [_for_template(message) for message in request.messages],
             "tools": [dict(tool) for tool in request.tools] or None,
             "add_generation_prompt": True,
             "bos_token": self.bos,
@@ -54,6 +54,24 @@ class ChatTemplate:
             raise InputError(f"the model's chat template refuses these messages: {exc}", _hint(request)) from exc
         except Exception as exc:  # a template is a program: it may fail in any way
             raise InputError(f"the model's chat template failed: {type(exc).__name__}: {exc}", _hint(request)) from exc
+
+
+def _for_template(message: Message) -> dict[str, Any]:
+    """A message as templates expect it: OpenAI's API writes the arguments of a call as a text, they want the object."""
+    calls = [_with_object(call) for call in message.tool_calls]
+    return message.as_json() | ({"tool_calls": calls} if calls else {})
+
+
+def _with_object(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    function = call.get("function")
+    arguments = function.get("arguments") if isinstance(function, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(arguments, str):
+        return call
+    try:
+        read = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return call  # a model wrote it: the template may do with it what it likes
+    return {**call, "function": {**function, "arguments": read if isinstance(read, dict) else arguments}}
 
 
 def _environment() -> Any:

@@ -10,7 +10,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +22,16 @@ from edgekit.core.optional import need
 from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
 from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
-from edgekit.runtimes.language._http import Refused, Server, SocketFile, Unreachable
+from edgekit.runtimes.language._http import Server
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._state import fingerprint, pack, unpack
+from edgekit.runtimes.language._xllama_server import NAME, complaints, started
 from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.text import (
     DEFAULTS,
     Done,
     EngineLost,
-    EngineRefused,
     Piece,
-    PromptTooLong,
     Reason,
     Sampling,
     SavedState,
@@ -46,7 +44,6 @@ from edgekit.runtimes.text import (
     Timings,
 )
 
-NAME = "xllamacpp"
 STATE = "conversation"
 """Name of a saved state in the folder while it is packed."""
 TOP = 2048
@@ -98,7 +95,7 @@ class XllamaSession:
         timings = Timings()
         self._read, self._known = prompt, ()
         stream = self._http.stream("/completion", body, cancel or threading.Event(), ends_at)
-        with _complaints():
+        with complaints():
             for batch in stream.batches():
                 events = [msgspec.json.decode(data, type=_Event) for data in batch]
                 timings = events[-1].timings or timings
@@ -142,7 +139,7 @@ class XllamaSession:
                 raise InputError(f"a text of {count} tokens cannot be embedded: 1 to {self.model.context} can", "split it")
         if self._embedder is None:
             self._embedder = self._started("embed", embedding=True)
-        with _complaints():
+        with complaints():
             answer = self._embedder[1].ask("/v1/embeddings", {"input": list(texts)})
         rows = np.array([row["embedding"] for row in answer["data"]], np.float32)
         lengths: NDArray[Any] = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -157,14 +154,14 @@ class XllamaSession:
         letter = self._tokens("a", begin=False, special=False)[-1]
         asked = {"n_predict": 1, "temperature": 0.0, "logit_bias": [[letter, 1e4]], "n_probs": min(TOP, self.model.vocabulary)}
         for index in range(len(tokens)):
-            with _complaints():
+            with complaints():
                 answer = self._http.ask("/completion", {"prompt": list(tokens[: index + 1]), "id_slot": 0, **asked})
             rows[index] = _spread(answer["completion_probabilities"][0]["top_logprobs"], self.model.vocabulary)
         return rows
 
     def save(self, path: Path) -> SavedState:
         """See `TextSession`."""
-        with _complaints():
+        with complaints():
             self._http.ask("/slots/0?action=save", {"filename": STATE})
         raw = Path(self._folder.name) / STATE
         try:
@@ -178,7 +175,7 @@ class XllamaSession:
         raw = Path(self._folder.name) / STATE
         try:
             self._read, self._known = "", unpack(path, raw, NAME, fingerprint(self._path))
-            with _complaints():
+            with complaints():
                 return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
         finally:
             raw.unlink(missing_ok=True)
@@ -189,30 +186,7 @@ class XllamaSession:
         self._folder.cleanup()
 
     def _started(self, name: str, *, embedding: bool) -> tuple[Any, Server]:
-        package, options = need("xllamacpp"), self._flight.options
-        socket, key = f"{self._folder.name}/{name}.sock", secrets.token_hex(16)
-        settings = package.CommonParams()
-        settings.model.path = str(self._path)
-        settings.n_ctx, settings.n_parallel = options.context, 1
-        settings.n_batch = settings.n_ubatch = options.context if embedding else min(options.batch, options.context)
-        settings.n_gpu_layers = options.gpu_layers
-        settings.cpuparams.n_threads = self.model.threads
-        settings.cpuparams_batch.n_threads = options.batch_threads or self.model.threads
-        settings.hostnames, settings.api_keys = [socket], [key]
-        settings.slot_save_path = f"{self._folder.name}/"
-        settings.n_threads_http = 3
-        settings.cache_ram_mib = 0
-        settings.ui = settings.warmup = settings.fit_params = False
-        # Messages are rendered here, by the same sandbox for every engine; a broken template must not keep a model from loading.
-        settings.use_jinja, settings.chat_template = False, "chatml"
-        settings.embedding = embedding
-        if embedding:
-            settings.pooling_type = package.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
-        try:
-            server = package.Server(settings)
-        except Exception as exc:  # whatever its C++ throws
-            raise EngineRefused(f"{NAME} does not load {self._path.name!r}") from exc
-        return server, Server(lambda: SocketFile(Path(socket)), key)
+        return started(self._flight, Path(self._folder.name), name, threads=self.model.threads, embedding=embedding)
 
     def _special_text(self, key: str) -> str:
         token = self._flight.header.get(f"tokenizer.ggml.{key}_token_id", -1)
@@ -254,11 +228,6 @@ def _sampling(wanted: Sampling) -> dict[str, Any]:
     return body
 
 
-def _too_long(tokens: int, limit: int) -> PromptTooLong:
-    reason = f"the prompt has {tokens} tokens, the context {limit}"
-    return PromptTooLong(reason, "a shorter prompt, or a larger context", tokens=tokens, limit=limit)
-
-
 def _spread(top: Sequence[Mapping[str, Any]], vocabulary: int) -> NDArray[Any]:
     """Logarithms of all probabilities, from those of the likeliest."""
     given = {int(entry["id"]): float(entry["logprob"]) for entry in top}
@@ -266,20 +235,6 @@ def _spread(top: Sequence[Mapping[str, Any]], vocabulary: int) -> NDArray[Any]:
     row = np.full(vocabulary, np.log(left / max(1, vocabulary - len(given))), np.float32)
     row[list(given)] = list(given.values())
     return row
-
-
-@contextmanager
-def _complaints() -> Iterator[None]:
-    """What the server refuses, as one of our errors."""
-    try:
-        yield
-    except Refused as exc:
-        if exc.told.get("type") == "exceed_context_size_error":
-            raise _too_long(int(exc.told.get("n_prompt_tokens", 0)), int(exc.told.get("n_ctx", 0))) from exc
-        error = InputError if 400 <= exc.status < 500 else EngineRefused
-        raise error(f"{NAME}: {exc}") from exc
-    except Unreachable as exc:
-        raise EngineLost(f"{NAME}: its server broke off: {exc}") from exc
 
 
 class _Xllamacpp:

@@ -113,3 +113,14 @@ def test_a_stop_text_that_is_cut_into_pieces_is_found() -> None:
 def test_what_only_looked_like_a_stop_text_is_said_at_the_end() -> None:
     stops = Stops(("<end>",))
     assert stops.push("so <e") + stops.flush() == "so <e"
+
+
+def test_the_arguments_of_a_call_are_an_object_in_a_template() -> None:
+    pytest.importorskip("jinja2")
+
+    def rendered(arguments: object) -> str:
+        call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": arguments}}
+        return ask("{{ messages[0].tool_calls[0].function.arguments | tojson }}", Message(role="assistant", tool_calls=(call,)))
+
+    assert rendered('{"town": "Ghent"}') == rendered({"town": "Ghent"}) == '{"town": "Ghent"}'
+    assert rendered("no JSON") == '"no JSON"' and rendered("[1]") == '"[1]"'

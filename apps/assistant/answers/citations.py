@@ -52,8 +52,8 @@ def checked(answer: str, sources: Sequence[Source]) -> Checked:
 
 def without_invented(answer: str, offered: Collection[int]) -> str:
     """`[1, 9]` becomes `[1]` when 9 was not offered; `[9]` goes, with the space before it."""
-    text = _MARK.sub(lambda mark: _kept(mark["ids"], offered) or "\0", answer)
-    return re.sub(r"[ \t]*\0", "", text)
+    *before, last = _MARK.sub(lambda mark: _kept(mark["ids"], offered) or "\0", answer).split("\0")
+    return "".join([*(text.rstrip(" \t") for text in before), last])
 
 
 class Stream:

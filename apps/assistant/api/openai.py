@@ -161,6 +161,8 @@ def _chat(assistant: Assistant, data: bytes) -> _Job:
     asked = requests.parsed(data, requests.ChatRequest)
     name = _named(assistant, asked.model)
     said = requests.messages_of(asked)
+    if asked.logprobs:
+        raise Refused("logprobs is not supported", param="logprobs")
     offered = tools.offered(asked)
     schema = requests.schema_of(asked) if not offered else (tools.forced_schema(asked, offered) or requests.schema_of(asked))
     sampling = requests.sampling_of(asked, schema)
@@ -189,7 +191,7 @@ def _completion(assistant: Assistant, data: bytes) -> _Job:
 
 def _job(asked: Any, name: str, run: Callable[[threading.Event], Generator[_Step, None, None]], *, is_chat: bool) -> _Job:
     with_usage = bool((asked.stream_options or {}).get("include_usage"))
-    return _Job(envelope=Envelope(model=name, is_chat=is_chat), stream=asked.stream, with_usage=with_usage, run=run)
+    return _Job(envelope=Envelope(model=name, is_chat=is_chat), stream=bool(asked.stream), with_usage=with_usage, run=run)
 
 
 def _generated(assistant: Assistant, kind: str, request: TextRequest, cancel: threading.Event) -> Generator[_Step, None, None]:
@@ -248,9 +250,9 @@ def _embedded(assistant: Assistant, asked: requests.EmbeddingRequest) -> dict[st
     engine = assistant.generator.engine
     if engine is None:
         raise Unsupported(NO_MODEL, NO_MODEL_HINT)
-    if asked.model not in ("", engine.name):
+    if asked.model and asked.model != engine.name:
         raise NotFound(f"there is no model {asked.model[:80]!r} that embeds", f"there is {engine.name!r}")
-    if asked.encoding_format not in ("float", "base64"):
+    if asked.encoding_format not in (None, "float", "base64"):
         raise Refused("encoding_format is float or base64", param="encoding_format")
     session = engine.session()
     texts, count = _texts(asked.input, session)
@@ -278,7 +280,7 @@ def _row(row: Any, as_base64: bool) -> str | list[float]:
     return base64.b64encode(np.ascontiguousarray(row).tobytes()).decode() if as_base64 else [float(value) for value in row]
 
 
-def _named(assistant: Assistant, name: str) -> str:
+def _named(assistant: Assistant, name: str | None) -> str:
     """The model that is meant. Raises `NotFound`; `Unsupported` when there is none at all."""
     known = names(assistant)
     if not known:

@@ -11,25 +11,29 @@ from edgekit.apps.assistant.api.errors import Refused
 from edgekit.runtimes.text import Message, Role, Sampling
 
 MAX_TOKENS = 512
-MESSAGES, TEXTS = 1000, 512
+MESSAGES, TEXTS, STOPS = 1000, 512, 16
+MOST = 2**31 - 1
+"""Engines count in 32 bits: what is larger would come out as something else."""
 
 
 class _Part(msgspec.Struct, kw_only=True):
     type: str
-    text: str = ""
+    text: str | None = None
 
 
 class _Message(msgspec.Struct, kw_only=True):
     role: str
     content: str | list[_Part] | None = None
-    name: str = ""
+    name: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str = ""
+    tool_call_id: str | None = None
 
 
 class _Common(msgspec.Struct, kw_only=True):
-    model: str = ""
-    stream: bool = False
+    """What may be left out may also be null: clients send either."""
+
+    model: str | None = None
+    stream: bool | None = None
     stream_options: dict[str, Any] | None = None
     max_tokens: int | None = None
     temperature: float | None = None
@@ -55,6 +59,7 @@ class ChatRequest(_Common, kw_only=True):
     response_format: dict[str, Any] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    logprobs: bool | None = None
 
 
 class CompletionRequest(_Common, kw_only=True):
@@ -71,8 +76,8 @@ class EmbeddingRequest(msgspec.Struct, kw_only=True):
 
     input: str | list[str | int | list[int]]
     """Texts, or texts as tokens."""
-    model: str = ""
-    encoding_format: str = "float"
+    model: str | None = None
+    encoding_format: str | None = None
     dimensions: int | None = None
 
 
@@ -105,13 +110,13 @@ def _message(at: int, given: _Message) -> Message:
         odd = next((part.type for part in content if part.type != "text"), None)
         if odd is not None:
             raise Refused(f"a part of type {odd[:40]!r} cannot be read: only text", param=f"messages[{at}].content")
-        content = "".join(part.text for part in content)
+        content = "".join(part.text or "" for part in content)
     return Message(
         role=roles[given.role],
         content=content,
-        name=given.name,
+        name=given.name or "",
         tool_calls=tuple(given.tool_calls or ()),
-        tool_call_id=given.tool_call_id,
+        tool_call_id=given.tool_call_id or "",
     )
 
 
@@ -121,19 +126,34 @@ def sampling_of(request: ChatRequest | CompletionRequest, schema: Mapping[str, A
         raise Refused("one answer is given at a time: n must be 1", param="n")
     given = {
         name: getattr(request, name)
-        for name in ("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "grammar")
+        for name in ("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "grammar")
         if getattr(request, name) is not None
     }
     _check_ranges(request)
-    stop = (request.stop,) if isinstance(request.stop, str) else tuple(request.stop or ())
     limit = getattr(request, "max_completion_tokens", None) or request.max_tokens or MAX_TOKENS
-    return Sampling(max_tokens=limit, stop=stop, logit_bias=_bias(request.logit_bias), json_schema=schema, **given)
+    return Sampling(
+        max_tokens=min(limit, MOST),
+        seed=-1 if request.seed is None or request.seed < 0 else request.seed % MOST,
+        stop=_stops(request.stop),
+        logit_bias=_bias(request.logit_bias),
+        json_schema=schema,
+        **given,
+    )
+
+
+def _stops(given: str | list[str] | None) -> tuple[str, ...]:
+    """The texts that end an answer; empty ones end none."""
+    stops = (given,) if isinstance(given, str) else tuple(given or ())
+    if len(stops) > STOPS:
+        raise Refused(f"{STOPS} stop texts are taken at most", param="stop")
+    return tuple(stop for stop in stops if stop)
 
 
 def _check_ranges(request: _Common) -> None:
     ranges = {
         "temperature": (0, 2),
         "top_p": (0, 1),
+        "top_k": (-1, MOST),
         "min_p": (0, 1),
         "presence_penalty": (-2, 2),
         "frequency_penalty": (-2, 2),
@@ -146,15 +166,16 @@ def _check_ranges(request: _Common) -> None:
         value = getattr(request, name, None)
         if value is not None and value < 1:
             raise Refused(f"{name} is {value}; it may be 1 and more", param=name)
-    if len(request.stop or "") > 16 and not isinstance(request.stop, str):
-        raise Refused("16 stop texts are taken at most", param="stop")
 
 
 def _bias(given: Mapping[str, float] | None) -> dict[int, float]:
     try:
-        return {int(token): bias for token, bias in (given or {}).items()}
+        biases = {int(token): bias for token, bias in (given or {}).items()}
     except ValueError as exc:
         raise Refused("the keys of logit_bias are token ids", param="logit_bias") from exc
+    if odd := next((bias for bias in biases.values() if not -100 <= bias <= 100), None):
+        raise Refused(f"a logit_bias is {odd:g}; it may be -100 to 100", param="logit_bias")
+    return biases
 
 
 def schema_of(request: ChatRequest) -> Mapping[str, Any] | None:
@@ -165,7 +186,8 @@ def schema_of(request: ChatRequest) -> Mapping[str, Any] | None:
         return None
     if kind == "json_object":
         return {}
-    schema = (wanted.get("json_schema") or {}).get("schema") if kind == "json_schema" else None
+    described = wanted.get("json_schema") if kind == "json_schema" else None
+    schema = described.get("schema") if isinstance(described, dict) else None
     if not isinstance(schema, dict):
         raise Refused("response_format is text, json_object, or json_schema with a schema", param="response_format")
     return schema

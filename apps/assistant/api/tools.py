@@ -20,8 +20,10 @@ def offered(request: ChatRequest) -> tuple[Mapping[str, Any], ...]:
     if request.tool_choice == "none":
         return ()
     tools = tuple(request.tools or ())
+    if not tools and request.tool_choice not in (None, "auto"):
+        raise Refused("tool_choice asks for a tool, and there are none", param="tool_choice")
     for at, tool in enumerate(tools):
-        if tool.get("type") != "function" or not isinstance(tool.get("function"), dict) or not tool["function"].get("name"):
+        if tool.get("type") != "function" or not _name_of(tool):
             raise Refused('a tool is {"type": "function", "function": {"name", …}}', param=f"tools[{at}]")
     return tools
 
@@ -31,12 +33,19 @@ def forced_schema(request: ChatRequest, tools: Sequence[Mapping[str, Any]]) -> M
     choice = request.tool_choice
     if choice in (None, "auto", "none"):
         return None
-    wanted = (choice.get("function") or {}).get("name") if isinstance(choice, dict) else None
+    wanted = _name_of(choice) if isinstance(choice, dict) else None
     chosen = [tool["function"] for tool in tools if choice == "required" or tool["function"]["name"] == wanted]
     if not chosen:
         raise Refused("tool_choice is none, auto, required, or names one of the tools", param="tool_choice")
     calls = [_call_schema(function) for function in chosen]
     return calls[0] if len(calls) == 1 else {"anyOf": calls}
+
+
+def _name_of(tool: Mapping[str, Any]) -> str:
+    """The name of a function, as a description of it and a choice have it; empty for what is neither."""
+    function = tool.get("function")
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def calls_in(text: str, tools: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
 from edgekit.apps.assistant.documents.read import READERS
+from edgekit.apps.assistant.documents.text import storable
 from edgekit.core.errors import NotFound
 
 DOCUMENTS = 50_000
@@ -55,6 +56,8 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _judged(root: Path, path: Path) -> Found | Refused:
     name = path.relative_to(root).as_posix()
+    if (plain := storable(name)) != name:
+        return Refused(path=plain, reason="its name is not in UTF-8")
     try:
         target = path.resolve(strict=True)
         found = target.stat()

@@ -6,9 +6,15 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from edgekit.apps.assistant.documents.limits import bounded
 from edgekit.apps.assistant.documents.plain import decoded
 from edgekit.apps.assistant.documents.text import Part, Text, assembled
 
+_CHARSET = re.compile(rb"<meta\b[^>]{0,200}?\bcharset\s{0,9}=\s{0,9}[\"']?(?P<name>[\w-]{1,30})", re.IGNORECASE)
+_ENCODINGS = re.compile(
+    r"windows-125\d|cp125\d|iso-?8859-([2-9]|1[03-6])|koi8-[ru]|shift_jis|euc-(jp|kr)|iso-2022-jp|gb(k|2312|18030)|big5|macintosh"
+)
+"""Known by Python under the names that pages use. Not every codec of Python is an encoding."""
 _UNSEEN = frozenset({"script", "style", "template", "noscript", "svg", "iframe", "object", "head"})
 _INLINE = frozenset(
     [
@@ -49,11 +55,19 @@ _VOID = frozenset(
 
 def read(path: Path) -> Text:
     """Offsets count characters of the extracted text."""
+    data = path.read_bytes()
     reader = _Reader()
-    reader.feed(decoded(path, path.read_bytes()))
+    reader.feed(decoded(path, data, declared(data)))
     reader.close()
     reader.end_block()
-    return assembled(reader.parts, title=" ".join(reader.title.split()))
+    return assembled(bounded(path, reader.parts), title=reader.title)
+
+
+def declared(data: bytes) -> str:
+    """The encoding that a page says it is in, where it is one of those that pages are in; else empty."""
+    found = _CHARSET.search(data[:2048])
+    name = found["name"].decode().lower() if found else ""
+    return name if _ENCODINGS.fullmatch(name) else ""
 
 
 class _Reader(HTMLParser):

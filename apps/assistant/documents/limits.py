@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from zipfile import BadZipFile, ZipFile
 
 from edgekit.core.errors import InputError
 
 FILE_BYTES = 64 << 20
 TEXT_CHARACTERS = 20_000_000
+BLOCKS = 500_000
 PAGES = 5_000
 UNPACKED_BYTES = 256 << 20
 MEMORY_BYTES = 2 << 30
-"""Address space of the process that reads PDF and Word files."""
+"""Address space of the process that reads documents."""
 READING_S = 120.0
+"""The longest that reading one document may take."""
+_OLD = bytes.fromhex("d0cf11e0a1b11ae1")
+"""How the files of Word before 2007 begin, and those that Word encrypted."""
+T = TypeVar("T")
 
 
 def check_size(path: Path, size: int) -> None:
@@ -22,15 +30,25 @@ def check_size(path: Path, size: int) -> None:
         raise InputError(f"{path.name!r} has {size:,} bytes; {FILE_BYTES:,} are read at most", "split it, or leave it out")
 
 
-def check_text(path: Path, text: str) -> str:
-    """The text. Raises `InputError` for one that is longer than any document."""
-    if len(text) > TEXT_CHARACTERS:
-        raise InputError(f"{path.name!r} has {len(text):,} characters; {TEXT_CHARACTERS:,} are read at most", "split it")
-    return text
+def check_characters(path: Path, count: int) -> None:
+    """Raise `InputError` for a text that is longer than any document."""
+    if count > TEXT_CHARACTERS:
+        raise InputError(f"{path.name!r} has {count:,} characters and more; {TEXT_CHARACTERS:,} are read at most", "split it")
+
+
+def bounded(path: Path, blocks: Iterable[T]) -> tuple[T, ...]:
+    """The blocks of a text. Raises `InputError` as soon as there are more than any document has."""
+    found = tuple(islice(blocks, BLOCKS + 1))
+    if len(found) > BLOCKS:
+        raise InputError(f"{path.name!r} has more than {BLOCKS:,} paragraphs, which is the most that are read", "split it")
+    return found
 
 
 def check_archive(path: Path) -> None:
     """Raise `InputError` for a zip archive that is damaged, encrypted, or unpacks to more than is sensible: a zip bomb."""
+    with path.open("rb") as file:
+        if file.read(len(_OLD)) == _OLD:
+            raise InputError(f"{path.name!r} is encrypted, or of a Word before 2007", "save it as docx without a password")
     try:
         with ZipFile(path) as archive:
             entries = archive.infolist()

@@ -19,6 +19,10 @@ class Vectors(Protocol):
         """How near each chunk is to the question, in the order of the chunks; 0 or less is not near at all."""
         ...
 
+    def changed(self, kept: NDArray[np.bool_], new: Sequence[bytes]) -> Vectors:
+        """Those of the chunks that are `kept`, and new ones behind them."""
+        ...
+
 
 class Embedder(Protocol):
     """Texts to vectors. `name` tells vectors of different embedders apart: only equal ones are compared."""
@@ -62,8 +66,7 @@ class ModelEmbedder:
 
     def vectors(self, stored: Sequence[bytes]) -> Vectors:
         """All rows in one matrix."""
-        rows = [np.frombuffer(one, "<f4") for one in stored]
-        return Dense(np.stack(rows) if rows else np.zeros((0, 0), np.float32), self)
+        return Dense(_matrix(stored), self)
 
 
 class Dense:
@@ -75,8 +78,24 @@ class Dense:
 
     def scores(self, question: str) -> Scores:
         """Cosines."""
-        if not len(self._rows):
-            return np.zeros(0, np.float32)
+        if not self._rows.size:  # no chunk, or not one of whose vectors is made yet
+            return np.zeros(len(self._rows), np.float32)
         (row,) = self._embedder.embed([self._embedder.query + question])
         found: Scores = self._rows @ row.astype(np.float32)
         return found
+
+    def changed(self, kept: NDArray[np.bool_], new: Sequence[bytes]) -> Dense:
+        """One matrix again."""
+        rows = self._rows if kept.all() else self._rows[kept]
+        width = max([rows.shape[1], *(len(one) // 4 for one in new)])
+        wide = rows if rows.shape[1] == width else np.zeros((len(rows), width), np.float32)
+        return Dense(np.concatenate([wide, _matrix(new, width)]), self._embedder)
+
+
+def _matrix(stored: Sequence[bytes], width: int = 0) -> NDArray[np.float32]:
+    """A row for each vector; zeros where there is none yet."""
+    found = np.zeros((len(stored), width or max((len(one) // 4 for one in stored), default=0)), np.float32)
+    for row, one in zip(found, stored, strict=True):
+        if one:
+            row[:] = np.frombuffer(one, "<f4")
+    return found

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from zlib import crc32
@@ -40,41 +41,73 @@ class GramEmbedder:
 
     def vectors(self, stored: Sequence[bytes]) -> Vectors:
         """All of them by feature."""
-        return Postings([np.frombuffer(one, _PAIR) for one in stored])
+        return Postings((_part(stored, 0),), _lengths(stored))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Each feature of some chunks in its order, and from `starts` to the next one the chunks that have it, and how often."""
+
+    features: NDArray[np.uint32]
+    starts: NDArray[np.int64]
+    chunks: NDArray[np.int32]
+    counts: NDArray[np.uint8]
+
+    def spread(self) -> NDArray[np.uint32]:
+        """The feature of each posting."""
+        return np.repeat(self.features, np.diff(self.starts))
 
 
 class Postings:
-    """Exact search: for each feature of the question, the chunks that have it."""
+    """Exact search: for each feature of the question, the chunks that have it.
 
-    def __init__(self, chunks: Sequence[NDArray[np.void]]) -> None:
-        sizes = np.array([len(chunk) for chunk in chunks], np.int64)
-        pairs = np.concatenate(chunks) if chunks else np.zeros(0, _PAIR)
-        order = np.argsort(pairs["feature"], kind="stable")
-        self._count = len(chunks)
-        self._features, self._starts = np.unique(pairs["feature"][order], return_index=True)
-        self._ends = np.append(self._starts[1:], len(pairs))
-        self._chunks = np.repeat(np.arange(len(chunks), dtype=np.int32), sizes)[order]
-        self._weights = _weights(pairs, sizes)[order]
+    Chunks that come later are a part of their own, which is joined to the one before once it is half as large: so a chunk is sorted
+    in a few times, however many come after it.
+    """
+
+    def __init__(self, parts: tuple[_Part, ...], lengths: NDArray[np.int64]) -> None:
+        self._parts, self._lengths = parts, lengths
+        share = lengths / max(lengths.mean(), 1.0) if len(lengths) else lengths
+        self._damping = SATURATION * (1 - LENGTH + LENGTH * share)
+        """What a feature that occurs once is weighed down by, in each chunk."""
 
     def scores(self, question: str) -> Scores:
         """BM25 of the question's features. With no chunk near, all are 0."""
         spans = list(self._asked(question))
         if not spans:
-            return np.zeros(self._count, np.float32)
-        chunks = np.concatenate([self._chunks[start:end] for start, end, _ in spans])
-        weights = np.concatenate([self._weights[start:end] * weight for start, end, weight in spans])
-        found: Scores = np.bincount(chunks, weights, minlength=self._count).astype(np.float32)
+            return np.zeros(len(self._lengths), np.float32)
+        chunks = np.concatenate([part.chunks[start:end] for part, start, end, _ in spans])
+        counts = np.concatenate([part.counts[start:end] for part, start, end, _ in spans]).astype(np.float32)
+        asked = np.repeat([weight for *_, weight in spans], [end - start for _, start, end, _ in spans])
+        weights = counts * (SATURATION + 1) / (counts + self._damping[chunks]) * asked
+        found: Scores = np.bincount(chunks, weights, minlength=len(self._lengths)).astype(np.float32)
         return found
 
-    def _asked(self, question: str) -> Iterator[tuple[int, int, np.float32]]:
-        """Where the postings of each known feature of the question begin and end, and what it counts."""
+    def changed(self, kept: NDArray[np.bool_], new: Sequence[bytes]) -> Postings:
+        """The same as if all were made anew."""
+        parts = self._parts if kept.all() else tuple(_narrowed(part, kept) for part in self._parts)
+        lengths = np.append(self._lengths[kept], _lengths(new))
+        return Postings(_joined((*parts, _part(new, int(kept.sum())))), lengths)
+
+    def _asked(self, question: str) -> Iterator[tuple[_Part, int, int, float]]:
+        """Where in each part the postings of each feature of the question begin and end, and what it counts."""
         names = sorted(set(features(question)))
         hashed = _hashed(names)
-        for name, feature, at in zip(names, hashed, np.searchsorted(self._features, hashed), strict=True):
-            if at < len(self._features) and self._features[at] == feature:
-                start, end = int(self._starts[at]), int(self._ends[at])
-                whole = 1.0 if name.endswith(_PIECE) else WHOLE
-                yield start, end, np.float32(whole * rarity(end - start, self._count))
+        spans = [(part, *_spans(part, hashed)) for part in self._parts]
+        having = np.sum([ends - starts for _, starts, ends in spans], axis=0)
+        for at, name in enumerate(names):
+            whole = 1.0 if name.endswith(_PIECE) else WHOLE
+            for part, starts, ends in spans:
+                if starts[at] < ends[at]:
+                    yield part, int(starts[at]), int(ends[at]), whole * rarity(int(having[at]), len(self._lengths))
+
+
+def _spans(part: _Part, hashed: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where the postings of each feature begin and end; at the same place for one that no chunk has."""
+    at = np.searchsorted(part.features, hashed)
+    known = np.append(part.features, np.uint32(0))[at] == hashed
+    known &= at < len(part.features)
+    return np.where(known, part.starts[at], 0), np.where(known, part.starts[np.minimum(at + 1, len(part.features))], 0)
 
 
 def features(text: str) -> Iterator[str]:
@@ -99,16 +132,40 @@ def rarity(having: int, of: int) -> float:
     return float(np.log1p((of - having + 0.5) / (having + 0.5)))
 
 
-def _weights(pairs: NDArray[np.void], sizes: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How much each feature counts in its chunk: often counts more, but less and less, and in a long chunk less."""
-    counts = pairs["count"].astype(np.float32)
-    ends = np.cumsum(sizes)
-    running = np.append(0.0, np.cumsum(counts, dtype=np.float64))
-    lengths = running[ends] - running[ends - sizes]
-    share = np.repeat(lengths / max(lengths.mean(), 1.0) if len(lengths) else lengths, sizes)
-    weights = counts * (SATURATION + 1) / (counts + SATURATION * (1 - LENGTH + LENGTH * share))
-    found: NDArray[np.float32] = weights.astype(np.float32)
-    return found
+def _lengths(stored: Sequence[bytes]) -> NDArray[np.int64]:
+    """How many features each chunk has, with those that come again."""
+    return np.array([int(np.frombuffer(one, _PAIR)["count"].sum(dtype=np.int64)) for one in stored], np.int64)
+
+
+def _part(stored: Sequence[bytes], first: int) -> _Part:
+    """The postings of chunks that are numbered from `first`."""
+    pairs = np.frombuffer(b"".join(stored), _PAIR)
+    sizes = [len(one) // _PAIR.itemsize for one in stored]
+    chunks = np.repeat(np.arange(first, first + len(stored), dtype=np.int32), sizes)
+    return _sorted(pairs["feature"], chunks, pairs["count"])
+
+
+def _sorted(names: NDArray[np.uint32], chunks: NDArray[np.int32], counts: NDArray[np.uint8]) -> _Part:
+    order = np.argsort(names, kind="stable")  # which takes little for what is sorted in pieces
+    known, starts = np.unique(names[order], return_index=True)
+    return _Part(features=known, starts=np.append(starts, len(names)), chunks=chunks[order], counts=counts[order])
+
+
+def _narrowed(part: _Part, kept: NDArray[np.bool_]) -> _Part:
+    """The postings of the chunks that are kept, which move up."""
+    chosen = kept[part.chunks]
+    places = (np.cumsum(kept) - 1).astype(np.int32)
+    return _sorted(part.spread()[chosen], places[part.chunks[chosen]], part.counts[chosen])
+
+
+def _joined(parts: tuple[_Part, ...]) -> tuple[_Part, ...]:
+    """The parts, the last ones as one as long as it is half as large as the one before."""
+    while len(parts) > 1 and len(parts[-2].chunks) <= 2 * len(parts[-1].chunks):
+        *rest, before, last = parts
+        names = np.concatenate([before.spread(), last.spread()])
+        together = (np.concatenate([before.chunks, last.chunks]), np.concatenate([before.counts, last.counts]))
+        parts = (*rest, _sorted(names, *together))
+    return parts
 
 
 def _encoded(counts: Counter[str]) -> bytes:

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.apps.assistant.documents.confined import Reader, reading
 from edgekit.apps.assistant.documents.folder import Found, Refused, look
 from edgekit.apps.assistant.documents.read import read
 from edgekit.apps.assistant.grounding.chunks import VERSION, chunks
@@ -40,19 +41,20 @@ def bring_up_to_date(
 
     Raises `NotFound` when there is no such folder, and what the embedder raises; never because of a document.
     """
-    store.prepare(f"{embedder.name}, cut {VERSION}")
+    store.prepare(maker(embedder))
     found, refused = look(folder)
     known = {document.path: document for document in store.documents()}
     failed = store.refused()
     for path in sorted((known.keys() | failed.keys()) - {one.path for one in found}):
         store.drop(path)
     done: dict[str, list[str]] = {"added": [], "changed": [], "unchanged": [], "refused": []}
-    step = _Step(store, folder.resolve(), embedder, known, failed)
-    for number, one in enumerate(found):
-        if stop is not None and stop.is_set():
-            break
-        progress(Event(stage="reading documents", done=number, total=len(found)))
-        done[step.take(one)].append(one.path)
+    with reading() as reader:
+        step = _Step(store, folder.resolve(), embedder, reader, known, failed)
+        for number, one in enumerate(found):
+            if stop is not None and stop.is_set():
+                break
+            progress(Event(stage="reading documents", done=number, total=len(found)))
+            done[step.take(one)].append(one.path)
     progress(Event(stage="reading documents", done=len(found), total=len(found)))
     if len(done["added"]) + len(done["changed"]) >= MANY:
         store.optimise()
@@ -67,6 +69,11 @@ def bring_up_to_date(
     )
 
 
+def maker(embedder: Embedder) -> str:
+    """What an index depends on beside its documents: with another one they are read again."""
+    return f"{embedder.name}, cut {VERSION}"
+
+
 class _Step:
     """Takes one document after the other."""
 
@@ -75,10 +82,12 @@ class _Step:
         store: Store,
         root: Path,
         embedder: Embedder,
+        reader: Reader,
         known: dict[str, Indexed],
         failed: dict[str, tuple[Found, str, str]],
     ) -> None:
-        self._store, self._root, self._embedder, self._known, self._failed = store, root, embedder, known, failed
+        self._store, self._root, self._embedder, self._reader = store, root, embedder, reader
+        self._known, self._failed = known, failed
 
     def take(self, found: Found) -> str:
         """added, changed, unchanged or refused."""
@@ -100,7 +109,7 @@ class _Step:
 
     def _read(self, found: Found, path: Path, sha256: str, outcome: str) -> str:
         try:
-            document = read(path)
+            document = read(path, self._reader)
         except (InputError, NotFound) as exc:
             self._store.refuse(found, sha256, exc.message)
             return "refused"

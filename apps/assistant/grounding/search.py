@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Hit:
 
 
 class Search:
-    """Searches a store. The vectors are held in memory and read again when documents change. For any number of threads."""
+    """Searches a store. The vectors are held in memory, and kept in step when documents change. For any number of threads."""
 
     def __init__(self, store: Store, embedder: Embedder) -> None:
         self._store = store
@@ -101,11 +102,19 @@ class Search:
         with self._lock:
             revision = self._store.revision()
             if revision != self._revision:
-                self._ids, stored = self._store.vectors()
-                self._vectors = self._embedder.vectors(stored)
+                self._catch_up()
                 self._known = {}
                 self._revision = revision
             return self._ids, self._vectors
+
+    def _catch_up(self) -> None:
+        """Take what is new and leave what is gone: while documents are read, every question finds a few more."""
+        new, stored = self._store.vectors(after=self._ids[-1] if self._ids else 0)
+        kept = np.ones(len(self._ids), bool)
+        if self._store.count() != len(self._ids) + len(new):
+            kept = np.isin(self._ids, self._store.ids())
+        self._vectors = self._vectors.changed(kept, stored)
+        self._ids = [*compress(self._ids, kept), *new]
 
 
 def expression(question: str) -> str:

@@ -79,6 +79,7 @@ class Store:
             return True
         with self._database.writing() as run:
             run.execute("UPDATE documents SET sha256='', modified_ns=-1")
+            run.execute("UPDATE chunks SET vector=x''")  # those of another embedder say nothing to this one
             run.execute("DELETE FROM refused")
             run.execute("INSERT OR REPLACE INTO settings VALUES('maker', ?)", (maker,))
         return False
@@ -143,10 +144,14 @@ class Store:
         found = self._database.value("SELECT text FROM documents WHERE path=?", (path,))
         return None if found is None else str(found)
 
-    def vectors(self) -> tuple[list[int], list[bytes]]:
-        """The ids of all chunks and their vectors."""
-        rows = self._database.rows("SELECT id, vector FROM chunks ORDER BY id")
+    def vectors(self, after: int = 0) -> tuple[list[int], list[bytes]]:
+        """The ids of the chunks that came after that one, in order, and their vectors; an empty one where it is yet to be made."""
+        rows = self._database.rows("SELECT id, vector FROM chunks WHERE id > ? ORDER BY id", (after,))
         return [row[0] for row in rows], [row[1] for row in rows]
+
+    def ids(self) -> list[int]:
+        """The ids of all chunks, in order."""
+        return [row[0] for row in self._database.rows("SELECT id FROM chunks ORDER BY id")]
 
     def matching(self, expression: str, top: int, among: Sequence[int] | None = None) -> list[int]:
         """Ids of the chunks that match an FTS5 expression, best by BM25 first; only of those in `among`, if it is given."""

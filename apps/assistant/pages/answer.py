@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 Details = Mapping[str, Any]
-_CODE = re.compile(r"```[^\n]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_CODE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _MARK = re.compile(r"\[(\d{1,3})\]")
 _ENDINGS = {
     "cancelled": ("as-quiet", "stopped"),
@@ -89,7 +89,7 @@ def _icon(name: str) -> str:
 def remarks(details: Details) -> str:
     """What was left out, what failed on the way, and what is not supported."""
     lines = [f"Left out for want of room: {one}" for one in details.get("dropped", ())]
-    lines += [str(note).capitalize() for note in details.get("notes", ())]
+    lines += [str(note)[:1].upper() + str(note)[1:] for note in details.get("notes", ())]
     if count := len(details.get("unsupported", ())):
         lines.append(f"{count} marked {'sentence is' if count == 1 else 'sentences are'} not in the passages cited")
     return "".join(f'<div class="as-remark">{escape(line)}</div>' for line in lines)

@@ -23,7 +23,8 @@ class Composer(ui.element, component="composer.js"):
         self.props["placeholder"] = placeholder
 
         async def send(event: GenericEventArguments) -> None:
-            await on_send(str(event.args["text"])[:LONGEST])
+            text = str(event.args["text"])[:LONGEST]
+            await on_send(text.encode("utf-8", errors="replace").decode())  # half a character is none
 
         self.on("send", send)
         self.on("stop", on_stop, args=[])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 
@@ -70,15 +73,39 @@ def test_switched_off_it_leaves_no_file(tmp_path: Path) -> None:
     assert (log.recent(), log.summary()["queries"], list(tmp_path.iterdir())) == ([], 0, [])
 
 
-def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    log = Log(tmp_path / "q.sqlite", max_bytes=70_000)
+def test_the_oldest_queries_make_room_for_new_ones(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = Log(tmp_path / "q.sqlite", max_bytes=200_000)
     for number in range(3000):
         log.add(query(float(number), model="m" * 100))
-    assert log.dropped > 0
-    assert len(log.recent(5000)) + log.dropped == 3000
+    kept = [row["at"] for row in log.recent(5000)]
+    assert kept == [float(number) for number in range(2999, 2999 - len(kept), -1)]
+    assert 500 < len(kept) < 3000 and (log.dropped, caplog.records) == (0, [])
+    log.close()
+    assert (tmp_path / "q.sqlite").stat().st_size <= 200_000
+
+
+def test_a_full_disk_costs_the_log_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    log = Log(tmp_path / "q.sqlite")
+    with largest_file(100_000):
+        for number in range(500):
+            log.add(query(float(number), model="m" * 1000))
+    assert 0 < log.dropped < 500 and len(log.recent(500)) + log.dropped == 500
     assert [record.getMessage() for record in caplog.records if "not written" in record.getMessage()] != []
     assert len(caplog.records) == 1
+    log.add(query(1000.0))
+    assert log.recent(1)[0]["at"] == 1000.0
     log.close()
+
+
+@contextmanager
+def largest_file(count: int) -> Iterator[None]:
+    """Whatever is written beyond so many bytes of a file fails, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_damaged_log_is_begun_anew(tmp_path: Path) -> None:

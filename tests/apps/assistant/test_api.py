@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 openai = pytest.importorskip("openai", reason="the client of OpenAI's API is not installed")
+import pydantic  # noqa: E402  (comes with the client)
 
 WEATHER = {
     "type": "function",
@@ -212,6 +213,22 @@ BAD = [
     pytest.param({"messages": [{"role": "user", "content": "x"}], "max_tokens": 0}, "max_tokens", id="nothing"),
     pytest.param({"messages": [{"role": "user", "content": "x"}], "stream": "yes"}, "stream", id="a wrong type"),
     pytest.param({"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "x"}]}, "tools[0]", id="no function"),
+    *(
+        pytest.param({"messages": [{"role": "user", "content": "x"}], **body}, param, id=name)
+        for name, param, body in (
+            ("a nameless function", "tools[0]", {"tools": [{"type": "function", "function": {"name": ["x"]}}]}),
+            ("a function that is a text", "tools[0]", {"tools": [{"type": "function", "function": "x"}]}),
+            ("a choice that is none", "tool_choice", {"tools": [WEATHER], "tool_choice": {"function": "x"}}),
+            ("a choice among nothing", "tool_choice", {"tool_choice": "required"}),
+            ("a schema that is a text", "response_format", {"response_format": {"type": "json_schema", "json_schema": "x"}}),
+            ("a form that is none", "response_format", {"response_format": {"type": ["text"]}}),
+            ("probabilities", "logprobs", {"logprobs": True}),
+            ("a bias without end", "logit_bias", {"logit_bias": {"5": 1e300}}),
+            ("a bias for a word", "logit_bias", {"logit_bias": {"word": 1}}),
+            ("more than is counted", "top_k", {"top_k": 2**40}),
+            ("half a token", "max_tokens", {"max_tokens": 1.5}),
+        )
+    ),
     pytest.param(
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
         "messages[0].content",
@@ -307,3 +324,52 @@ def wait_for_documents(server: Any) -> None:
         if not state["indexing"]["running"] and len(state["documents"]) >= 4:
             return
     raise AssertionError(state)
+
+
+def test_what_may_be_left_out_may_be_null(server: Any) -> None:
+    names = "stream stream_options max_tokens temperature stop seed tools tool_choice response_format logit_bias logprobs"
+    others = "user metadata store parallel_tool_calls reasoning_effort service_tier"
+    nothing = dict.fromkeys(f"{names} {others}".split())
+    said = {"role": "user", "content": "hello", "name": None, "tool_calls": None, "tool_call_id": None, "refusal": None}
+    status, answer = ask(server, "POST", "/v1/chat/completions", {"model": None, "messages": [said], **nothing})
+    assert (status, answer["choices"][0]["message"]["content"]) == (200, "hello")
+    assert ask(server, "POST", "/v1/embeddings", {"input": "x", "model": None, "encoding_format": None})[0] == 200
+
+
+def test_numbers_are_as_large_as_one_likes(client: Any) -> None:
+    asked = {"model": "parrot", "messages": [{"role": "user", "content": "as before"}]}
+    for more in (
+        {"max_tokens": 2**62},
+        {"max_completion_tokens": 10**30},
+        {"seed": 2**63 - 1},
+        {"seed": -(2**63)},
+        {"stop": [""]},
+    ):
+        assert client.chat.completions.create(**asked, **more).choices[0].message.content == "as before", more
+
+
+def test_the_helpers_of_the_client_work_as_well(client: Any) -> None:
+    class Person(pydantic.BaseModel):
+        name: str
+        age: int
+
+    asked = {"model": "parrot", "messages": [{"role": "user", "content": "one two"}]}
+    assert isinstance(client.chat.completions.parse(**asked, response_format=Person).choices[0].message.parsed, Person)
+    with client.chat.completions.stream(**asked) as stream:
+        said = "".join(event.delta for event in stream if event.type == "content.delta")
+        assert said == stream.get_final_completion().choices[0].message.content == "one two"
+
+
+def test_what_a_client_sends_back_of_a_call_is_taken(client: Any) -> None:
+    asked = {"model": "parrot", "tools": [WEATHER]}
+    said: list[Any] = [{"role": "user", "content": "weather in Ghent?"}]
+    called = client.chat.completions.create(**asked, messages=said, tool_choice="required").choices[0].message
+    said += [called, {"role": "tool", "tool_call_id": called.tool_calls[0].id, "content": "it rains"}]
+    assert client.chat.completions.create(**asked, messages=said).choices[0].message.content == "it rains"
+
+
+def test_a_folder_of_the_name_of_a_document_is_no_document(server: Any) -> None:
+    (server.folder / "documents/folder.txt").mkdir()
+    for method in ("PUT", "DELETE"):
+        status, answer = ask(server, method, "/api/documents/file/folder.txt", b"x")
+        assert status in (400, 422) and "folder.txt" in answer["error"]

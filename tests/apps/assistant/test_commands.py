@@ -93,6 +93,11 @@ WRONG = [
     pytest.param(["--ask", "x", "--fallback-documents"], 2, "needs --fallback-url", id="half a fallback"),
     pytest.param(["--ask", "x", "--fallback-url", "ftp://x"], 2, "not the address of an API", id="no address"),
     pytest.param(["--ask", "x", "--fallback-url", "http://x", "--fallback-on", "mood"], 2, "knows no 'mood'", id="a trigger"),
+    pytest.param(["--ask", "x", "--context", "-1"], 2, "--context -1 is no number of tokens", id="a context below nothing"),
+    pytest.param(["--ask", "x", "--deadline", "0"], 2, "--deadline 0 is no time", id="no time"),
+    pytest.param(["--ask", "x", "--deadline", "nan"], 2, "--deadline nan is no time", id="a time that is no number"),
+    pytest.param(["--ask", "x", "--log-days", "-3"], 2, "--log-days -3 is no number of days", id="days below nothing"),
+    pytest.param(["--ask", "x", "--embedding", "a.gguf"], 2, "--embedding needs --documents", id="nothing to embed"),
     pytest.param(["--ask", "x", "--runtime", "llama_cpp"], 2, "needs --artifact", id="an engine without a model"),
 ]
 
@@ -170,3 +175,16 @@ def test_an_error_in_the_terminal_ends_the_answer_not_the_chat(kept: Conversatio
     talk(chat_with(None, kept), ["one", "/list", "/delete"], said.append)
     assert "error: it does not load\n  try: another one\n" in said
     assert "  one\n" in said
+
+
+def test_nobody_steers_the_terminal_by_a_title_an_error_or_a_document(
+    kept: Conversations, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said: list[str] = []
+    hostile = "\x1b]0;owned\x07 zebra"
+    talk(chat_with(ParrotSession(), kept), [hostile, "/list", "/search zebra"], said.append)
+    (tmp_path / "a.txt").write_text(f"The {hostile} sleeps in the zoo.")
+    for what in ("--search", "--ask"):
+        main(["run", "assistant", what, "zebra zoo", "--documents", str(tmp_path), "--data", str(tmp_path / "data")])
+    shown = "".join(said) + capsys.readouterr().out
+    assert "\x1b" not in shown and shown.count("\\x1b]0;owned\\x07") >= 4

@@ -181,3 +181,34 @@ def test_what_is_too_old_is_forgotten_while_the_server_runs(tmp_path: Path) -> N
     new = kept.new("me")
     assert [one.id for one in kept.list("me")] == [new.id]
     kept.close()
+
+
+def test_a_journal_with_damaged_lines_gives_what_is_left_of_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = Conversations(tmp_path / "c.sqlite")
+    one = talked(kept, "kept")
+    journal = tmp_path / "c.sqlite.journal"
+    kept.close()
+    lines = [*journal.read_bytes().splitlines(), b"[]", b'{"do":"sing","id":"x"}', b'{"do":"say"}', b"\xff\xfe", b"[" * 99_999]
+    journal.write_bytes(b"\n".join(lines) + b'\n{"do":"say","id"')
+    (tmp_path / "c.sqlite").write_bytes(b"rubbish" * 999)
+    mended = Conversations(tmp_path / "c.sqlite")
+    assert [message.content for message in mended.messages(one)] == ["kept", "about kept"]
+    assert "6 of 9 lines of 'c.sqlite.journal' cannot be read" in caplog.text
+    mended.close()
+
+
+def test_what_was_said_may_hold_signs_that_end_lines_elsewhere(tmp_path: Path) -> None:
+    text = "one\u2028two\u0085three\x0bfour\r\nfive"
+    kept = Conversations(tmp_path / "c.sqlite")
+    one = talked(kept, text)
+    kept.close()
+    (tmp_path / "c.sqlite").write_bytes(b"rubbish" * 999)
+    mended = Conversations(tmp_path / "c.sqlite")
+    assert mended.messages(one)[0].content == text
+    mended.close()
+
+
+def test_as_many_words_as_one_likes_are_searched_for(kept: Conversations) -> None:
+    one = talked(kept, "needle")
+    assert kept.search("ann", "hay " * 20_000) == ()
+    assert {match.conversation for match in kept.search("ann", "needle " * 20_000)} == {one}

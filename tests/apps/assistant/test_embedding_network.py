@@ -14,6 +14,7 @@ pytest.importorskip("onnxruntime")
 
 from documents import write_documents
 from onnx import TensorProto, helper, numpy_helper
+from tiny_language import loads, tiny_gguf
 
 import edgekit
 from edgekit.apps.assistant.grounding.network import Network, open_network, pooled
@@ -168,3 +169,13 @@ def test_a_network_of_another_kind_and_a_missing_vocabulary_are_refused(folder: 
         open_network(made.path, folder / "tokenizer.json")
     with pytest.raises(NotFound, match="no vocabulary"):
         open_network(folder / "artifact", tmp_path / "tokenizer.json")
+
+
+def test_the_assistant_searches_with_a_gguf_model_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if all(loads(engine) for engine in ("llama_cpp", "xllamacpp")):
+        pytest.skip("no language engine is here")
+    model = tiny_gguf(tmp_path / "tiny.gguf")
+    documents = write_documents(tmp_path / "documents")
+    asked = ["run", "assistant", "--documents", str(documents), "--data", str(tmp_path / "data"), "--search", "pump water"]
+    assert main([*asked, "--embedding", str(model), "--json"]) == 0
+    assert "pump.md" in [one["path"] for one in json.loads(capsys.readouterr().out)["passages"]]

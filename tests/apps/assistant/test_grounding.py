@@ -29,6 +29,7 @@ from edgekit.apps.assistant.grounding.index import bring_up_to_date
 from edgekit.apps.assistant.grounding.search import SMALL, Search, fused, rarest
 from edgekit.apps.assistant.grounding.store import Store
 from edgekit.apps.assistant.grounding.words import sentences
+from edgekit.apps.assistant.library import Library
 
 
 def plain_text(text: str, headings: tuple[str, ...] = ()) -> Text:
@@ -288,3 +289,59 @@ def test_of_a_large_store_the_rarest_words_say_what_is_weighed() -> None:
     assert rarest({"the": 900, "pump": 30, "seal": 5, "zeppelin": 0}, 40) == ["seal", "pump"]
     assert rarest({"pump": 30, "water": 20}, 10) == ["water"]
     assert rarest({"zeppelin": 0}, 10) == []
+
+
+TEXTS = ["the pump moves water", "roses in winter", "water, water and a bowl", "the super bowl", "", "pump pump pump", "a rose"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.sampled_from(TEXTS), min_size=1, max_size=6), st.lists(st.booleans(), min_size=30, max_size=30)),
+        max_size=5,
+    )
+)
+def test_vectors_that_change_are_those_that_are_made_anew(steps: list[tuple[list[str], list[bool]]]) -> None:
+    for embedder in (GramEmbedder(), ModelEmbedder(name="a model", embed=Counting())):
+        held: list[bytes] = []
+        vectors = embedder.vectors(held)
+        for texts, keep in steps:
+            kept, new = np.resize(np.array(keep), len(held)), embedder.encode(texts)
+            held = [one for one, stays in zip(held, kept, strict=True) if stays] + new
+            vectors = vectors.changed(kept, new)
+            for question in ("water", "super bowl", "pump of a rose"):
+                assert np.array_equal(vectors.scores(question), embedder.vectors(held).scores(question))
+
+
+def test_a_question_while_documents_are_read_loads_only_what_is_new(documents: Path, tmp_path: Path) -> None:
+    path = tmp_path / "index.sqlite"
+    with indexed(documents, path) as (store, search):
+        assert search.nearest("zebra", 1) == []
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("UPDATE chunks SET vector=x''")  # what is in memory already is not read again
+            connection.commit()
+        (documents / "zoo.txt").write_text("The zebra sleeps.")
+        (documents / "trap.md").unlink()
+        bring_up_to_date(store, documents, GramEmbedder())
+        assert search.find("zebra", 1)[0].passage.path == "zoo.txt"
+        assert search.find("forty litres of water", 1)[0].passage.path == "pump.md"
+        assert "trap.md" not in {hit.passage.path for hit in search.find("secret word xylophone", 10)}
+
+
+def test_vectors_of_another_embedder_are_compared_with_nothing(documents: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index.sqlite"
+    with closing(Library(documents, index, GramEmbedder())) as library:
+        library.update()
+    with closing(Library(documents, index, ModelEmbedder(name="a model", embed=Counting()))) as library:
+        assert library.find("What does the pump move?", 1)[0].passage.path == "pump.md"  # by its words, until it is read again
+        library.update()
+        assert library.find("What does the pump move?", 1)[0].passage.path == "pump.md"
+
+
+def test_a_name_that_is_not_in_utf_8_stops_no_other_document(documents: Path, tmp_path: Path) -> None:
+    try:
+        Path(os.fsdecode(bytes(documents) + b"/caf\xe9.txt")).write_text("from a stick")
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    with closing(Store(tmp_path / "index.sqlite")) as store:
+        done = bring_up_to_date(store, documents, GramEmbedder())
+    assert len(done.added) == 4 and [one.path for one in done.refused] == ["caf?.txt"]
