@@ -63,7 +63,7 @@ def configure(parser: Any) -> None:
         "--pose",
         type=Path,
         metavar="P",
-        help="pose model, of one person (MoveNet) or of several (PoseNet, YOLO-pose): an artifact folder, or a .tflite file",
+        help="pose model, of one person (MoveNet, MediaPipe) or of several (PoseNet, YOLO-pose): an artifact folder, a .tflite or .task file",
     )
     parser.add_argument(
         "--presence",
