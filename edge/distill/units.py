@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgekit.converters.graph import Node
 from edgekit.converters.prune.layers import LAYERS, made_axis
 from edgekit.core.optional import need
-from edgekit.distill.interpreter import TorchGraph
+from edgekit.gradients.interpreter import TorchGraph
 from edgekit.train.filterwise import exact, unit
 
 if TYPE_CHECKING:
