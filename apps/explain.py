@@ -15,10 +15,14 @@ from edgekit.apps.base import Answer, RunOptions
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.explain import METHODS, Explanation, explain
 from edgekit.apps.vision.explain.class_activation import ClassActivation
+from edgekit.apps.vision.explain.grad_cam import NAME as GRAD_CAM
+from edgekit.apps.vision.explain.grad_cam import GradCam
+from edgekit.apps.vision.explain.original import GIVE, original_of
 from edgekit.apps.vision.explaining import heated
 from edgekit.apps.vision.frames import from_rgb
-from edgekit.core.errors import InputError, UsageError
+from edgekit.core.errors import ArtifactError, InputError, NotFound, UsageError
 from edgekit.core.names import did_you_mean
+from edgekit.core.schema import Artifact
 from edgekit.loading import load
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.heads.classification import decode
@@ -30,6 +34,8 @@ HELP = "show what of a picture spoke for what a detector or a classifier saw in 
 EXAMPLE = "edgekit run explain --artifact ARTIFACT --image PICTURE -o OUT.png"
 CAM = "cam"
 """Class activation maps: of classifiers, by the weights of the TFLite file that runs."""
+WAYS = ("auto", CAM, GRAD_CAM)
+"""Of classifiers; `auto` is the map of what runs, where that shows its features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +56,13 @@ def configure(parser: argparse._ActionsContainer) -> None:
         "--method",
         default="auto",
         metavar="M",
-        help=f"of a detector: {', '.join(METHODS)}; a classifier gives its class activation map",
+        help=f"of a detector: {', '.join(METHODS)}; of a classifier: {', '.join(WAYS)}",
+    )
+    parser.add_argument(
+        "--original",
+        type=Path,
+        metavar="MODEL",
+        help="the model that the artifact was made from, for grad-cam (default: of its name beside the artifact; extra torch)",
     )
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="time it may take (default: %(default)s)")
 
@@ -81,7 +93,9 @@ def _detected(session: FaceSession, picture: NDArray[np.uint8], own: Mapping[str
     if not len(found):
         raise InputError("nothing is seen there that could be explained", "edgekit run detect says what is seen")
     one = found.take(np.array([int(found.scores.argmax())]))
-    why = explain(detector, frame, one, budget_s=float(own.get("seconds") or 5.0), method=str(own.get("method") or "auto"))
+    method = str(own.get("method") or "auto")
+    gradients = _gradients(session.artifact, own) if method == GRAD_CAM else None
+    why = explain(detector, frame, one, budget_s=float(own.get("seconds") or 5.0), method=method, gradients=gradients)
     class_id, box = int(one.class_ids[0]), tuple(round(float(edge), 1) for edge in one.boxes[0])
     return Seen(label=label_of(detector.labels, class_id), class_id=class_id, score=float(one.scores[0]), box=box, why=why)
 
@@ -89,16 +103,29 @@ def _detected(session: FaceSession, picture: NDArray[np.uint8], own: Mapping[str
 def _classified(session: FaceSession, picture: NDArray[np.uint8], own: Mapping[str, Any]) -> Seen:
     manifest = session.artifact.manifest
     assert manifest.postprocess is not None
-    if own.get("method") not in (None, "auto", CAM):
-        raise UsageError(f"a classifier is explained by its class activation map, not by {own['method']!r}", f"--method {CAM}")
-    with ClassActivation(session.artifact.path) as maps:
-        assert manifest.preprocess is not None, "ClassActivation refuses an artifact without"
-        prepared = prepare(picture, manifest.preprocess)
-        scores = decode(session.run({manifest.preprocess.input: prepared.array}), manifest.preprocess, manifest.postprocess)
-        labels = manifest.postprocess.labels
-        class_id = _class_id(labels, own["label"]) if own.get("label") else int(scores.argmax())
-        why = maps(picture, class_id)
+    method = str(own.get("method") or "auto")
+    if method not in WAYS:
+        raise UsageError(f"a classifier is not explained by {method!r}", f"--method {' or '.join(WAYS)}")
+    if manifest.preprocess is None:
+        raise ArtifactError(f"{manifest.name!r} does not say how pictures go in", "convert the model again")
+    prepared = prepare(picture, manifest.preprocess)
+    scores = decode(session.run({manifest.preprocess.input: prepared.array}), manifest.preprocess, manifest.postprocess)
+    labels = manifest.postprocess.labels
+    class_id = _class_id(labels, own["label"]) if own.get("label") else int(scores.argmax())
+    if method == GRAD_CAM:
+        why = _gradients(session.artifact, own).of_class(picture, class_id)
+    else:
+        with ClassActivation(session.artifact.path) as maps:
+            why = maps(picture, class_id)
     return Seen(label=label_of(labels, class_id), class_id=class_id, score=float(scores[class_id]), box=None, why=why)
+
+
+def _gradients(artifact: Artifact, own: Mapping[str, Any]) -> GradCam:
+    """The model that the artifact was made from."""
+    original = original_of(artifact, own.get("original"))
+    if original is None:
+        raise NotFound(f"{artifact.manifest.source.name!r}, which {artifact.path.name!r} was made from, is not beside it", GIVE)
+    return GradCam(artifact, original)
 
 
 def _class_id(labels: tuple[str, ...], label: str) -> int:

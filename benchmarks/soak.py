@@ -51,7 +51,7 @@ cameras:
 """
 SAMPLE_S, TOLD_EVERY = 60.0, 10
 WARM_UP = 1 / 3
-LIMITS = Limits(total_bytes=64 << 20, free_bytes=0)
+LIMITS = Limits(days=14.0, total_bytes=64 << 20, free_bytes=0)
 
 
 class Sample(NamedTuple):
@@ -87,7 +87,7 @@ class Leavings:
                 self.recorder.stop()
 
     def sweep(self, time_s: float) -> None:
-        sweep(self._folder, LIMITS, time_s)
+        sweep([self._folder], LIMITS, time_s)
 
     def close(self) -> None:
         self.recorder.stop()

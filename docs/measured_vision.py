@@ -36,6 +36,7 @@ def scenes() -> str:
         _loitering_row(loitering),
         *(row for found in visits["detectors"] for row in _count_rows(found, visits["conditions"])),
         _soak_row(soak),
+        _tracker_row(result("pipeline")),
     ]
     return table(("what", "found", "asked", "detector", "how"), rows)
 
@@ -70,6 +71,11 @@ def _soak_row(found: Mapping[str, Any]) -> tuple[str, ...]:
     what = f"{found['simulated_hours']:.2f} hours of watching, in {found['real_seconds'] / 60:.0f} minutes"
     got = f"{found['memory_slope_mb_per_hour']:.2f} MB more an hour, {files['first']} open files before, {files['last']} after"
     return (what, got, "1 MB, none more", found["detector"], _how("soak.py", found["conditions"]))
+
+
+def _tracker_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    got = f"{found['tracker_20_objects_ms']:.2f} ms"
+    return ("one update of the tracker with 20 things", got, "0.5 ms", "", _how("pipeline.py", found["conditions"]))
 
 
 def _how(program: str, measured: Mapping[str, Any]) -> str:

@@ -44,8 +44,9 @@ from edgekit.tasks.use import use_by_shape
 SUFFIX = ".task"
 LIMIT_BYTES = 512 << 20
 """Of one network in a bundle, unpacked."""
+POSE = "pose-landmarker"
 BUNDLES: Mapping[frozenset[str], str] = {
-    frozenset({"pose_detector.tflite", "pose_landmarks_detector.tflite"}): "pose-landmarker",
+    frozenset({"pose_detector.tflite", "pose_landmarks_detector.tflite"}): POSE,
 }
 """The tasks that are several networks, by the names these have in the bundle."""
 FACE_ANCHORS = 896
@@ -55,7 +56,7 @@ MODEL_FILE, GOLDEN_FILE = "model.task", "golden.npz"
 DETECTIONS = "TFLite_Detection_PostProcess"
 PASSING = frozenset({"RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE"})
 SCORING = frozenset({"SOFTMAX", "LOGISTIC"})
-USED = frozenset({"image-classifier", "object-detector"})
+USED = frozenset({"image-classifier", "object-detector", POSE})
 """The tasks that edgekit's own heads understand."""
 WITHOUT = "convert it for LiteRT, without --format mediapipe"
 AS_LITERT = "packaged as it came; MediaPipe's answers are LiteRT's"
@@ -195,7 +196,13 @@ def _manifest(path: Path, data: bytes, bundle: Bundle, device: Device, licence: 
         outputs=tuple(Port(source=spec, engine=spec) for spec in outputs),
         source=Source(name=path.name, sha256=sha256_bytes(data), bytes=len(data), framework=NAME, licence=licence),
         steps=(Step(name="package", tool="edgekit", version=__version__, detail=bundle.task),),
-        preprocess=Preprocess(input=picture.name, height=height, width=width, layout="nhwc"),
+        preprocess=Preprocess(
+            input=picture.name,
+            height=height,
+            width=width,
+            layout="nhwc",
+            resize="letterbox-center" if bundle.task == POSE else "stretch",
+        ),
         postprocess=known if bundle.task in USED else None,
         notes=(AS_LITERT if _comparable(bundle) else BY_ITSELF,),
     )

@@ -45,6 +45,7 @@ NEEDS_ONNX = (
         "edgekit.sweep",
         "edgekit.calibration",
         "edgekit.distill",
+        "edgekit.gradients",
     ),
     *("edgekit.adoption", "edgekit.calibration", "edgekit.distill", "edgekit.evaluation"),
     *("edgekit.engine_mapping", "edgekit.prediction", "edgekit.roofline"),

@@ -32,6 +32,11 @@ class Address:
         """Whether frames come when they come, so that late ones are dropped, and a loss is followed by another try."""
         return self.kind not in ("recording", "pictures", "synthetic")
 
+    @property
+    def encoded(self) -> bool:
+        """Whether its pictures come encoded, so that clips are cut out of what it sends."""
+        return self.kind in ("recording", "stream")
+
     def __repr__(self) -> str:
         return f"Address({self.kind}, {self.shown!r})"
 

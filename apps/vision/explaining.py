@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-from importlib import import_module
+from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.explain import METHODS, Explanation, Gradients, explain
+from edgekit.apps.vision.explain.grad_cam import NAME, GradCam
+from edgekit.apps.vision.explain.original import original_of
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.overlay import Picture
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.optional import need
+from edgekit.core.schema import Artifact
 
-EXPLAIN = "edgekit.apps.vision.explain"
 STRONGEST = 0.65
 """How much of the picture the hottest place covers."""
 
 
-class Explained(Protocol):
-    """`heat` float32 [H, W] in 0..1: what of the frame spoke for the detection, and how that was found out."""
+class Explainer:
+    """Asks the detector that watches why it found what it found, or the model that it was made from, which is opened when it is first asked."""
 
-    @property
-    def heat(self) -> NDArray[np.float32]: ...
-    @property
-    def method(self) -> str: ...
-    @property
-    def timed_out(self) -> bool: ...
+    def __init__(self, detector: Finds, gradients: Callable[[], Gradients] | None = None) -> None:
+        self._detector, self._gradients = detector, gradients
+        self.methods = tuple(name for name in METHODS if name != NAME or gradients is not None)
 
-
-class Explains(Protocol):
-    """Asks the detector that found `detection` (one row) in `frame` why, for about `budget_s` seconds."""
-
-    def __call__(self, detector: Finds, frame: Frame, detection: Boxes, /, *, budget_s: float) -> Explained: ...
+    def __call__(self, frame: Frame, detection: Boxes, *, budget_s: float, method: str = "auto") -> Explanation:
+        """As `explain`, for one row of what the detector found."""
+        gradients = self._gradients() if method == NAME and self._gradients is not None else None
+        return explain(self._detector, frame, detection, budget_s=budget_s, method=method, gradients=gradients)
 
 
-def explainer() -> Explains | None:
-    """Who explains; None where this edgekit has nobody, and then there is no page for it."""
-    return cast(Explains, import_module(EXPLAIN).explain) if find_spec(EXPLAIN) else None
+def gradients_of(artifact: Artifact, given: Path | None) -> Callable[[], Gradients] | None:
+    """Opens the model that the artifact was made from, once; None where it, or PyTorch, is not at hand. Raises as `original_of` does."""
+    original = original_of(artifact, given)
+    if original is None or (given is None and find_spec("torch") is None):
+        return None
+    return cache(lambda: GradCam(artifact, original))
 
 
 def heated(picture: Picture, heat: NDArray[np.floating[Any]]) -> Picture:

@@ -99,8 +99,8 @@ class CameraWatch:
         self.reading = Watchdog(f"camera {camera.name}", READ_LIMIT_S)
         self.writing = Watchdog(f"recorder {camera.name}", WRITE_LIMIT_S)
         self._recorder = ClipRecorder(watchdog=self.writing)
-        self._encoder = Encoder(self._recorder, camera.detect.fps) if camera.private else None
-        tap = None if camera.private else self._recorder
+        self._encoder = Encoder(self._recorder, camera.detect.fps) if camera.encoded_here else None
+        tap = None if camera.encoded_here else self._recorder
         self.feed, self.stages = Feed(camera.source, tap=tap, opener=self._opened, watchdog=self.reading), Stages()
         self.showing = Showing(detector.labels, self.stages, veil)
         self.labels = detector.labels

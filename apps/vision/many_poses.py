@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.keypoints import NAMES, Pose, PoseNetwork, SinglePose
+from edgekit.apps.vision.keypoints import Pose, PoseNetwork, SinglePose, nobody
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
@@ -17,8 +17,6 @@ from edgekit.tasks.pictures.preprocess import prepare
 HEADS = ("posenet", "yolov8_pose", "yolov10_pose")
 KEPT = 4
 """Answers that are remembered: cameras take turns, and a frame is asked about once for each person in it."""
-INSIDE = 0.5
-"""Of a person that must lie in the region that is asked about."""
 
 
 def pose_model(session: FaceSession) -> PoseNetwork:
@@ -44,13 +42,13 @@ class ManyPoses:
         certainty where nobody is there."""
         people = self._people(frame, turned % 4)
         if people.keypoints is None or not len(people):
-            return _nobody()
-        points = np.stack([_turned_back(one[:, :2], frame, turned % 4) for one in people.keypoints.astype(np.float64)])
-        fits = [_fit(each[scores >= _SEEN], box) for each, scores in zip(points, people.keypoints[:, :, 2], strict=True)]
-        best = int(np.argmax(fits))
-        if fits[best] <= 0:
-            return _nobody()
-        return Pose(points=points[best], scores=people.keypoints[best, :, 2].astype(np.float64))
+            return nobody()
+        poses = [
+            Pose(points=_turned_back(rows[:, :2], frame, turned % 4), scores=rows[:, 2])
+            for rows in people.keypoints.astype(np.float64)
+        ]
+        best = max(poses, key=lambda pose: pose.fit(box))
+        return best if best.fit(box) > 0 else nobody()
 
     def _people(self, frame: Frame, turned: int) -> Detections:
         for known, quarters, people in self._seen:
@@ -65,26 +63,6 @@ class ManyPoses:
 
     def close(self) -> None:
         self._session.close()
-
-
-_SEEN = 0.2
-"""Joints of a lower score say nothing of where somebody is."""
-
-
-def _nobody() -> Pose:
-    return Pose(points=np.zeros((len(NAMES), 2)), scores=np.zeros(len(NAMES)))
-
-
-def _fit(points: NDArray[np.float64], box: NDArray[np.floating[Any]]) -> float:
-    """How much of the box around the points and of `box` is both of theirs; 0 where most of the person lies outside."""
-    if len(points) < 2:
-        return 0.0
-    low, high = points.min(axis=0), points.max(axis=0)
-    shared = float(np.clip(np.minimum(high, box[2:]) - np.maximum(low, box[:2]), 0, None).prod())
-    own = float((high - low).prod())
-    if own <= 0 or shared < INSIDE * own:
-        return 0.0
-    return shared / (own + float((box[2:] - box[:2]).prod()) - shared)
 
 
 def _turned_back(points: NDArray[np.float64], frame: Frame, turned: int) -> NDArray[np.float64]:

@@ -18,6 +18,7 @@ from edgekit.apps.vision.analyst import Analyst
 from edgekit.apps.vision.artifacts import opened
 from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.explaining import Explainer, gradients_of
 from edgekit.apps.vision.guards import Guards, guarding
 from edgekit.apps.vision.keypoints import PoseNetwork
 from edgekit.apps.vision.lanes import Lanes, side_by_side
@@ -38,6 +39,7 @@ from edgekit.apps.vision.unit import unit_of
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable
+from edgekit.core.schema import Artifact
 from edgekit.models.boxed import boxed_detector
 from edgekit.runtimes.face import FaceSession
 
@@ -51,6 +53,8 @@ class Models:
 
     detector: Detector
     pose: PoseNetwork | None
+    artifact: Artifact
+    """Of the detector."""
 
 
 def configure(parser: Any) -> None:
@@ -63,13 +67,19 @@ def configure(parser: Any) -> None:
         "--pose",
         type=Path,
         metavar="P",
-        help="pose model, of one person (MoveNet) or of several (PoseNet, YOLO-pose): an artifact folder, or a .tflite file",
+        help="pose model, of one person (MoveNet, MediaPipe) or of several (PoseNet, YOLO-pose): an artifact folder, a .tflite or .task file",
     )
     parser.add_argument(
         "--presence",
         type=Path,
         metavar="P",
         help="a classifier of pictures with and without people, asked before the detector while nobody is followed",
+    )
+    parser.add_argument(
+        "--original",
+        type=Path,
+        metavar="MODEL",
+        help="the model that the detector was made from: the page Explain takes its gradients, too (Grad-CAM; extra torch)",
     )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the models (default: every core)")
     web_options.configure(parser)
@@ -141,7 +151,7 @@ def models_of(app: str, site: Site, options: RunOptions, wanted: frozenset[str] 
             session = stack.enter_context(opened(detector, runtime=options.runtime, threads=threads))
         posed = pose_model(stack.enter_context(opened(pose, threads=threads))) if pose else None
         seen = Presence(stack.enter_context(opened(presence, threads=1))) if presence else None
-        yield Models(detector=Detector(session, wanted=wanted, presence=seen), pose=posed)
+        yield Models(detector=Detector(session, wanted=wanted, presence=seen), pose=posed, artifact=session.artifact)
 
 
 def run_recorded(app: str, options: RunOptions) -> Answer:
@@ -170,6 +180,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
         closing(EventStore(folder / DATABASE)) as store,
         guarding(site, folder) as guards,
     ):
+        gradients = gradients_of(models.artifact, options.own.get("original"))
         told.also = guards.told
         recover(store, folder, guards)
         watch = SiteWatch(
@@ -188,7 +199,7 @@ def run_live(app: str, options: RunOptions) -> Answer:
         if options.own.get("headless"):
             _watched(watch)
         else:
-            _served(app, options, watch, guards)
+            _served(app, options, watch, guards, Explainer(watch.detector, gradients))
     return Answer(result={"folder": str(folder), "events": told.ended}, text=f"{told.ended} events in {folder / DATABASE}")
 
 
@@ -227,7 +238,7 @@ def _watched(watch: SiteWatch) -> None:
         watch.stop()
 
 
-def _served(app: str, options: RunOptions, watch: SiteWatch, guards: Guards) -> None:
+def _served(app: str, options: RunOptions, watch: SiteWatch, guards: Guards, explain: Explainer) -> None:
     """With the pages, until the server is told to stop."""
     from edgekit.apps.web.serve import ensure_packages, serve
 
@@ -235,7 +246,7 @@ def _served(app: str, options: RunOptions, watch: SiteWatch, guards: Guards) -> 
     from edgekit.apps.surveillance.api.shell import with_api
     from edgekit.apps.vision.pages.shell import shell
 
-    serve(with_api(shell(app, watch), watch, guards), web_options.serving(options))
+    serve(with_api(shell(app, watch, explain), watch, guards), web_options.serving(options))
 
 
 def _gone_through(camera: Camera, models: Models, stages: Stages) -> Recorded:

@@ -18,7 +18,7 @@ from edgekit.apps.vision.live import CLIPS, SNAPSHOTS, CameraWatch, Kept, OneAtA
 from edgekit.apps.vision.people import PoseModel
 from edgekit.apps.vision.recording.clock import SteadyClock
 from edgekit.apps.vision.recording.ledger import Ledger
-from edgekit.apps.vision.recording.retention import Limits, sweep
+from edgekit.apps.vision.recording.retention import sweep
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.settings import Camera, Site, models_named
 from edgekit.apps.vision.showing import Veil, unveiled
@@ -50,7 +50,6 @@ class SiteWatch:
         told: Told = lambda event, media: None,
         kept: Kept = lambda path, camera, severity: None,
         veil: Callable[[Camera], Veil] = lambda camera: unveiled,
-        limits: Limits | None = None,
         problem: EdgekitError | None = None,
     ) -> None:
         lock = Lock()
@@ -59,7 +58,7 @@ class SiteWatch:
         self._running = Watchdog("detector", RUN_LIMIT_S)
         self.detector = OneAtATime(detector, lock, self._running)
         self._pose = None if pose is None else OneAtATime(pose, lock, self._running)
-        self._told, self._kept, self._veil, self._limits = told, kept, veil, limits or Limits()
+        self._told, self._kept, self._veil = told, kept, veil
         self._site, self.heard, self.begun_s, self._swept_s = site, 0, time(), 0.0
         self._changing, self._stopped = RLock(), Flag()
         self.cameras: Mapping[str, CameraWatch] = {camera.name: self._watch(camera) for camera in site.cameras}
@@ -144,6 +143,8 @@ class SiteWatch:
                 watch = self._watch(camera)
                 begun.append(watch)
             after[camera.name] = watch
+        if site.keep != self._site.keep:
+            self._swept_s = 0.0
         self.cameras, self._site, self.problem = after, site, None
         for watch in begun:
             watch.start()
@@ -169,9 +170,10 @@ class SiteWatch:
 
     def _sweep(self) -> None:
         try:
-            kept, folders = self.store.kept_files(), [self.folder / name for name in (CLIPS, SNAPSHOTS)]
-            limits = self._limits if self._clock.steady() else replace(self._limits, days=inf)
-            gone = [one for each in folders if each.is_dir() for one in sweep(each, limits, time(), spared=kept)]
+            folders = [self.folder / name for name in (CLIPS, SNAPSHOTS) if (self.folder / name).is_dir()]
+            limits = self._site.keep.limits
+            limits = limits if self._clock.steady() else replace(limits, days=inf)
+            gone = sweep(folders, limits, time(), spared=self.store.kept_files()) if folders else ()
             forgotten = self.store.forget(time() - limits.days * DAY_S)
         except Exception as exc:  # a full or failing disk; the next sweep tries again
             log.error("old recordings could not be deleted: %s", exc)

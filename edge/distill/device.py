@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgekit.core.errors import DeviceError
 from edgekit.core.optional import need
-from edgekit.distill.pictures import Feed, Samples
+from edgekit.distill.pictures import Samples
+from edgekit.gradients.tensors import tensor, tensors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,14 +48,3 @@ class Supply:
 
 def _free() -> int:
     return int(need("torch").cuda.mem_get_info()[0])
-
-
-def tensors(feed: Feed, device: str) -> dict[str, Tensor]:
-    """Arrays as tensors on a device."""
-    return {name: tensor(value, device) for name, value in feed.items()}
-
-
-def tensor(value: NDArray[Any], device: str) -> Tensor:
-    """An array as a tensor on a device."""
-    made: Tensor = need("torch").from_numpy(np.array(value)).to(device)
-    return made

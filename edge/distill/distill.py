@@ -212,7 +212,7 @@ def _restore(trainer: Trainer, begun: checkpoint.Begun, path: Path) -> None:
 
 def _same_in_torch(source: SourceModel, samples: Samples) -> None:
     """Raise `ConversionError` unless PyTorch computes the source as ONNX Runtime does."""
-    from edgekit.distill.interpreter import torch_graph
+    from edgekit.gradients.interpreter import torch_graph
 
     torch = need("torch")
     feed = samples.single(0)

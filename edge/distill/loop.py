@@ -23,12 +23,12 @@ from edgekit.core.schema import Value
 from edgekit.distill.agreement import Agreement
 from edgekit.distill.augment import changed
 from edgekit.distill.device import Supply, chosen
-from edgekit.distill.interpreter import TorchGraph, torch_graph
 from edgekit.distill.match import Match, Sight, Usual, loss, seen_in, sight, spread, usual
 from edgekit.distill.pictures import Feed, Samples
 from edgekit.distill.settings import Settings
 from edgekit.distill.units import units
 from edgekit.distill.untouched import untouched
+from edgekit.gradients.interpreter import TorchGraph, torch_graph
 from edgekit.train.filterwise import FilterwiseAdam
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from edgekit.converters.ends import end_tensors
 from edgekit.converters.graph import Floats, Graph
 from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress, silent
-from edgekit.distill.device import tensors
-from edgekit.distill.interpreter import TorchGraph, torch_graph
 from edgekit.distill.pictures import Feed
+from edgekit.gradients.interpreter import TorchGraph, torch_graph
+from edgekit.gradients.tensors import tensors
 
 if TYPE_CHECKING:
     from torch import Tensor

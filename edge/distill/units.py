@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from edgekit.converters.ends import LAYERS, made_axis
 from edgekit.converters.graph import Node
 from edgekit.core.optional import need
-from edgekit.distill.interpreter import TorchGraph
+from edgekit.gradients.interpreter import TorchGraph
 from edgekit.train.filterwise import exact, unit
 
 if TYPE_CHECKING:

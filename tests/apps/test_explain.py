@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from cameras import standing_artifact
 from edgekit.apps import explain
 from edgekit.apps.base import RunOptions
 from edgekit.cli import main
-from edgekit.core.errors import InputError, Unsupported, UsageError
+from edgekit.core.errors import InputError, MissingDependency, Unsupported, UsageError
 from edgekit.models.digits import artifacts
 from edgekit.tasks.pictures.images import read_image, write_png
 
@@ -55,6 +56,29 @@ def test_a_classifier_that_shows_no_features_says_what_helps(one: Path) -> None:
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     with pytest.raises(Unsupported, match="only TFLite shows its features"):
         explain.run(RunOptions(artifact=boxed("fp32"), image=one))
+
+
+def test_a_class_is_explained_by_the_gradients_of_the_model_beside_the_artifact(one: Path) -> None:
+    pytest.importorskip("torch", reason="gradients need PyTorch")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    found = explain.run(RunOptions(artifact=boxed("fp32"), image=one, own={"method": "grad-cam"})).result
+    assert (found["label"], found["method"], found["calls"]) == ("1", "grad-cam", 1)
+
+
+def test_without_pytorch_gradients_say_what_to_install(one: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    if find_spec("torch") is not None:
+        pytest.skip("PyTorch is installed here")
+    with pytest.raises(MissingDependency, match="torch is not installed"):
+        explain.run(RunOptions(artifact=boxed("fp32"), image=one, own={"method": "grad-cam"}))
+
+
+def test_gradients_of_another_model_are_refused(one: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
+    (tmp_path / "other.onnx").write_bytes(b"another model")
+    asked = RunOptions(artifact=boxed("fp32"), image=one, own={"method": "grad-cam", "original": tmp_path / "other.onnx"})
+    with pytest.raises(InputError, match=r"'other.onnx' is not what 'digits.host.fp32' was made from"):
+        explain.run(asked)
 
 
 def test_a_detection_is_explained_by_the_cells_of_its_head(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Real artifacts of a YOLOX head of two classes that says the same of every picture."""
+"""Real artifacts that say the same of every picture: a YOLOX head of two classes, and what others are made of."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def constant_detector(rows: NDArray[np.float32]) -> bytes:
 
 
 def artifact_of(
-    path: Path, model: bytes, spec_in: TensorSpec, spec_out: TensorSpec, **changes: Preprocess | Postprocess | None
+    path: Path, model: bytes, spec_in: TensorSpec, *specs_out: TensorSpec, **changes: Preprocess | Postprocess | None
 ) -> Path:
-    """An artifact around an ONNX file with one input and one output; `changes` replace fields of its manifest."""
-    known = recognise((spec_in,), (spec_out,))
+    """An artifact around an ONNX file with one input; `changes` replace fields of its manifest."""
+    known = recognise((spec_in,), specs_out)
     assert known is not None
     files = {"model.onnx": model}
     manifest = Manifest(
@@ -45,7 +45,7 @@ def artifact_of(
         runtimes=("onnxruntime",),
         files=described(files, {"model.onnx": "model"}),
         inputs=(Port(source=spec_in, engine=spec_in),),
-        outputs=(Port(source=spec_out, engine=spec_out),),
+        outputs=tuple(Port(source=spec, engine=spec) for spec in specs_out),
         source=Source(name="model.onnx", sha256="0" * 64, bytes=1, framework="onnx"),
         steps=(),
         preprocess=known[0],

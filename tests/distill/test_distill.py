@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prune_graphs import KINDS, feeds, network, run_one_thread
+from prune_graphs import feeds, network
 
 from edgekit.cli import main
 from edgekit.converters.graph_onnx import to_bytes
 from edgekit.converters.importers.onnx.file import load
 from edgekit.converters.prune import prune
-from edgekit.core.errors import EdgekitError, InputError, Unsupported, UsageError
+from edgekit.core.errors import EdgekitError, InputError, UsageError
 from edgekit.distill.distill import Request, distill
 from edgekit.distill.match import matches
 from edgekit.distill.pictures import prepared
@@ -83,35 +83,6 @@ def test_a_network_pruned_elsewhere_learns_from_its_source(model: Path, data: li
     (tmp_path / "cut.onnx").write_bytes(to_bytes(prune(load(model).graph, share=0.4).graph))
     found = distill(request(tmp_path / "cut.onnx", data, tmp_path / "small.onnx", share=None, source=model))
     assert found.loss_after < found.loss_before
-
-
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "unknown"])
-def test_pytorch_computes_what_onnx_runtime_does(kind: str) -> None:
-    torch = pytest.importorskip("torch", reason="the interpreter needs PyTorch")
-    from edgekit.distill.interpreter import torch_graph
-
-    graph = network((kind, "relu"), 4)
-    feed = feeds(graph)[0]
-    with torch.no_grad():
-        made = torch_graph(graph, trained=True).run({name: torch.from_numpy(value) for name, value in feed.items()})
-    for name, right in run_one_thread(to_bytes(graph))(feed).items():
-        np.testing.assert_allclose(made[name].numpy(), right, rtol=1e-3, atol=1e-4 * np.abs(right).max())
-
-
-def test_weights_go_out_and_come_back_unchanged() -> None:
-    pytest.importorskip("torch", reason="the interpreter needs PyTorch")
-    from edgekit.distill.interpreter import torch_graph
-
-    graph = network(("relu", "norm", "prelu"), 1)
-    assert to_bytes(torch_graph(graph, trained=True).exported()) == to_bytes(graph)
-
-
-def test_an_operator_that_cannot_be_trained_is_named() -> None:
-    pytest.importorskip("torch", reason="the interpreter needs PyTorch")
-    from edgekit.distill.interpreter import torch_graph
-
-    with pytest.raises(Unsupported, match="op LRN at 'lrn_1_node' cannot be trained"):
-        torch_graph(network(("unknown",), 0), trained=True)
 
 
 def test_without_pytorch_the_extra_is_named(

@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="distillation needs PyTorch")
 
 
 def found(graph: Graph) -> tuple[Any, dict[str, Any]]:
-    from edgekit.distill.interpreter import torch_graph
     from edgekit.distill.units import units
+    from edgekit.gradients.interpreter import torch_graph
 
     net = torch_graph(graph, trained=True)
     batches = [{name: torch.from_numpy(value) for name, value in feed.items()} for feed in feeds(graph, 8)]

@@ -45,7 +45,7 @@ def test_where_nothing_was_touched_everything_is_learned() -> None:
 
 def test_fixed_weights_come_out_as_they_went_in() -> None:
     pytest.importorskip("torch", reason="distillation needs PyTorch")
-    from edgekit.distill.interpreter import torch_graph
+    from edgekit.gradients.interpreter import torch_graph
 
     graph = network(("relu", "relu"), 1)
     first = next(node for node in graph.nodes if node.op == "Conv")
@@ -59,7 +59,7 @@ def test_fixed_weights_come_out_as_they_went_in() -> None:
 
 def test_what_the_source_makes_up_to_there_need_not_be_made_again() -> None:
     torch = pytest.importorskip("torch", reason="distillation needs PyTorch")
-    from edgekit.distill.interpreter import torch_graph
+    from edgekit.gradients.interpreter import torch_graph
 
     graph = network(("relu", "residual", "relu", "relu"), 1)
     coupling = couple(graph)

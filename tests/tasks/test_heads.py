@@ -67,6 +67,7 @@ RECOGNISED = [
     pytest.param((1, 3, 640, 640), [(1, 25200, 117), (1, 32, 160, 160)], "yolov5_seg", 80, id="YOLOv5 with masks"),
     pytest.param((1, 300, 300, 3), [(1, 10, 4), (1, 10), (1, 10), (1,)], "ssd", 90, id="SSD with TensorFlow's postprocessing"),
     pytest.param((1, 192, 192, 3), [(1, 1, 17, 3)], "movenet", 1, id="MoveNet"),
+    pytest.param((1, 256, 256, 3), [(1, 4, 33, 5), (1, 4, 33, 3), (1,)], "blazepose", 1, id="MediaPipe's pose landmarker"),
     pytest.param((1, 3, 1280, 1280), [(1, 84, 34000)], "yolov8", 80, id="YOLOv8 with a fourth, coarser stride"),
     pytest.param((1, 3, 640, 640), [(1, 84, 34000)], "yolov8", 80, id="YOLOv8 with a fourth, finer stride"),
     pytest.param((1, 3, 640, 640), [(1, 25200, 85)], "yolov5", 80, id="YOLOv5 and YOLOv7"),

@@ -38,7 +38,7 @@ class Asking:
         width, height = max(round(frame.width * ratio), 1), max(round(frame.height * ratio), 1)
         self.picture = frame.rgb(width, height)
         self.box = detection.boxes[0] * np.array([width / frame.width, height / frame.height] * 2)
-        self.grey = self.picture.reshape(-1, 3).mean(axis=0).astype(np.uint8)
+        self.grey = grey_of(self.picture)
         self.calls, self.timed_out = 0, False
         self._detector, self._class_id, self._until_s = detector, int(detection.class_ids[0]), until_s
 
@@ -56,10 +56,21 @@ class Asking:
         return float((near * found.scores).max(initial=0.0))
 
     def kept(self, mask: Map) -> Plane:
-        """The picture where `mask` [h, w] is 1, grey where it is 0, and between them between."""
-        share = mask[:, :, None]
-        mixed: Plane = (self.picture * share + self.grey * (1 - share)).astype(np.uint8)
-        return mixed
+        """As `kept`, of this picture."""
+        return kept(self.picture, self.grey, mask)
+
+
+def grey_of(picture: Plane) -> Plane:
+    """The mean colour [3], which covers what is not to be seen."""
+    mean: Plane = picture.reshape(-1, 3).mean(axis=0).astype(np.uint8)
+    return mean
+
+
+def kept(picture: Plane, grey: Plane, mask: Map) -> Plane:
+    """The picture where `mask` [h, w] is 1, grey where it is 0, and between them between."""
+    share = mask[:, :, None]
+    mixed: Plane = (picture * share + grey * (1 - share)).astype(np.uint8)
+    return mixed
 
 
 def scaled(heat: Map) -> Map:

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.explain.asking import Explanation, Map, enlarged, scaled
+from edgekit.apps.vision.explain.asking import Explanation, Map, scaled
+from edgekit.apps.vision.explain.placed import placed
 from edgekit.artifact import read
 from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.converters.tflite_file.read import Operator, Tensor, TFLiteFile
@@ -61,7 +62,7 @@ class ClassActivation:
     def __call__(self, picture: NDArray[np.uint8], class_id: int) -> Explanation:
         """What of the picture (uint8 RGB [H, W, 3]) speaks for the class. Raises `InputError` for a class that is none."""
         raw, placement = self._of(picture, class_id)
-        heat = _shown(scaled(raw), (self._preprocess.height, self._preprocess.width), placement)
+        heat = placed(scaled(raw), (self._preprocess.height, self._preprocess.width), placement)
         return Explanation(heat=heat, method="cam", timed_out=False, calls=1)
 
     def raw(self, picture: NDArray[np.uint8], class_id: int) -> Map:
@@ -148,12 +149,3 @@ def _file(artifact: Artifact) -> TFLiteFile:
             "convert it for the CPU too (--target rpi5), or ask by occlusion",
         )
     return tflite_file.load(Path(model_file(artifact)))
-
-
-def _shown(heat: Map, size: tuple[int, int], placement: Placement) -> Map:
-    """The map of the network's input at the picture's size, without what was padded."""
-    whole = enlarged(heat, *size)
-    top, left = round(placement.offset_y), round(placement.offset_x)
-    bottom = max(round(placement.offset_y + placement.image_height * placement.scale_y), top + 1)
-    right = max(round(placement.offset_x + placement.image_width * placement.scale_x), left + 1)
-    return enlarged(whole[top:bottom, left:right], placement.image_height, placement.image_width)

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.pages.alerts import rows
 from edgekit.apps.vision.pages.clip import Clip
 from edgekit.apps.vision.pages.media import PREFIX
@@ -218,7 +217,7 @@ class EventsPage:
                 ui.button("Download", on_click=lambda: ui.navigate.to(f"{PREFIX}/events/{stored.id}/clip?download=true")).props(
                     "flat no-caps icon=download"
                 )
-            if stored.media.snapshot and stored.media.box and explainer() is not None:
+            if stored.media.snapshot and stored.media.box:
                 ui.button("Explain", on_click=lambda: ui.navigate.to(f"/explain?event={stored.id}")).props(
                     "flat no-caps icon=lightbulb"
                 )

@@ -10,7 +10,8 @@ from time import perf_counter
 import numpy as np
 from nicegui import ui
 
-from edgekit.apps.vision.explaining import Explained, Explains, heated
+from edgekit.apps.vision.explain import Explanation
+from edgekit.apps.vision.explaining import Explainer, heated
 from edgekit.apps.vision.frames import Frame, from_rgb
 from edgekit.apps.vision.live import SNAPSHOTS
 from edgekit.apps.vision.overlay import Picture, jpeg
@@ -21,7 +22,7 @@ from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
-from edgekit.core.errors import InputError, NotFound
+from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.tasks.pictures.images import read_image
 
 BUDGETS = {1.0: "1 s", 2.0: "2 s", 5.0: "5 s", 15.0: "15 s"}
@@ -29,8 +30,16 @@ HOW = {
     "cells": "the score that each cell of the network gave, in one run",
     "occlusion": "what it lost while each place was covered",
     "d-rise": "what it lost behind random masks",
+    "grad-cam": "the gradients in the model that it was made from",
 }
 """The methods in words."""
+CHOICES = {
+    "auto": "the detector's own: cells, else occlusion",
+    "cells": "cells of its head, one run",
+    "occlusion": "occlusion, place by place",
+    "d-rise": "D-RISE, random masks",
+    "grad-cam": "Grad-CAM, of the original model",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +87,7 @@ def of_event(site: SiteWatch, number: int) -> Frozen:
 class ExplainPage:
     """One visitor's question. The detector that watches answers, between the frames it looks at."""
 
-    def __init__(self, site: SiteWatch, explain: Explains) -> None:
+    def __init__(self, site: SiteWatch, explain: Explainer) -> None:
         self._site, self._explain = site, explain
         self._frozen: Frozen | None = None
 
@@ -97,6 +106,8 @@ class ExplainPage:
                 ui.button("Freeze the picture", on_click=lambda: self._hold(of_camera(self._site, self._camera))).props(
                     "unelevated no-caps"
                 )
+                ways = {name: CHOICES[name] for name in self._explain.methods}
+                self._method = ui.select(ways, label="How", value="auto").props("outlined dense options-dense")
                 self._budget = ui.select(BUDGETS, label="Time it may take", value=2.0).props("outlined dense options-dense")
                 self._found = ui.element("div").classes("vi-shapes")
         if event.isascii() and event.isdigit() and len(event) < 16:
@@ -117,7 +128,12 @@ class ExplainPage:
     async def _ask(self, held: Frozen, row: int) -> None:
         self._said.set_text("Asking the detector …")
         begun, one = perf_counter(), held.found.take(np.array([row]))
-        found = await asyncio.to_thread(self._explain, self._site.detector, held.frame, one, budget_s=float(self._budget.value))
+        budget_s, method = float(self._budget.value), str(self._method.value)
+        try:
+            found = await asyncio.to_thread(self._explain, held.frame, one, budget_s=budget_s, method=method)
+        except EdgekitError as exc:
+            self._said.set_text(f"{exc.message}. {exc.hint}".strip())
+            return
         if held is self._frozen:
             self._show(heated(held.picture, found.heat), _box(held, row))
             self._said.set_text(said(held.names[row], found, perf_counter() - begun))
@@ -131,7 +147,7 @@ class ExplainPage:
         self._picture.set_content(f'<div class="vi-still vi-frozen" style="{shape}">{image}{box}</div>')
 
 
-def said(name: str, found: Explained, seconds: float) -> str:
+def said(name: str, found: Explanation, seconds: float) -> str:
     """How the answer was found."""
     cut = " The time ran out: more of it would make the map finer." if found.timed_out else ""
     return f"What spoke for {name}: {HOW.get(found.method, found.method)}, {seconds:.1f} s.{cut}"

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 
-from edgekit.apps.vision.explaining import explainer
+from edgekit.apps.vision.explaining import Explainer
 from edgekit.apps.vision.pages import media
 from edgekit.apps.vision.site import SiteWatch
 from edgekit.apps.web.shell import Api, Page, Shell
@@ -15,23 +15,24 @@ from edgekit.apps.web.shell import Api, Page, Shell
 STYLE = "vision.css"
 
 
-def shell(app: str, site: SiteWatch) -> Shell:
-    """The pages of `site`, which is watched as long as they are served."""
+def shell(app: str, site: SiteWatch, explain: Explainer | None = None) -> Shell:
+    """The pages of `site`, which is watched as long as they are served; `explain` answers why, else its detector does."""
     return Shell(
         name=app,
         title=app.capitalize(),
-        pages=lambda: _pages(site),
+        pages=lambda: _pages(site, explain or Explainer(site.detector)),
         apis=(Api(prefix=media.PREFIX, router=media.router(site)),),
         lifespan=lambda: _watched(site),
     )
 
 
-def _pages(site: SiteWatch) -> tuple[Page, ...]:
+def _pages(site: SiteWatch, explain: Explainer) -> tuple[Page, ...]:
     """What draws is imported when somebody wants to see it."""
     from nicegui import ui
 
     from edgekit.apps.vision.pages.camera import CameraPage
     from edgekit.apps.vision.pages.events import EventsPage
+    from edgekit.apps.vision.pages.explain import ExplainPage
     from edgekit.apps.vision.pages.live import LivePage
     from edgekit.apps.vision.pages.zones import ZonesPage
 
@@ -40,25 +41,13 @@ def _pages(site: SiteWatch) -> tuple[Page, ...]:
         Page(path="/", title="Live", icon="videocam", draw=lambda visit: LivePage(site).draw(visit)),
         Page(path="/events", title="Events", icon="history", draw=lambda visit: EventsPage(site).draw(visit)),
         Page(path="/zones", title="Zones", icon="polyline", role="admin", draw=lambda visit: ZonesPage(site).draw(visit)),
-        *_explained(site),
+        Page(path="/explain", title="Explain", icon="lightbulb", draw=lambda visit: ExplainPage(site, explain).draw(visit)),
         Page(
             path="/cameras/{name}",
             title="Camera",
             listed=False,
             draw=lambda visit: CameraPage(site, site.camera(visit.path["name"])).draw(visit),
         ),
-    )
-
-
-def _explained(site: SiteWatch) -> tuple[Page, ...]:
-    """The page for explanations, where somebody gives them."""
-    from edgekit.apps.vision.pages.explain import ExplainPage
-
-    explain = explainer()
-    if explain is None:
-        return ()
-    return (
-        Page(path="/explain", title="Explain", icon="lightbulb", draw=lambda visit: ExplainPage(site, explain).draw(visit)),
     )
 
 

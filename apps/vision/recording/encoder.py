@@ -1,5 +1,5 @@
-"""Packets made here, for cameras whose own stream may not be kept: pictures are encoded as they may be seen, and the recorder
-takes these packets for the camera's. What was masked is in none of them."""
+"""Packets made here, for cameras whose own stream may not be kept, and for those that send no encoded one: pictures are encoded as
+they may be seen, and the recorder takes these packets for the camera's. What was masked is in none of them."""
 
 from __future__ import annotations
 

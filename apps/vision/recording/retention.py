@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,11 @@ SUFFIX, PICTURE = ".mp4", ".jpg"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What clips may take."""
+    """What clips and pictures may take, all together."""
 
-    days: float = 14.0
-    total_bytes: int = 20 << 30
-    free_bytes: int = 1 << 30
+    days: float
+    total_bytes: int
+    free_bytes: int
     """So much of the disk stays free, whatever the two others allow."""
 
 
@@ -29,9 +29,10 @@ class Clip:
     written_s: float
 
 
-def clips_in(folder: Path) -> list[Clip]:
-    """All clips and pictures under the folder, oldest first."""
-    found = [(path, path.stat()) for suffix in (SUFFIX, PICTURE) for path in folder.rglob(f"*{suffix}") if path.is_file()]
+def clips_in(folders: Iterable[Path]) -> list[Clip]:
+    """All clips and pictures under the folders, oldest first."""
+    paths = (path for folder in folders for suffix in (SUFFIX, PICTURE) for path in folder.rglob(f"*{suffix}"))
+    found = [(path, path.stat()) for path in paths if path.is_file()]
     clips = [Clip(path=path, size_bytes=stat.st_size, written_s=stat.st_mtime) for path, stat in found]
     return sorted(clips, key=lambda clip: (clip.written_s, clip.path))
 
@@ -48,10 +49,10 @@ def doomed(clips: Sequence[Clip], limits: Limits, now_s: float, free_bytes: int)
     return tuple(found)
 
 
-def sweep(folder: Path, limits: Limits, now_s: float, *, spared: Collection[str] = ()) -> tuple[Clip, ...]:
-    """Delete what must go, but for files with the names in `spared`; what went."""
-    clips = [clip for clip in clips_in(folder) if clip.path.name not in spared]
-    gone = doomed(clips, limits, now_s, shutil.disk_usage(folder).free)
+def sweep(folders: Sequence[Path], limits: Limits, now_s: float, *, spared: Collection[str] = ()) -> tuple[Clip, ...]:
+    """Delete what must go from folders of one disk, but for files with the names in `spared`; what went."""
+    clips = [clip for clip in clips_in(folders) if clip.path.name not in spared]
+    gone = doomed(clips, limits, now_s, shutil.disk_usage(folders[0]).free)
     for clip in gone:
         clip.path.unlink(missing_ok=True)
     return gone

@@ -16,6 +16,7 @@ from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.places import Line, Zone
 from edgekit.apps.vision.privacy.settings import Faces, Mask
+from edgekit.apps.vision.recording.settings import Keep
 from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, Site
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.names import did_you_mean
@@ -25,7 +26,7 @@ T = TypeVar("T")
 SIZE_LIMIT_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces", "filter")
-SITE_KEYS = ("cameras", "detector", "pose", "presence", "notify", "cloud")
+SITE_KEYS = ("cameras", "detector", "pose", "presence", "notify", "cloud", "keep")
 Where = tuple["str | int", ...]
 
 
@@ -70,6 +71,7 @@ class _Reader:
             presence=self._typed(str, found.get("presence", ""), ("presence",)),
             notify=self._typed(Notify, found["notify"], ("notify",)) if "notify" in found else None,
             cloud=self._typed(Cloud, found["cloud"], ("cloud",)) if "cloud" in found else None,
+            keep=self._typed(Keep, found.get("keep", {}), ("keep",)),
         )
 
     def complaint(self, where: Where, problem: str, hint: str = "") -> InputError:

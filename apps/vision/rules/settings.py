@@ -17,6 +17,7 @@ from edgekit.apps.vision.events import Severity
 from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.places import Line, Zone
 from edgekit.apps.vision.privacy.settings import Faces, Mask
+from edgekit.apps.vision.recording.settings import Keep
 from edgekit.apps.vision.rules.schedule import Hours
 from edgekit.core.schema import Value
 
@@ -85,6 +86,11 @@ class Camera:
         """Whether something of its pictures is taken out, so that its own stream may not be kept."""
         return bool(self.masks) or self.faces != "shown"
 
+    @property
+    def encoded_here(self) -> bool:
+        """Whether its clips are encoded by us: what it sends may not be kept, or is no encoded stream."""
+        return self.private or not self.source.encoded
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
@@ -97,6 +103,7 @@ class Site:
     presence: str = ""
     notify: Notify | None = None
     cloud: Cloud | None = None
+    keep: Keep = field(default_factory=Keep)
 
 
 DEFAULT_RULES = (

@@ -10,10 +10,13 @@ import pytest
 import edgekit
 from edgekit.apps.vision.artifacts import adopted
 from edgekit.apps.vision.explain.class_activation import ClassActivation, linear_head
+from edgekit.apps.vision.explain.faithfulness import areas
 from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.models.digits import artifacts
+from edgekit.tasks.classification import classify
 from edgekit.tasks.pictures.images import read_image
+from edgekit.tasks.pictures.preprocess import prepare
 
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 onnx = pytest.importorskip("onnx", reason="onnx (extra convert) is not installed")
@@ -127,6 +130,28 @@ def test_the_map_points_at_the_object_and_is_of_the_weights_that_ran(shared_data
     assert inside.ravel()[heat.argmax()]
     assert heat[inside].mean() > 1.5 * heat[~inside].mean()
     assert np.corrcoef(heat.ravel(), other.ravel())[0, 1] < 0.5
+
+
+@pytest.mark.parametrize("name", OBJECTS)
+def test_the_map_is_more_faithful_than_chance_by_deletion_and_insertion(shared_data: Path, tmp_path: Path, name: str) -> None:
+    class_id, _ = OBJECTS[name]
+    picture = read_image(shared_data / "images_coral" / name)
+    data = (shared_data / "models_coral" / MOBILENET).read_bytes()
+    with adopted(written(tmp_path / "published.tflite", data)) as path, edgekit.load(path, threads=1) as session:
+        manifest = session.artifact.manifest
+        preprocess, postprocess = manifest.preprocess, manifest.postprocess
+        assert preprocess is not None and postprocess is not None
+
+        def certainty(shown: np.ndarray) -> float:
+            return float(
+                classify(session.run({preprocess.input: prepare(shown, preprocess).array}), postprocess, preprocess)[class_id]
+            )
+
+        with ClassActivation(path) as maps:
+            made = areas(certainty, picture, maps(picture, class_id).heat)
+        drawn = areas(certainty, picture, np.random.default_rng(1).random(picture.shape[:2]).astype(np.float32))
+    assert made.insertion > drawn.insertion + 0.1
+    assert made.deletion < drawn.deletion + 0.02
 
 
 def written(path: Path, data: bytes) -> Path:

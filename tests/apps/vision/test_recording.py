@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -17,11 +18,15 @@ import pytest
 
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.live import DATABASE, CameraWatch
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import Clip, Limits, clips_in, doomed, sweep
 from edgekit.apps.vision.recording.store import SCHEMA, EventStore, Media, Place, Query
+from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
 from edgekit.apps.vision.sources.container import ContainerCapture
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import NotFound
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
@@ -84,9 +89,13 @@ import sys, time
 from pathlib import Path
 from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.store import EventStore, Media
+from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
 from edgekit.apps.vision.sources.container import ContainerCapture
+from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.tracks import Boxes
 clip, folder = sys.argv[1], Path(sys.argv[2])
 recorder = ClipRecorder()
 capture = ContainerCapture(parse_address(clip), tap=recorder)
@@ -228,15 +237,17 @@ def test_the_oldest_clips_go_first_by_age_by_bytes_and_by_free_space() -> None:
     assert gone(free_bytes=10**9, free=0) == 10
 
 
+TWO_WEEKS = Limits(days=14.0, total_bytes=10**9, free_bytes=0)
+
+
 def test_sweeping_touches_clips_only(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4", "notes.txt"):
         (tmp_path / name).write_bytes(b"x" * 10)
     os.utime(tmp_path / "a.mp4", (0, 0))
     assert [
-        clip.path.name
-        for clip in sweep(tmp_path, Limits(free_bytes=0), 15 * 86400 + (tmp_path / "b.mp4").stat().st_mtime - 86400 * 14)
+        clip.path.name for clip in sweep([tmp_path], TWO_WEEKS, 15 * 86400 + (tmp_path / "b.mp4").stat().st_mtime - 86400 * 14)
     ] == ["a.mp4"]
-    assert [clip.path.name for clip in clips_in(tmp_path)] == ["b.mp4"]
+    assert [clip.path.name for clip in clips_in([tmp_path])] == ["b.mp4"]
     assert (tmp_path / "notes.txt").exists()
 
 
@@ -244,16 +255,11 @@ def test_what_is_kept_is_not_swept(tmp_path: Path) -> None:
     for name in ("kept.mp4", "kept.jpg", "old.mp4", "old.jpg"):
         (tmp_path / name).write_bytes(b"x")
         os.utime(tmp_path / name, (0, 0))
-    gone = sweep(tmp_path, Limits(free_bytes=0), 1e9, spared={"kept.mp4", "kept.jpg"})
+    gone = sweep([tmp_path], TWO_WEEKS, 1e9, spared={"kept.mp4", "kept.jpg"})
     assert {clip.path.name for clip in gone} == {"old.mp4", "old.jpg"}
 
 
 def test_a_watched_camera_leaves_events_and_clips(make_clip, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    from edgekit.apps.vision.frames import Frame
-    from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
-    from edgekit.apps.vision.stages import Stages
-    from edgekit.apps.vision.tracking.tracks import Boxes
-
     class Block:
         labels = ("person",)
 
@@ -282,3 +288,29 @@ def test_a_watched_camera_leaves_events_and_clips(make_clip, tmp_path: Path) -> 
     assert all((tmp_path / "snapshots" / one.media.snapshot).is_file() for one in stored)
     assert decoded(tmp_path / "clips" / stored[-1].media.clip) > 0
     assert stored[-1].media.box is not None
+
+
+def test_a_camera_that_sends_no_encoded_stream_leaves_clips_too(tmp_path: Path) -> None:
+    """Ribbon and USB cameras give raw pictures: their clips are encoded here, with what came before the event."""
+    from cameras import FigureFinder
+
+    source = parse_address("synthetic:320x180")
+    camera = Camera(name="yard", source=source, detect=Detect(), zones={}, lines={}, rules=(Rule(name="stays", dwell_s=1.5),))
+    store, began = EventStore(tmp_path / DATABASE), threading.Event()
+    watch = CameraWatch(camera, FigureFinder(), None, store, tmp_path, told=lambda event, media: began.set())
+    watch.start()
+    assert began.wait(60) and watch.failed == ""
+    watch.stop()
+    (stored,) = store.latest()
+    store.close()
+    with av.open(str(tmp_path / "clips" / stored.media.clip)) as container:
+        assert container.streams.video[0].codec_context.name == "h264"
+        assert sum(1 for _ in container.decode(video=0)) > 10, "more than a second before the rule told of it"
+
+
+@pytest.mark.parametrize(
+    ("source", "encoded"), [("csi:0", False), ("argus:0", False), ("/dev/video0", False), ("rtsp://camera/1", True)]
+)
+def test_only_what_is_sent_encoded_is_kept_as_it_came(source: str, encoded: bool) -> None:
+    camera = Camera(name="yard", source=parse_address(source), detect=Detect(), zones={}, lines={}, rules=())
+    assert camera.encoded_here is not encoded

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,7 +17,7 @@ from waiting import wait_until
 
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.guards import guarding
-from edgekit.apps.vision.live import CLIPS, DATABASE
+from edgekit.apps.vision.live import CLIPS, DATABASE, SNAPSHOTS
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.run import recover
@@ -112,3 +114,28 @@ def test_the_end_of_an_event_that_a_killed_run_left_open_is_told_and_its_clip_is
     assert [each["phase"] for each in came] == ["end"]
     assert "restart" in json.dumps(came[0])
     assert next(share.rglob("*.mp4")).read_bytes() == clip.read_bytes()
+
+
+LIMITED = """\
+cameras: {{yard: {{source: "synthetic:64x48", rules: [{{name: nobody, class: dog}}]}}}}
+keep: {{days: 30, gigabytes: {gigabytes}, free_gigabytes: 0}}
+"""
+
+
+def test_how_much_is_kept_is_written_in_the_sites_file_and_counts_at_once(tmp_path: Path) -> None:
+    """Clips and pictures count together. (Their age counts once the clock has gone steadily for an hour: test_watchdog.py.)"""
+    site, old, new = tmp_path / "site.yaml", tmp_path / SNAPSHOTS / "old.jpg", tmp_path / CLIPS / "new.mp4"
+    for path, age_s in ((old, 60), (new, 30)):
+        path.parent.mkdir()
+        path.write_bytes(bytes(700_000))
+        os.utime(path, (time.time() - age_s,) * 2)
+    site.write_text(LIMITED.format(gigabytes=0.001))
+    file, store = SiteFile(site, tmp_path / "good.yaml"), EventStore(tmp_path / DATABASE)
+    watch = SiteWatch(file.read(), file, FigureFinder(), None, store, tmp_path)
+    watch.start()
+    wait_until(lambda: not old.exists(), "of 1.4 megabytes the older half goes where one is allowed")
+    assert new.exists()
+    site.write_text(LIMITED.format(gigabytes=0.0005))
+    wait_until(lambda: not new.exists(), "the rest goes once the file allows less")
+    watch.stop()
+    store.close()

@@ -16,7 +16,6 @@ from cameras import SITE_APP, standing_artifact, walk
 from waiting import wait_until
 from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
-from edgekit.apps.vision.explaining import explainer
 from edgekit.apps.vision.rules.read import parse_site, read_site
 from edgekit.apps.vision.rules.settings import Site
 
@@ -271,13 +270,15 @@ def test_names_that_two_have_and_rules_of_removed_places_are_handled(page: Page,
 
 
 def test_a_detection_of_a_frozen_picture_is_explained(page: Page, server: Served) -> None:
-    if explainer() is None:
-        pytest.skip("this edgekit has nobody who explains")
     page.goto(f"{server.url}/explain?camera=yard")
     page.get_by_role("button", name="Freeze the picture").click()
     page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
     page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: ")).wait_for(timeout=30_000)
     assert page.locator(".vi-explained .vi-box").is_visible()
+    page.get_by_label("How").click()
+    page.get_by_role("option", name="D-RISE").click()
+    page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
+    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: what it lost behind random masks")).wait_for(timeout=30_000)
     number = event_of(page, server, "gate")
     page.goto(f"{server.url}/explain?event={number}")
     page.get_by_role("button", name=f"Why person of event {number}?").click()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edgekit.core.optional import need
-from edgekit.distill.call import Call
+from edgekit.gradients.call import Call
 
 if TYPE_CHECKING:
     from torch import Tensor

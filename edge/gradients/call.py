@@ -48,7 +48,9 @@ class Call:
 
     def unsupported(self, how: str) -> Unsupported:
         """The error for a form of the operator that is not known here."""
-        return Unsupported(f"op {self.node.op} at {self.node.name!r} {how} cannot be trained yet", "export it in another form")
+        return Unsupported(
+            f"op {self.node.op} at {self.node.name!r} {how} has no gradients here yet", "export it in another form"
+        )
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The static shape of a tensor, for the batch that the graph was made for."""

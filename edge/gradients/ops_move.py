@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edgekit.core.optional import need
-from edgekit.distill.call import Call
+from edgekit.gradients.call import Call
 
 if TYPE_CHECKING:
     from torch import Tensor

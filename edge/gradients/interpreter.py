@@ -10,9 +10,9 @@ import numpy as np
 
 from edgekit.converters.graph import Array, Graph
 from edgekit.core.errors import Unsupported
-from edgekit.distill.call import Call
-from edgekit.distill.device import tensor
-from edgekit.distill.ops import OPS
+from edgekit.gradients.call import Call
+from edgekit.gradients.ops import OPS
+from edgekit.gradients.tensors import tensor
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -79,7 +79,8 @@ def torch_graph(graph: Graph, *, trained: bool, device: str = "cpu", fixed: Coll
     for node in graph.nodes:
         if node.op not in OPS or node.domain:
             raise Unsupported(
-                f"op {node.op} at {node.name!r} cannot be trained yet", "prune without it: edgekit convert MODEL --prune 20%"
+                f"op {node.op} at {node.name!r} has no gradients here yet",
+                "prune without them: edgekit convert MODEL --prune 20%",
             )
     learned = _learned(graph).difference(fixed) if trained else frozenset[str]()
     tensors = {name: tensor(value, device) for name, value in graph.constants.items() if value.dtype.kind in "fiub"}

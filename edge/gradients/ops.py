@@ -6,9 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from edgekit.core.optional import need
-from edgekit.distill.call import Call
-from edgekit.distill.ops_layers import average_pool, batch_norm, conv, conv_transpose, gemm, instance_norm, layer_norm, max_pool
-from edgekit.distill.ops_move import (
+from edgekit.gradients.call import Call
+from edgekit.gradients.ops_layers import (
+    average_pool,
+    batch_norm,
+    conv,
+    conv_transpose,
+    gemm,
+    instance_norm,
+    layer_norm,
+    max_pool,
+)
+from edgekit.gradients.ops_move import (
     concat,
     depth_to_space,
     expand,
@@ -23,7 +32,7 @@ from edgekit.distill.ops_move import (
     transpose,
     unsqueeze,
 )
-from edgekit.distill.ops_values import (
+from edgekit.gradients.ops_values import (
     cast,
     clip,
     divide,
