@@ -24,7 +24,7 @@ WINDOWS = {
 @pytest.mark.parametrize("attributes", WINDOWS.values(), ids=WINDOWS.keys())
 def test_the_largest_of_a_window_is_what_onnx_runtime_finds(attributes: str, tmp_path: Path) -> None:
     from edgekit.converters.importers.onnx.file import load
-    from edgekit.distill.interpreter import torch_graph
+    from edgekit.gradients.interpreter import torch_graph
 
     text = f'<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,25,22] x) => (float[N,C,H,W] y) {{ y = MaxPool<{attributes}>(x) }}'
     model = onnx.parser.parse_model(text).SerializeToString()
