@@ -35,14 +35,14 @@ from edgekit.commands._fleet_owner import prepared
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Release
 from edgekit.deploy.push import proposal_of
-from edgekit.fleet import subjects
-from edgekit.fleet.authority import Authority, founded
-from edgekit.fleet.bus import Bus, connected
-from edgekit.fleet.drive import Driver, Wish, begin
-from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Member, Plan, Rollout
-from edgekit.fleet.rollout import gate
-from edgekit.fleet.server import Listening
+from edgekit.fleet.rollout.drive import Driver, Wish, begin
+from edgekit.fleet.rollout.mirror import Mirror
+from edgekit.fleet.rollout.steps import gate
+from edgekit.fleet.server import subjects
+from edgekit.fleet.server.configuration import Listening
+from edgekit.fleet.trust.authority import Authority, founded
+from edgekit.fleet.wire.bus import Bus, connected
 from edgekit.models import digits
 
 GROUP = "cameras"

@@ -22,11 +22,11 @@ from typing import Any
 
 import msgspec
 
-from edgekit.fleet.agent import Agent
-from edgekit.fleet.authority import Access
-from edgekit.fleet.pretended import Pretended
-from edgekit.fleet.spool import Kind, Spool
+from edgekit.fleet.agent.agent import Agent
+from edgekit.fleet.agent.spool import Kind, Spool
+from edgekit.fleet.board.pretended import Pretended
 from edgekit.fleet.tasks import end
+from edgekit.fleet.trust.authority import Access
 
 HEARTBEAT_S = 30.0
 LAST_WORDS_S = 60.0

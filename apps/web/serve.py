@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from edgekit.apps.base import Answer
+from edgekit.apps.web.lean import import_fastapi
 from edgekit.apps.web.options import Certificate, Serving
 from edgekit.apps.web.security.accounts import FIRST, Accounts
 from edgekit.apps.web.security.origins import own_names
@@ -51,6 +52,7 @@ def serve(shell: Shell, serving: Serving, *, say: Say = _to_stderr) -> Answer:
 
 def ensure_packages() -> None:
     """Raise `MissingDependency` for what serving needs and is not here."""
+    import_fastapi()
     for package in PACKAGES:
         need(package)
     ensure_installed(LATER)

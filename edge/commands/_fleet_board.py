@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from edgekit.fleet.place import Board
+    from edgekit.fleet.board.place import Board
 
 
 def agent(args: argparse.Namespace) -> int:
@@ -16,11 +16,11 @@ def agent(args: argparse.Namespace) -> int:
     from contextlib import closing
 
     from edgekit.core.errors import UsageError
-    from edgekit.fleet.agent import Agent
-    from edgekit.fleet.authority import read_access
-    from edgekit.fleet.place import spool_path, trusted
-    from edgekit.fleet.spool import Spool
-    from edgekit.fleet.unit import ACCESS
+    from edgekit.fleet.agent.agent import Agent
+    from edgekit.fleet.agent.spool import Spool
+    from edgekit.fleet.agent.unit import ACCESS
+    from edgekit.fleet.board.place import spool_path, trusted
+    from edgekit.fleet.trust.authority import read_access
 
     access = read_access(args.root / ACCESS)
     if access.role != "board":
@@ -34,8 +34,8 @@ def agent(args: argparse.Namespace) -> int:
 def hawkbit(args: argparse.Namespace) -> int:
     """Polls until it is stopped, or once."""
     from edgekit.commands._arguments import password_in
-    from edgekit.fleet.ddi import Client, Server
-    from edgekit.fleet.hawkbit import poll_always, poll_once
+    from edgekit.fleet.hawkbit.ddi import Client, Server
+    from edgekit.fleet.hawkbit.polling import poll_always, poll_once
 
     kind: Literal["TargetToken", "GatewayToken"] = "GatewayToken" if args.gateway else "TargetToken"
     server = Server(
@@ -52,8 +52,8 @@ def hawkbit(args: argparse.Namespace) -> int:
 def unit(args: argparse.Namespace) -> int:
     """The unit's text."""
     from edgekit.console import emit
-    from edgekit.fleet.unit import UNIT
-    from edgekit.fleet.unit import unit as text_of
+    from edgekit.fleet.agent.unit import UNIT
+    from edgekit.fleet.agent.unit import unit as text_of
 
     text = text_of(args.root)
     emit(args, {"name": UNIT, "text": text}, text)
@@ -66,7 +66,7 @@ def emit(args: argparse.Namespace) -> int:
     from edgekit.console import emit as say
     from edgekit.core.errors import UsageError
     from edgekit.core.files import new_folder
-    from edgekit.fleet import ansible, kubernetes
+    from edgekit.fleet.emit import ansible, kubernetes
 
     artifact = read(args.artifact)
     arguments = tuple(args.app_argument)
@@ -88,7 +88,7 @@ def emit(args: argparse.Namespace) -> int:
 def _board(args: argparse.Namespace) -> Board:
     from edgekit.commands._arguments import password_in
     from edgekit.deploy.board.layout import Layout
-    from edgekit.fleet.place import Board
+    from edgekit.fleet.board.place import Board
 
     token = password_in(Path(args.figures_token)) if args.figures_token else ""
     return Board(layout=Layout(args.root), figures_url=args.figures, token=token)

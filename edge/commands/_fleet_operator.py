@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from edgekit.core.schema import Artifact
-    from edgekit.fleet.authority import Access
-    from edgekit.fleet.bus import Bus
-    from edgekit.fleet.drive import Wish
-    from edgekit.fleet.mirror import Mirror
     from edgekit.fleet.nouns import Rollout
-    from edgekit.fleet.rollout import Standing
+    from edgekit.fleet.rollout.drive import Wish
+    from edgekit.fleet.rollout.mirror import Mirror
+    from edgekit.fleet.rollout.steps import Standing
+    from edgekit.fleet.trust.authority import Access
+    from edgekit.fleet.wire.bus import Bus
     from edgekit.signing.sign import Signer
 
 _T = TypeVar("_T")
@@ -25,7 +25,7 @@ def boards(args: argparse.Namespace) -> int:
     """A line for every board."""
     from edgekit.console import emit
     from edgekit.core.columns import aligned
-    from edgekit.fleet import overview
+    from edgekit.fleet.desk import overview
 
     mirror = _on_bus(args, _looked)
     shown = [board for board in overview.boards(mirror, time.time()) if args.group in ("", board["group"])]
@@ -39,7 +39,7 @@ def status(args: argparse.Namespace) -> int:
     import msgspec
 
     from edgekit.console import emit
-    from edgekit.fleet.overview import deeds, groups, paragraph
+    from edgekit.fleet.desk.overview import deeds, groups, paragraph
 
     async def both(bus: Bus) -> tuple[Mirror, list[dict[str, Any]]]:
         return await _looked(bus), await deeds(bus)
@@ -56,14 +56,14 @@ def rollout(args: argparse.Namespace) -> int:
     """Begin one unless --resume, and drive it to its end: 0 when it is done, 4 when it was halted or aborted."""
     from edgekit.console import emit, note
     from edgekit.core.errors import GateFailed
-    from edgekit.fleet.overview import group_as_json, paragraph
+    from edgekit.fleet.desk.overview import group_as_json, paragraph
 
     plan = None if args.resume else _wish(args)
 
     async def driven(bus: Bus) -> tuple[Rollout, Mirror]:
         from edgekit.console import progress_on_stderr
-        from edgekit.fleet.drive import Driver, begin
-        from edgekit.fleet.mirror import Mirror
+        from edgekit.fleet.rollout.drive import Driver, begin
+        from edgekit.fleet.rollout.mirror import Mirror
 
         if plan is not None:
             wish, artifact, signer = plan
@@ -81,7 +81,7 @@ def rollout(args: argparse.Namespace) -> int:
 
 def _changed(args: argparse.Namespace) -> int:
     from edgekit.console import emit
-    from edgekit.fleet.drive import change
+    from edgekit.fleet.rollout.drive import change
 
     changed = _on_bus(args, lambda bus: change(bus, args.group, args.verb))
     result = {"group": args.group, "phase": changed.phase, "name": changed.name}
@@ -97,7 +97,7 @@ def clean(args: argparse.Namespace) -> int:
     import msgspec
 
     from edgekit.console import emit
-    from edgekit.fleet import cleaning
+    from edgekit.fleet.rollout import cleaning
 
     seconds = args.older_than * 86400.0
     found = _on_bus(args, lambda bus: cleaning.clean(bus, kept=args.keep, young_s=seconds, dry=args.dry_run))
@@ -108,13 +108,13 @@ def clean(args: argparse.Namespace) -> int:
 
 def serve(args: argparse.Namespace) -> int:
     """The page, until somebody says stop."""
-    from edgekit.fleet.serving import serve_page
+    from edgekit.fleet.desk.serving import serve_page
 
     return serve_page(_access(args), args)
 
 
 async def _looked(bus: Bus) -> Mirror:
-    from edgekit.fleet.mirror import Mirror
+    from edgekit.fleet.rollout.mirror import Mirror
 
     mirror = Mirror(bus)
     await mirror.look()
@@ -123,7 +123,7 @@ async def _looked(bus: Bus) -> Mirror:
 
 def _on_bus(args: argparse.Namespace, work: Callable[[Bus], Awaitable[_T]]) -> _T:
     """Do `work` over a connection of the operator's."""
-    from edgekit.fleet.bus import connected
+    from edgekit.fleet.wire.bus import connected
 
     async def done() -> _T:
         async with connected(_access(args)) as bus:
@@ -135,7 +135,7 @@ def _on_bus(args: argparse.Namespace, work: Callable[[Bus], Awaitable[_T]]) -> _
 def _access(args: argparse.Namespace) -> Access:
     """The access that was named, or the only operator's in the usual place. Raises `UsageError` when there are several."""
     from edgekit.core.errors import NotFound, UsageError
-    from edgekit.fleet.authority import FOLDER, read_access
+    from edgekit.fleet.trust.authority import FOLDER, read_access
 
     if args.access is not None:
         return read_access(args.access)
@@ -154,9 +154,9 @@ def _wish(args: argparse.Namespace) -> tuple[Wish, Artifact, Signer | None]:
     from edgekit.core.errors import UsageError
     from edgekit.deploy.nouns import Health, Release
     from edgekit.deploy.push import proposal_of
-    from edgekit.fleet.drive import Wish
     from edgekit.fleet.nouns import Plan
-    from edgekit.fleet.rollout import checked, gate
+    from edgekit.fleet.rollout.drive import Wish
+    from edgekit.fleet.rollout.steps import checked, gate
 
     if not args.app or args.artifact is None:
         raise UsageError("a rollout needs an app and an artifact", "--app APP --artifact A, or --resume")

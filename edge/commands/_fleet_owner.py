@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgekit.fleet.authority import Authority
-    from edgekit.fleet.server import Listening
+    from edgekit.fleet.server.configuration import Listening
+    from edgekit.fleet.trust.authority import Authority
 
 
 def init(args: argparse.Namespace) -> int:
     """The folder, and what to do next."""
     from edgekit.console import emit
-    from edgekit.fleet.authority import founded
+    from edgekit.fleet.trust.authority import founded
 
     authority = args.ca.read_text(encoding="ascii") if args.ca else ""
     made = founded(args.fleet, args.name, args.url, _listening(args, args.leaf_port), args.operator, authority)
@@ -33,8 +33,8 @@ def init(args: argparse.Namespace) -> int:
 def site(args: argparse.Namespace) -> int:
     """A folder for the site's server."""
     from edgekit.console import emit
-    from edgekit.fleet.authority import Authority
-    from edgekit.fleet.server import Hub, hub_of
+    from edgekit.fleet.server.configuration import Hub, hub_of
+    from edgekit.fleet.trust.authority import Authority
 
     authority = Authority(args.fleet)
     vouching = args.folder / "fleet.pem" if authority.fleet.authority else None
@@ -58,7 +58,7 @@ def site(args: argparse.Namespace) -> int:
 def prepare(args: argparse.Namespace) -> int:
     """Streams and buckets, and the account's newest token; a site's server has only the latter."""
     from edgekit.console import emit
-    from edgekit.fleet.authority import Authority
+    from edgekit.fleet.trust.authority import Authority
 
     authority = Authority(args.fleet)
     if args.site:
@@ -72,7 +72,7 @@ def prepare(args: argparse.Namespace) -> int:
 
 async def prepared(authority: Authority) -> None:
     """Tell the server everything that the folder knows."""
-    from edgekit.fleet.bus import connected, prepare
+    from edgekit.fleet.wire.bus import connected, prepare
 
     await told(authority)
     async with connected(authority.access("owner", "owner")[0]) as owner:
@@ -81,7 +81,7 @@ async def prepared(authority: Authority) -> None:
 
 async def told(authority: Authority, site: str = "") -> None:
     """Tell a site's server, or the fleet's, whose tokens no longer count."""
-    from edgekit.fleet.bus import connected, tell_account
+    from edgekit.fleet.wire.bus import connected, tell_account
 
     async with connected(authority.access("system", "system", site=site)[0]) as system:
         for token in (authority.account_token(), *([] if site else authority.site_tokens())):
@@ -93,7 +93,7 @@ def enroll(args: argparse.Namespace) -> int:
     from edgekit.console import emit
     from edgekit.core.errors import UsageError
     from edgekit.core.files import ensure_free
-    from edgekit.fleet.authority import Authority, write_access
+    from edgekit.fleet.trust.authority import Authority, write_access
 
     if (args.role == "board") != bool(args.group):
         raise UsageError("a board belongs to a group, and nobody else does", "--group NAME, or --role operator")
@@ -112,10 +112,10 @@ async def _enrolled(authority: Authority, name: str, role: str, group: str, publ
     """Members are those the server lists; a name that was taken is replaced, and its old key no longer counts."""
     import msgspec
 
-    from edgekit.fleet import subjects
-    from edgekit.fleet.bus import connected
-    from edgekit.fleet.drive import note
     from edgekit.fleet.nouns import Member
+    from edgekit.fleet.rollout.drive import note
+    from edgekit.fleet.server import subjects
+    from edgekit.fleet.wire.bus import connected
 
     async with connected(authority.access("owner", "owner")[0]) as owner:
         if role == "board":
@@ -127,7 +127,7 @@ async def _enrolled(authority: Authority, name: str, role: str, group: str, publ
 def revoke(args: argparse.Namespace) -> int:
     """Out, at once: the server ends its connections, too."""
     from edgekit.console import emit
-    from edgekit.fleet.authority import Authority
+    from edgekit.fleet.trust.authority import Authority
 
     authority = Authority(args.fleet)
     public = asyncio.run(_revoked(authority, args.name))
@@ -142,10 +142,10 @@ async def _revoked(authority: Authority, name: str) -> str:
     import msgspec
 
     from edgekit.core.errors import NotFound
-    from edgekit.fleet import subjects
-    from edgekit.fleet.bus import connected
-    from edgekit.fleet.drive import note
     from edgekit.fleet.nouns import Deed
+    from edgekit.fleet.rollout.drive import note
+    from edgekit.fleet.server import subjects
+    from edgekit.fleet.wire.bus import connected
 
     async with connected(authority.access("owner", "owner")[0]) as owner:
         log = await owner.history(subjects.audit("owner"), subjects.AUDIT)
@@ -170,7 +170,7 @@ _NEXT = {
 
 def _listening(args: argparse.Namespace, leaf_port: int = 0) -> Listening:
     from edgekit.core.errors import UsageError
-    from edgekit.fleet.server import Listening
+    from edgekit.fleet.server.configuration import Listening
 
     chain, _, key = (args.tls or "").partition(",")
     if bool(chain) != bool(key):

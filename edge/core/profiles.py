@@ -22,7 +22,6 @@ from edgekit.core.errors import InputError, NotFound, ProfileError
 from edgekit.core.names import did_you_mean
 from edgekit.core.rules import PLAIN_NAME, rules, rules_for_all
 from edgekit.core.schema import Accelerator, AddOn, Device, Engine, Fact, PowerMode
-from edgekit.core.strict_yaml import parse
 
 LIMIT_BYTES = 64 * 1024
 _FAMILIES = ("host", "raspberry-pi", "coral", "jetson")
@@ -175,6 +174,8 @@ def _parsed(path: Path) -> object:
     if len(data) > LIMIT_BYTES:
         raise ProfileError(f"{path}: larger than {LIMIT_BYTES // 1024} KiB, which no profile needs")
     try:
+        from edgekit.core.strict_yaml import parse  # an app whose artifact names one engine reads no profile, and needs no YAML
+
         return parse(data.decode("utf-8"), str(path))
     except UnicodeDecodeError as exc:
         raise ProfileError(f"{path}: byte {exc.start} is not UTF-8 text") from exc

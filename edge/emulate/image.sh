@@ -29,9 +29,7 @@ chmod 600 "$tree/etc/shadow" "$tree/etc/gshadow"
 echo emulated >"$tree/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 emulated\n' >"$tree/etc/hosts"
 : >"$tree/etc/machine-id"
-cat >"$tree/etc/fstab" <<'EOF'
-/dev/vda1 /boot vfat defaults,umask=0022 0 0
-EOF
+: >"$tree/etc/fstab" # both partitions are mounted before systemd starts
 mkdir -p "$tree/etc/ssh" "$tree/boot" "$tree/dev" "$tree/proc" "$tree/sys" "$tree/run" "$tree/tmp"
 cat >"$tree/etc/ssh/sshd_config" <<'EOF'
 HostKey /etc/ssh/host_key

@@ -1,4 +1,7 @@
-"""The first file system of the emulated kernel: a shell, the modules for the card, and the way to the real root."""
+"""The first file system of the emulated kernel: a shell, the modules for the card, and the way to the real root.
+
+It mounts the boot partition, too: where systemd does, everything waits until udev has found the card a second time.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ for module in $(busybox cat /modules/order); do busybox insmod "/modules/$module
 for word in $(busybox cat /proc/cmdline); do case "$word" in root=*) root="${word#root=}" ;; esac; done
 until [ -b "$root" ]; do busybox sleep 0.05; done
 busybox mount -t ext4 -o noatime "$root" /root || { echo "edgekit: the root file system does not mount"; busybox poweroff -f; }
+busybox mount -t vfat -o noatime,umask=0022 "${root%2}1" /root/boot || echo "edgekit: the boot partition does not mount"
 busybox mount --move /dev /root/dev
 busybox umount /proc /sys
 exec busybox switch_root /root /sbin/init

@@ -21,15 +21,15 @@ from edgekit.commands._fleet_owner import _enrolled as enroll_there
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Release
 from edgekit.deploy.push import proposal_of
-from edgekit.fleet.agent import Agent
-from edgekit.fleet.authority import Access, Authority, founded
-from edgekit.fleet.bus import Bus
-from edgekit.fleet.drive import Driver, Wish, begin
-from edgekit.fleet.mirror import Mirror
+from edgekit.fleet.agent.agent import Agent
+from edgekit.fleet.agent.spool import Spool
 from edgekit.fleet.nouns import Plan, Rollout
-from edgekit.fleet.server import LEAF_PORT, Listening, hub_of
-from edgekit.fleet.spool import Spool
+from edgekit.fleet.rollout.drive import Driver, Wish, begin
+from edgekit.fleet.rollout.mirror import Mirror
+from edgekit.fleet.server.configuration import LEAF_PORT, Listening, hub_of
 from edgekit.fleet.tasks import end
+from edgekit.fleet.trust.authority import Access, Authority, founded
+from edgekit.fleet.wire.bus import Bus
 from edgekit.signing.minisign import PublicKey
 from edgekit.signing.sign import Signer
 

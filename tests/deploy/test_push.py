@@ -18,7 +18,7 @@ from edgekit.cli import main
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.deploy.nouns import Health
 from edgekit.deploy.push import Board, _ensure_fits, command, deploy_to_all, logs_command, rollback, status
-from edgekit.fleet.pretended import Pretended
+from edgekit.fleet.board.pretended import Pretended
 
 HOSTS = ("kitchen", "garden")
 

@@ -9,9 +9,9 @@ from nats_fleet import Server, agents_on, rolled_out, running, wish
 
 from edgekit.core.schema import Artifact
 from edgekit.deploy.push import proposal_of
-from edgekit.fleet.bus import connected
-from edgekit.fleet.cleaning import clean
-from edgekit.fleet.pretended import Pretended
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.rollout.cleaning import clean
+from edgekit.fleet.wire.bus import connected
 
 
 def hashes(artifact: Artifact, app: str) -> set[str]:

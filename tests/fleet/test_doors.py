@@ -13,9 +13,9 @@ from mqtt import Mqtt
 from nats_fleet import Server, agent_of, enrolled, running
 
 from edgekit.cli import main
-from edgekit.fleet.authority import read_access
-from edgekit.fleet.bus import connected
-from edgekit.fleet.pretended import Pretended
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.trust.authority import read_access
+from edgekit.fleet.wire.bus import connected
 
 
 def test_a_listener_hears_the_boards_over_mqtt_and_can_say_nothing(server: Server, tmp_path: Path) -> None:

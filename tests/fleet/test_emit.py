@@ -17,7 +17,7 @@ from edgekit.core.errors import InputError
 from edgekit.core.profiles import find
 from edgekit.deploy.board.condition import status
 from edgekit.deploy.nouns import Proposal
-from edgekit.fleet.kubernetes import label, node_labels
+from edgekit.fleet.emit.kubernetes import label, node_labels
 
 NAME = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 PROBE = {

@@ -20,16 +20,17 @@ from nats_fleet import Server, agent_of, enrolled, rolled_out, running, until, w
 from edgekit.commands._fleet_owner import _revoked
 from edgekit.core.errors import GateFailed, InputError
 from edgekit.deploy.board.layout import name_of
-from edgekit.fleet import seal, subjects
-from edgekit.fleet.agent import Agent
-from edgekit.fleet.authority import Authority
-from edgekit.fleet.bus import connected
-from edgekit.fleet.keys import new_key
+from edgekit.fleet.agent.agent import Agent
+from edgekit.fleet.agent.spool import Spool
+from edgekit.fleet.board.place import Board
+from edgekit.fleet.board.pretended import Pretended
 from edgekit.fleet.nouns import Order, Report, Sealed
-from edgekit.fleet.place import Board
-from edgekit.fleet.pretended import Pretended
-from edgekit.fleet.spool import Spool
-from edgekit.fleet.wire import Unreachable
+from edgekit.fleet.server import subjects
+from edgekit.fleet.trust import seal
+from edgekit.fleet.trust.authority import Authority
+from edgekit.fleet.trust.keys import new_key
+from edgekit.fleet.wire.bus import connected
+from edgekit.fleet.wire.values import Unreachable
 
 # The server away
 
@@ -177,7 +178,7 @@ def test_expired_unknown_and_revoked_keys_are_turned_away(server: Server, tmp_pa
 
 def _forged(server: Server, folder: Path) -> str:
     """Credentials of another fleet, which this server does not know."""
-    from edgekit.fleet.authority import founded
+    from edgekit.fleet.trust.authority import founded
 
     other = founded(folder / "other", "other", server.authority.fleet.url, server.listening, "eve")
     return other.access("cam-3", "board", group="cameras")[0].credentials
@@ -224,7 +225,7 @@ def test_a_replayed_a_forged_and_a_second_order_of_one_number_are_refused_and_sa
     from edgekit.signing.secret import generate
 
     owner, artifact, second = generate(), make_artifact("one"), make_artifact("two")
-    monkeypatch.setattr("edgekit.fleet.spool.time.time", lambda: 0.0)  # a board whose clock was never set
+    monkeypatch.setattr("edgekit.fleet.agent.spool.time.time", lambda: 0.0)  # a board whose clock was never set
 
     async def story() -> None:
         access = (await enrolled(server, "cam-1"))["cam-1"]

@@ -13,10 +13,10 @@ from boards import Place as Spot
 from hawkbit_server import TOKEN, Hawkbit, hawkbit
 
 from edgekit.core.errors import EdgekitError, InputError
-from edgekit.fleet.ddi import Base, Client, Config, Link, Polling, Server
-from edgekit.fleet.hawkbit import Lost, poll_once
-from edgekit.fleet.place import Board
-from edgekit.fleet.pretended import Pretended
+from edgekit.fleet.board.place import Board
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.hawkbit.ddi import Base, Client, Config, Link, Polling, Server
+from edgekit.fleet.hawkbit.polling import Lost, poll_once
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ from boards import MakeNamed
 from nats_fleet import Server, agents_on, running, until, wish
 from web import browser, chromium, log_in, served, visitor
 
-from edgekit.fleet.authority import write_access
-from edgekit.fleet.bus import connected
-from edgekit.fleet.drive import begin
-from edgekit.fleet.pretended import Pretended
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.rollout.drive import begin
+from edgekit.fleet.trust.authority import write_access
+from edgekit.fleet.wire.bus import connected
 
 
 def test_the_page_shows_the_fleet_and_an_admin_halts_a_rollout(

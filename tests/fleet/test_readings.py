@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.core.errors import InputError
-from edgekit.fleet.readings import MOST_FIGURES, figures, parsed, sensors
+from edgekit.fleet.board.readings import MOST_FIGURES, figures, parsed, sensors
 
 TEXT = """# HELP edgekit_fps Pictures a second
 # TYPE edgekit_fps gauge

@@ -10,15 +10,15 @@ from boards import MakeNamed
 from nats_fleet import Server, agent_of, agents_on, enrolled, rolled_out, running, until, wish
 
 from edgekit.core.errors import InputError, UsageError
-from edgekit.fleet import subjects
-from edgekit.fleet.bus import connected
-from edgekit.fleet.drive import Driver, begin, change
-from edgekit.fleet.mirror import Mirror
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.desk.overview import boards, deeds, group_as_json, paragraph
 from edgekit.fleet.nouns import Gate, Plan, Report, Rollout, Sealed
-from edgekit.fleet.overview import boards, deeds, group_as_json, paragraph
-from edgekit.fleet.pretended import Pretended
-from edgekit.fleet.rollout import checked, gate, missed, ranked, reached, standing, step
-from edgekit.fleet.wire import Conflict
+from edgekit.fleet.rollout.drive import Driver, begin, change
+from edgekit.fleet.rollout.mirror import Mirror
+from edgekit.fleet.rollout.steps import checked, gate, missed, ranked, reached, standing, step
+from edgekit.fleet.server import subjects
+from edgekit.fleet.wire.bus import connected
+from edgekit.fleet.wire.values import Conflict
 
 NAMES = tuple(f"cam-{number}" for number in range(8))
 

@@ -19,13 +19,13 @@ from nats_fleet import Server, agent_of, enrolled, nats_server, new_server, new_
 from edgekit.cli import main
 from edgekit.commands._fleet_owner import prepared
 from edgekit.core.errors import NotFound
-from edgekit.fleet import subjects
-from edgekit.fleet.authority import read_access
-from edgekit.fleet.bus import connected
-from edgekit.fleet.keys import key_from
-from edgekit.fleet.pretended import Pretended
-from edgekit.fleet.server import hub_of
-from edgekit.fleet.wire import Unreachable
+from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.server import subjects
+from edgekit.fleet.server.configuration import hub_of
+from edgekit.fleet.trust.authority import read_access
+from edgekit.fleet.trust.keys import key_from
+from edgekit.fleet.wire.bus import connected
+from edgekit.fleet.wire.values import Unreachable
 
 
 @pytest.fixture

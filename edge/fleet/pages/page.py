@@ -10,7 +10,7 @@ from nicegui import ui
 from edgekit.apps.web.pages.parts import empty, heading, panel, problem
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
-from edgekit.fleet.desk import Desk
+from edgekit.fleet.desk.desk import Desk
 
 REFRESH_S = 2.0
 ROWS = 50

@@ -11,8 +11,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from edgekit.apps.web.shell import Api, Page, Shell
-from edgekit.fleet.authority import Access
-from edgekit.fleet.desk import Desk
+from edgekit.fleet.desk.desk import Desk
+from edgekit.fleet.trust.authority import Access
 
 Verb = Literal["pause", "resume", "abort"]
 

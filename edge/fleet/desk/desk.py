@@ -10,13 +10,13 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from edgekit.core.errors import EdgekitError
-from edgekit.fleet.authority import Access
-from edgekit.fleet.bus import Bus, connected
-from edgekit.fleet.drive import OVER, Driver, change
-from edgekit.fleet.mirror import Mirror
-from edgekit.fleet.overview import boards, groups
+from edgekit.fleet.desk.overview import boards, groups
+from edgekit.fleet.rollout.drive import OVER, Driver, change
+from edgekit.fleet.rollout.mirror import Mirror
 from edgekit.fleet.tasks import end
-from edgekit.fleet.wire import Unreachable
+from edgekit.fleet.trust.authority import Access
+from edgekit.fleet.wire.bus import Bus, connected
+from edgekit.fleet.wire.values import Unreachable
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import msgspec
 
 from edgekit.core.schema import Value
-from edgekit.fleet import seal, subjects
-from edgekit.fleet.bus import Bus
-from edgekit.fleet.drive import note
 from edgekit.fleet.nouns import Order, Rollout, Sealed
+from edgekit.fleet.rollout.drive import note
+from edgekit.fleet.server import subjects
+from edgekit.fleet.trust import seal
+from edgekit.fleet.wire.bus import Bus
 
 KEPT = 3
 """Releases of a group that stay in the store, whatever its boards run now: who goes back by hand finds them."""

@@ -8,11 +8,11 @@ from typing import Any
 
 import msgspec
 
-from edgekit.fleet import subjects
-from edgekit.fleet.bus import Bus
-from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Deed, Report
-from edgekit.fleet.rollout import reached
+from edgekit.fleet.rollout.mirror import Mirror
+from edgekit.fleet.rollout.steps import reached
+from edgekit.fleet.server import subjects
+from edgekit.fleet.wire.bus import Bus
 
 HEAD = ("board", "group", "state", "app", "release", "edgekit", "°C", "fps", "heard", "alerts")
 SILENT_S = 300.0

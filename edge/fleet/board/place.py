@@ -13,7 +13,7 @@ from edgekit.core.errors import EdgekitError
 from edgekit.deploy.board import condition, receiving, service, switching
 from edgekit.deploy.board.layout import Layout
 from edgekit.deploy.nouns import Answer, Offer, Part, Proposal, Status
-from edgekit.fleet.readings import figures, sensors
+from edgekit.fleet.board.readings import figures, sensors
 from edgekit.signing.minisign import PublicKey
 from edgekit.signing.sign import public_keys
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgekit.fleet.subjects import (
+from edgekit.fleet.server.subjects import (
     ARTIFACTS,
     AUDIT,
     BELL,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edgekit.fleet.subjects import DOMAIN
+from edgekit.fleet.server.subjects import DOMAIN
 
 PORT, MQTT_PORT, LEAF_PORT = 4222, 1883, 7422
 STORE_BYTES, SITE_STORE_BYTES = 20 << 30, 1 << 30

@@ -16,9 +16,18 @@ import msgspec
 from edgekit.core.errors import InputError, NotFound
 from edgekit.core.files import ensure_free, new_folder, write_atomically
 from edgekit.core.schema import Value
-from edgekit.fleet.keys import KeyPair, account_token, credentials, key_from, new_key, operator_token, site_token, user_token
-from edgekit.fleet.server import Hub, Listening, Trust, server_text, site_text
-from edgekit.fleet.subjects import Permissions, for_device, for_operator, for_reader, named
+from edgekit.fleet.server.configuration import Hub, Listening, Trust, server_text, site_text
+from edgekit.fleet.server.subjects import Permissions, for_device, for_operator, for_reader, named
+from edgekit.fleet.trust.keys import (
+    KeyPair,
+    account_token,
+    credentials,
+    key_from,
+    new_key,
+    operator_token,
+    site_token,
+    user_token,
+)
 
 Role = Literal["board", "operator", "reader", "owner", "system"]
 FOLDER = Path("edgekit-fleet")

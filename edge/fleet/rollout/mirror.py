@@ -12,10 +12,10 @@ from typing import TypeVar
 import msgspec
 
 from edgekit.core.schema import Value
-from edgekit.fleet import subjects
-from edgekit.fleet.bus import Bus
 from edgekit.fleet.nouns import Member, Report, Rollout
-from edgekit.fleet.wire import Entry, Unreachable
+from edgekit.fleet.server import subjects
+from edgekit.fleet.wire.bus import Bus
+from edgekit.fleet.wire.values import Entry, Unreachable
 
 LOOK_AGAIN_S = 30.0
 _Kind = TypeVar("_Kind", bound=Value)

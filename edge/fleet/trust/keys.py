@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from edgekit.core.errors import InputError
 from edgekit.core.optional import need
-from edgekit.fleet.subjects import Permissions, crossings
+from edgekit.fleet.server.subjects import Permissions, crossings
 
 Kind = Literal["OPERATOR", "ACCOUNT", "USER"]
 _UNLIMITED = {"subs": -1, "data": -1, "payload": -1}

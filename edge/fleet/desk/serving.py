@@ -7,7 +7,7 @@ import argparse
 from edgekit.apps.base import RunOptions
 from edgekit.apps.web import options as web_options
 from edgekit.apps.web.serve import ensure_packages, serve
-from edgekit.fleet.authority import Access
+from edgekit.fleet.trust.authority import Access
 
 
 def serve_page(access: Access, args: argparse.Namespace) -> int:

@@ -20,13 +20,14 @@ from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Artifact
 from edgekit.deploy.board.layout import name_of
 from edgekit.deploy.nouns import Proposal
-from edgekit.fleet import seal, subjects
-from edgekit.fleet.bus import Bus
-from edgekit.fleet.mirror import Mirror
 from edgekit.fleet.nouns import Deed, Order, Plan, Rollout, Sealed
-from edgekit.fleet.rollout import Standing, checked, reached, standing, step
+from edgekit.fleet.rollout.mirror import Mirror
+from edgekit.fleet.rollout.steps import Standing, checked, reached, standing, step
+from edgekit.fleet.server import subjects
 from edgekit.fleet.tasks import end
-from edgekit.fleet.wire import Conflict, Unreachable
+from edgekit.fleet.trust import seal
+from edgekit.fleet.wire.bus import Bus
+from edgekit.fleet.wire.values import Conflict, Unreachable
 from edgekit.signing.sign import Signer
 
 log = logging.getLogger(__name__)

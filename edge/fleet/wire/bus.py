@@ -19,10 +19,10 @@ import msgspec
 
 from edgekit.core.errors import InputError, NotFound
 from edgekit.core.optional import need
-from edgekit.fleet.authority import Access
-from edgekit.fleet.streams import streams
-from edgekit.fleet.subjects import ARTIFACTS, DIRECT, OBJECTS, inbox, read_of, stream_of, subject_of, write_of
-from edgekit.fleet.wire import Chunk, Conflict, Entry, Stored, Unreachable, seconds
+from edgekit.fleet.server.streams import streams
+from edgekit.fleet.server.subjects import ARTIFACTS, DIRECT, OBJECTS, inbox, read_of, stream_of, subject_of, write_of
+from edgekit.fleet.trust.authority import Access
+from edgekit.fleet.wire.values import Chunk, Conflict, Entry, Stored, Unreachable, seconds
 
 if TYPE_CHECKING:
     from nats.aio.client import Client

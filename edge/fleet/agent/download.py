@@ -9,10 +9,10 @@ import msgspec
 from edgekit.core.errors import DeviceError
 from edgekit.core.schema import Value
 from edgekit.deploy.nouns import Part
-from edgekit.fleet.bus import Bus
-from edgekit.fleet.place import Place
-from edgekit.fleet.spool import Spool
-from edgekit.fleet.wire import Chunk, Stored, Unreachable
+from edgekit.fleet.agent.spool import Spool
+from edgekit.fleet.board.place import Place
+from edgekit.fleet.wire.bus import Bus
+from edgekit.fleet.wire.values import Chunk, Stored, Unreachable
 
 AHEAD = 2
 """Pieces that are asked for at once: one travels while another is written."""

@@ -16,7 +16,7 @@ import msgspec
 from edgekit.core.errors import UsageError
 from edgekit.core.files import sha256_bytes
 from edgekit.fleet.nouns import Gate, Plan, Report, Rollout
-from edgekit.fleet.seal import digest
+from edgekit.fleet.trust.seal import digest
 
 SHOWN = 5
 """Names of boards in a sentence; the rest is counted."""

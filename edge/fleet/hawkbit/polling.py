@@ -17,8 +17,8 @@ import msgspec
 from edgekit.artifact import MANIFEST
 from edgekit.core.errors import EdgekitError, InputError
 from edgekit.deploy.nouns import Answer, Health, Lacking, Part, Proposal, Release
-from edgekit.fleet.ddi import Action, Chunk, Client, Execution, File, Link
-from edgekit.fleet.place import Place
+from edgekit.fleet.board.place import Place
+from edgekit.fleet.hawkbit.ddi import Action, Chunk, Client, Execution, File, Link
 
 log = logging.getLogger(__name__)
 RETRY_S = 30.0

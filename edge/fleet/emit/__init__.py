@@ -1,0 +1,1 @@
+"""The same artifact for Kubernetes and for Ansible."""

@@ -1,0 +1,1 @@
+"""A board in a fleet that Eclipse hawkBit runs."""

@@ -1,0 +1,1 @@
+"""JetStream through nats-py: connections, keys, streams and files."""
