@@ -66,7 +66,7 @@ class DocumentsPage:
                 self._buttons(library)
             self._progress = ui.linear_progress(show_value=False).props('instant-feedback aria-label="Reading documents"')
             self._status = ui.label("").classes("ek-muted").props("role=status")
-            self._problem = ui.element("div")
+            self._problem = ui.element("div").classes("as-document-problem")
         self._refused_box = ui.element("div")
         self._list = ui.element("section").classes("ek-panel as-documents").props('aria-label="Documents"')
         self._confirm = self._confirmation(library)

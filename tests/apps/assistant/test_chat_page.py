@@ -236,6 +236,8 @@ def test_figures_are_drawn_and_the_log_is_turned_off_and_forgotten(quote: Watche
     answered(page)
     page.goto(f"{quoting.url}/analytics")
     page.locator(".as-charts canvas").first.wait_for()
+    chart, panel = (page.locator(f".as-charts {part}").first.bounding_box() for part in ("canvas", ".ek-panel"))
+    assert chart is not None and panel is not None and chart["width"] > 0.8 * panel["width"]
     assert int(page.locator(".as-tile dd").first.inner_text()) >= 1
     page.get_by_role("switch", name="Keep a log of queries").click()
     page.get_by_role("button", name="Forget all queries").click()
