@@ -2,15 +2,14 @@
 
     python benchmarks/assistant_engine.py [MODEL.gguf ...] [--engine xllamacpp|llama_cpp] [--rounds N]
 
-What is compared: tokens per second of an answer, time to the first token of a second turn that begins like the first, and the time
-from nothing to the first token in a new process. What edgekit adds to a token and to a turn does not grow with the model, so two sizes
+What is compared: tokens per second of an answer, and the time to the first token of a second turn that begins like the first; the time
+from nothing to the first token is `assistant_cold.py`'s. What edgekit adds to a token and to a turn does not grow with the model, so two sizes
 are measured where no model is named: the one in the box, and one of 116 million random weights, made here for the occasion.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +19,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from common import ROOT, conditions, run, write
+from common import ROOT, conditions, write
 
 from edgekit.converters.gguf import gguf_source
 from edgekit.converters.gguf.convert import convert
@@ -39,11 +38,6 @@ REST_S = 1.0
 """Before each turn: an engine's idle threads go on spinning for a while, and would take a core from the other."""
 WIDTH, KEYS, FEED, LAYERS = 768, 256, 2048, 18
 """Of the random model: heads of 64, of which 4 share keys, as SmolLM2's and Llama 3.2's are."""
-COLD = (
-    "import sys; from edgekit.runtimes.language.opening import open_text; from edgekit.runtimes.text import *; "
-    "s = open_text(sys.argv[1], engine=sys.argv[2], options=TextOptions(context=256)); "
-    "next(s.generate(TextRequest(prompt='The king', sampling=Sampling(max_tokens=4, temperature=0.0)))); s.close()"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,8 +123,7 @@ def _measured(model: Path, args: argparse.Namespace) -> dict[str, Any]:
             if number:  # the first warms up
                 taken[name].append(found)
     session.close()
-    cold = [run([sys.executable, "-c", COLD, str(model), args.engine]).seconds for _ in range(3)]
-    return {"bytes": model.stat().st_size, "threads": session.model.threads, **_result(taken, cold)}
+    return {"bytes": model.stat().st_size, "threads": session.model.threads, **_result(taken)}
 
 
 def _round(ask: Ask, beginning: str) -> Taken:
@@ -193,7 +186,7 @@ def _with_first(stream: Iterable[Any]) -> tuple[list[Any], float]:
     return [first, *coming], at
 
 
-def _result(taken: dict[str, list[Taken]], cold: list[float]) -> dict[str, Any]:
+def _result(taken: dict[str, list[Taken]]) -> dict[str, Any]:
     rates = {name: median(one.per_second for one in found) for name, found in taken.items()}
     turns = {name: median(one.second_turn_ms for one in found) for name, found in taken.items()}
     return {
@@ -201,7 +194,6 @@ def _result(taken: dict[str, list[Taken]], cold: list[float]) -> dict[str, Any]:
         "generation_share_of_bare": round(rates["edgekit"] / rates["bare"], 3),
         "second_turn_first_token_ms": {name: round(value, 2) for name, value in turns.items()},
         "second_turn_over_bare": round(turns["edgekit"] / turns["bare"], 3),
-        "cold_first_token_s": round(median(cold), 2),
     }
 
 

@@ -110,12 +110,20 @@ def _app_cells(artifacts: Mapping[str, Any], name: str) -> list[str]:
 def assistant() -> str:
     """What the assistant finds, how fast, and what it costs over its engine driven bare; asked beside measured."""
     finding, engines = result("retrieval"), [result(f"assistant_engine_{name}") for name in ("xllamacpp", "llama_cpp")]
+    cold = result("assistant_cold")
     rows = _finding_rows(finding)
+    rows += [_cold_row(name, found) for name, found in cold["engines"].items()]
     rows += [
         row for each in engines for name, found in each["models"].items() for row in _engine_rows(each["engine"], name, found)
     ]
     told = [f"{each['engine']}: {each['rounds']} rounds in turns. {conditions(each['conditions'])}" for each in engines]
+    told = [f"Cold start: {cold['rounds']} rounds in turns. {conditions(cold['conditions'])}", *told]
     return f"{table(('what', 'measured', 'goal'), rows)}\n\nFinding: {conditions(finding['conditions'])} {' '.join(told)}"
+
+
+def _cold_row(engine: str, found: Mapping[str, Any]) -> tuple[str, str, str]:
+    measured = f"{found['median_s']:.2f} s ({found['least_s']:.2f} to {found['most_s']:.2f})"
+    return (f"{engine}: from the command to the first token of the model in the box", measured, "3 s")
 
 
 def _finding_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:

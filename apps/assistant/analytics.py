@@ -37,7 +37,7 @@ class Query:
 
     at: float
     kind: str
-    """chat, completion, embedding, search or extract."""
+    """chat, completion, embedding, or extract for what was quoted without a model."""
     source: str = "local"
     """local or fallback."""
     model: str = ""

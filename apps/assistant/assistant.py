@@ -131,7 +131,7 @@ class Assistant:
             mode=mode,
             citations=found.citations,
             sources=sources,
-            notes=(note,) if note else (),
+            notes=(*((note,) if note else ()), *self._unread()),
             timings=timings,
         )
 
@@ -178,11 +178,17 @@ class Assistant:
             sources=prompts.offered,
             unsupported=found.unsupported,
             dropped=prompts.dropped,
+            notes=() if search_ms is None else self._unread(),
             reason=measured.outcome,
             model=measured.badge.model if measured.badge else (measured.model.name if measured.model else ""),
             badge=measured.badge,
             timings=timings_of(measured, search_ms),
         )
+
+    def _unread(self) -> tuple[str, ...]:
+        """That an answer may not be the last word, because documents are still being read."""
+        state = self.library.state if self.library is not None else None
+        return (f"documents are still being read: {state.done} of {state.total} so far",) if state and state.running else ()
 
     def _may_send_documents(self) -> bool:
         return self.generator.fallback is not None and self.generator.fallback.options.documents

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, closing
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import aclosing, closing, contextmanager
 from typing import Any, TypeVar
 
 from edgekit.apps.assistant.api.errors import Refused
@@ -33,6 +33,15 @@ class Door:
     def leave(self) -> None:
         """Go out."""
         self.inside -= 1
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Inside for as long as the block takes. Raises `Refused` (429) when it is full."""
+        self.enter()
+        try:
+            yield
+        finally:
+            self.leave()
 
 
 async def events(

@@ -5,7 +5,6 @@ The model `documents` answers from the user's documents, with citations; the oth
 
 from __future__ import annotations
 
-import base64
 import functools
 import threading
 import time
@@ -13,7 +12,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapp
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -21,12 +19,13 @@ from starlette.requests import Request as HttpRequest
 
 from edgekit.apps.assistant.api import requests, tools
 from edgekit.apps.assistant.api.bridge import Door, events, while_connected
+from edgekit.apps.assistant.api.embeddings import embedded
 from edgekit.apps.assistant.api.errors import Refused, described
 from edgekit.apps.assistant.api.shapes import FINISH, LAST, Envelope, comment, event, extra_of, extra_of_answer
 from edgekit.apps.assistant.assistant import FROM_DOCUMENTS, Answered, Assistant, Found
 from edgekit.apps.assistant.generation import NO_MODEL, NO_MODEL_HINT, Measured, Switched
 from edgekit.core.errors import EdgekitError, NotFound, Unsupported
-from edgekit.runtimes.text import Done, Message, Piece, TextRequest, TextSession, Waiting
+from edgekit.runtimes.text import Done, Message, Piece, TextRequest, Waiting
 
 DOCUMENTS = "documents"
 STARTED = int(time.time())
@@ -58,7 +57,8 @@ def router(assistant: Assistant, door: Door) -> APIRouter:
     async def embeddings(request: HttpRequest) -> Response:
         try:
             asked = requests.parsed(await request.body(), requests.EmbeddingRequest)
-            return JSONResponse(await run_in_threadpool(_embedded, assistant, asked))
+            with door.place():
+                return JSONResponse(await run_in_threadpool(embedded, assistant, asked))
         except EdgekitError as exc:
             return _error(exc)
 
@@ -244,40 +244,6 @@ def _step(event: Waiting | Piece | Switched) -> _Step:
     if isinstance(event, Waiting):
         return _Step(remark=f"queued, position {event.position}")
     return _Step(remark=f"fallback: {event.reason}", start_again=True)
-
-
-def _embedded(assistant: Assistant, asked: requests.EmbeddingRequest) -> dict[str, Any]:
-    engine = assistant.generator.engine
-    if engine is None:
-        raise Unsupported(NO_MODEL, NO_MODEL_HINT)
-    if asked.model and asked.model != engine.name:
-        raise NotFound(f"there is no model {asked.model[:80]!r} that embeds", f"there is {engine.name!r}")
-    if asked.encoding_format not in (None, "float", "base64"):
-        raise Refused("encoding_format is float or base64", param="encoding_format")
-    session = engine.session()
-    texts, count = _texts(asked.input, session)
-    rows = session.embed(texts).astype("<f4")
-    if asked.dimensions is not None and asked.dimensions != rows.shape[1]:
-        raise Refused(f"this model's vectors have {rows.shape[1]} dimensions", param="dimensions")
-    as_base64 = asked.encoding_format == "base64"
-    data = [{"object": "embedding", "index": at, "embedding": _row(row, as_base64)} for at, row in enumerate(rows)]
-    return {"object": "list", "data": data, "model": engine.name, "usage": {"prompt_tokens": count, "total_tokens": count}}
-
-
-def _texts(given: str | list[str | int | list[int]], session: TextSession) -> tuple[list[str], int]:
-    """The texts to embed, whatever they were given as, and how many tokens they have."""
-    alone = isinstance(given, str) or all(isinstance(one, int) for one in given)
-    many: list[Any] = [given] if alone else list(given)
-    if not given or len(many) > requests.TEXTS or not all(many):
-        raise Refused(f"1 to {requests.TEXTS} texts are embedded at once, none of them empty", param="input")
-    if any(isinstance(one, int) for one in many):
-        raise Refused("texts and tokens are not embedded together", param="input")
-    texts = [one if isinstance(one, str) else session.detokenize(one) for one in many]
-    return texts, sum(len(session.tokenize(text)) for text in texts)
-
-
-def _row(row: Any, as_base64: bool) -> str | list[float]:
-    return base64.b64encode(np.ascontiguousarray(row).tobytes()).decode() if as_base64 else [float(value) for value in row]
 
 
 def _named(assistant: Assistant, name: str | None) -> str:

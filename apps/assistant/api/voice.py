@@ -34,18 +34,12 @@ def router(voice: Voice) -> APIRouter:
     @routes.post("/transcription", summary="The text of a recording: the body is 16-bit mono WAV, 16,000 samples a second")
     async def transcription(request: HttpRequest) -> dict[str, Any]:
         body = await request.body()
-        door.enter()
-        try:
+        with door.place():
             return await run_in_threadpool(voice.hear, body)
-        finally:
-            door.leave()
 
     @routes.post("/speech", summary="A text, spoken: a WAV file")
     async def speech(said: Said) -> Response:
-        door.enter()
-        try:
+        with door.place():
             return Response(await run_in_threadpool(voice.say, said.text), media_type="audio/wav")
-        finally:
-            door.leave()
 
     return routes

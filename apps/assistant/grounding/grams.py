@@ -25,6 +25,8 @@ SATURATION, LENGTH = 1.2, 0.75
 """BM25's k1 and b, as FTS5 has them."""
 WHOLE = 2.0
 """What a word, and a pair of words, count for one of its pieces."""
+LONGEST = 64
+"""Letters of a word that is compared by its pieces."""
 _PIECE = "~"
 _PAIR = np.dtype([("feature", "<u4"), ("count", "u1")])
 
@@ -122,8 +124,13 @@ def features(text: str) -> Iterator[str]:
 
 @lru_cache(maxsize=1 << 15)
 def pieces(word: str) -> tuple[str, ...]:
-    """The runs of four letters in a word whose ends are marked: `<wor word ord>`; a shorter one is a piece itself."""
+    """The runs of four letters in a word whose ends are marked: `<wor word ord>`; a shorter one is a piece itself.
+
+    So is one that is longer than any word: a key or a drawing in letters is not misspelt, and its pieces would fill the memory.
+    """
     marked = f"<{word}>"
+    if len(word) > LONGEST:
+        return (marked,)
     return tuple(marked[at : at + 4] for at in range(max(len(marked) - 3, 1)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from nicegui import ui
 
 from edgekit.apps.assistant.analytics import Log
 from edgekit.apps.assistant.pages.answer import seconds
-from edgekit.apps.assistant.pages.charts import CHARTS, is_empty, options
+from edgekit.apps.assistant.pages.charts import CHARTS, Chart, is_empty, options
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 
@@ -24,13 +25,30 @@ RECENT = 20
 WHY_NOT = "No model has spoken, this machine has no sensor for it, or no profile knows its limit."
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the log says of a time, from `since` to `until` in seconds since 1970."""
+
+    since: float
+    until: float
+    summary: Mapping[str, Any]
+    series: list[dict[str, Any]]
+    recent: list[dict[str, Any]]
+
+    @property
+    def charts(self) -> tuple[Chart, ...]:
+        """Those that have something to show."""
+        return tuple(chart for chart in CHARTS if not is_empty(chart, self.series))
+
+
 class AnalyticsPage:
-    """One visitor's page."""
+    """One visitor's page. Its elements stay while their figures change, until others are measured."""
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._drawn: tuple[Chart, ...] | None = None
 
-    def draw(self, visit: Visit) -> None:
+    async def draw(self, visit: Visit) -> None:
         """Make the page's elements."""
         heading("Analytics", "Counts and times of this machine alone; never what was asked or said.")
         with ui.element("div").classes("as-analytics-head"):
@@ -38,31 +56,52 @@ class AnalyticsPage:
             self._period.classes("ek-look")
         self._figures = ui.element("div")
         self._settings(may_change=visit.user.may("admin"))
-        self._show()
+        await self._show()
         ui.timer(EVERY_S, self._show)
 
-    def _show(self) -> None:
-        days, until = float(self._period.value or 1.0), time.time()
-        since = until - days * DAY_S
-        summary, series = self._log.summary(since), self._log.series(since, days * DAY_S / STEPS)
+    async def _show(self) -> None:
+        chosen = self._period.value
+        seen = await asyncio.to_thread(self._look, float(chosen or 1.0))
+        if chosen != self._period.value:  # another time was chosen meanwhile, and is shown by itself
+            return
+        if not seen.summary["queries"]:
+            self._nothing()
+            return
+        if self._drawn != seen.charts:
+            self._make(seen.charts)
+        self._tiles.set_content(_tiles(seen.summary))
+        for chart, element in zip(seen.charts, self._charts, strict=True):
+            element.options.clear()
+            element.options.update(options(chart, seen.series, seen.since, seen.until))
+            element.update()
+        self._absent.set_text(_not_measured([chart.title for chart in CHARTS if chart not in seen.charts]))
+        self._table.set_content(_table(seen.recent))
+
+    def _look(self, days: float) -> Seen:
+        """What the log says of the last days. It may be large: not for the thread that serves."""
+        until = time.time()
+        since, step = until - days * DAY_S, days * DAY_S / STEPS
+        summary, series = self._log.summary(since), self._log.series(since, step)
+        return Seen(since=since, until=until, summary=summary, series=series, recent=self._log.recent(RECENT))
+
+    def _nothing(self) -> None:
+        self._drawn = None
         self._figures.clear()
         with self._figures:
-            if not summary["queries"]:
-                empty("Nothing was asked in this time", "" if self._log.is_on else "The log is off.", "query_stats")
-                return
-            _tiles(summary)
-            with ui.element("div").classes("as-charts"):
-                for chart in CHARTS:
-                    if not is_empty(chart, series):
-                        with panel(chart.title):
-                            ui.echart(options(chart, series, since, until)).classes("ek-chart")
-            if absent := [chart.title for chart in CHARTS if is_empty(chart, series)]:
-                ui.label(_not_measured(absent)).classes("ek-muted")
-            self._recent()
+            empty("Nothing was asked in this time", "" if self._log.is_on else "The log is off.", "query_stats")
 
-    def _recent(self) -> None:
-        with panel("The last queries"), ui.element("div").classes("as-scroll"):
-            ui.html(_table(self._log.recent(RECENT)), sanitize=False)
+    def _make(self, charts: tuple[Chart, ...]) -> None:
+        self._drawn, self._charts = charts, list[ui.echart]()
+        self._figures.clear()
+        with self._figures:
+            self._tiles = ui.html("", sanitize=False)
+            with ui.element("div").classes("as-charts"):
+                for chart in charts:
+                    with panel(chart.title):
+                        self._charts.append(ui.echart({}).classes("ek-chart"))
+            self._absent = ui.label("").classes("ek-muted as-absent")
+            with panel("The last queries"), ui.element("div").classes("as-scroll").props("tabindex=0"):
+                self._table = ui.html("", sanitize=False)
 
     def _settings(self, *, may_change: bool) -> None:
         with panel("What is kept"):
@@ -85,33 +124,31 @@ class AnalyticsPage:
         days = self._log.keep_days
         return KEEP if days in KEEP else {days: f"{days:g} days"} | KEEP
 
-    def _turn(self, on: bool) -> None:
-        self._log.turn(on)
-        self._show()
+    async def _turn(self, on: bool) -> None:
+        await asyncio.to_thread(self._log.turn, on)
+        await self._show()
 
     async def _keep(self, days: float) -> None:
         await asyncio.to_thread(self._log.keep_for, days)
-        self._show()
+        await self._show()
 
     async def _forget(self) -> None:
         await asyncio.to_thread(self._log.forget)
-        self._show()
+        await self._show()
         ui.notify("All queries are forgotten", type="positive")
 
 
 def _not_measured(titles: list[str]) -> str:
-    return f"Not measured in this time: {'; '.join(titles)}. {WHY_NOT}"
+    return f"Not measured in this time: {'; '.join(titles)}. {WHY_NOT}" if titles else ""
 
 
-def _tiles(summary: Mapping[str, Any]) -> None:
-    with ui.element("dl").classes("as-tiles"):
-        for name, value in _headline(summary):
-            with ui.element("div").classes("as-tile"):
-                ui.html(f"<dd>{value}</dd><dt>{name}</dt>", sanitize=False)
+def _tiles(summary: Mapping[str, Any]) -> str:
+    tiles = (f'<div class="as-tile"><dd>{value}</dd><dt>{name}</dt></div>' for name, value in _headline(summary))
+    return f'<dl class="as-tiles">{"".join(tiles)}</dl>'
 
 
 def _headline(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "queries", f"{summary['queries']:,}"
+    yield ("queries" if summary["queries"] != 1 else "query"), f"{summary['queries']:,}"
     yield "tokens said", f"{summary['predicted_n']:,}"
     if (first := summary["ttft_p95_ms"]) is not None:
         yield "to the first token, 95 of 100", seconds(first)

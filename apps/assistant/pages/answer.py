@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import urlsplit
 
 Details = Mapping[str, Any]
 _CODE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
@@ -72,7 +73,8 @@ def badges(details: Details) -> str:
     found = []
     if fallback := details.get("fallback"):
         sent = "with passages of your documents" if fallback["documents_sent"] else "without your documents"
-        found.append(("as-warn", "cloud_upload", f"Fallback: {fallback['model'] or 'a model'} at {fallback['url']}, {sent}"))
+        whose = f"{fallback['model'] or 'a model'} at {host(fallback['url'])}"
+        found.append(("as-warn", "cloud_upload", f"Fallback: {whose}, {sent}"))
     if details.get("mode") == "extractive":
         found.append(("as-info", "format_quote", "Quoted from your documents, no model spoke"))
     elif details.get("mode") == "none":
@@ -80,6 +82,11 @@ def badges(details: Details) -> str:
     if ending := _ENDINGS.get(details.get("reason", "")):
         found.append((ending[0], "info_outline", ending[1].capitalize()))
     return "".join(f'<span class="as-badge {kind}">{_icon(symbol)}{escape(text)}</span>' for kind, symbol, text in found)
+
+
+def host(url: str) -> str:
+    """Who is behind an address: `example.org`, `192.168.1.7:8080`."""
+    return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def _icon(name: str) -> str:

@@ -70,6 +70,7 @@ def options(chart: Chart, series: Sequence[Row], since: float, until: float) -> 
     """The chart of those steps, from `since` to `until` (seconds since 1970)."""
     drawn = [_series(chart, line, series) for line in chart.lines]
     return {
+        "animation": False,
         "legend": {"right": 0, "top": 0, "textStyle": {"color": GRAY}, "icon": "roundRect", "show": len(drawn) > 1},
         "grid": {"left": 8, "right": 12, "top": 30, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis"},
@@ -99,8 +100,10 @@ def _series(chart: Chart, line: Line, series: Sequence[Row]) -> dict[str, Any]:
         for row in series
         if row.get(line.field) is not None
     ]
-    kind = {"type": "bar", "stack": "all", "barMaxWidth": 14} if chart.bars else {"type": "line", "symbolSize": 6}
-    return {"name": line.name, "data": points, **kind}
+    if chart.bars:
+        return {"name": line.name, "data": points, "type": "bar", "stack": "all", "barMaxWidth": 14}
+    alone = len(points) == 1  # which makes no line
+    return {"name": line.name, "data": points, "type": "line", "showSymbol": alone, "symbol": "circle", "symbolSize": 9}
 
 
 def described(chart: Chart, series: Sequence[Row]) -> str:
@@ -114,4 +117,5 @@ def _said(chart: Chart, line: Line, series: Sequence[Row]) -> str:
         return f"{line.name} was not measured"
     if chart.bars:
         return f"{line.name} {sum(values):,.0f} in all"
-    return f"{line.name} {min(values):,.{chart.digits}f} to {max(values):,.{chart.digits}f}"
+    least, most = (f"{value:,.{chart.digits}f}" for value in (min(values), max(values)))
+    return f"{line.name} {least}" if least == most else f"{line.name} {least} to {most}"

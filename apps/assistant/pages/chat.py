@@ -14,6 +14,7 @@ from edgekit.apps.assistant.api.bridge import Door, events
 from edgekit.apps.assistant.assistant import AnswerEvent
 from edgekit.apps.assistant.chat import Chat
 from edgekit.apps.assistant.generation import NO_MODEL, NO_MODEL_HINT
+from edgekit.apps.assistant.pages.answer import host
 from edgekit.apps.assistant.pages.composer import Composer
 from edgekit.apps.assistant.pages.memory import Memory
 from edgekit.apps.assistant.pages.source import SourceDialog
@@ -22,6 +23,8 @@ from edgekit.apps.web.pages.parts import empty, icon, problem
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
 
+ABOUT_S = 2.0
+"""How often the line above the chat is brought up to date."""
 MakeAnswer = Callable[[threading.Event], Generator[AnswerEvent, None, None]]
 
 
@@ -45,7 +48,7 @@ class ChatPage:
 
     def draw(self, visit: Visit) -> None:
         """Make the page's elements."""
-        self._owner = visit.user.name
+        self._owner, self._client = visit.user.name, ui.context.client
         self._dialog = SourceDialog(self._assistant.library)
         with ui.element("div").classes("as-app"):
             self._memory = Memory(self._chat.conversations, self._owner, on_open=self._open, on_new=self._new)
@@ -55,8 +58,8 @@ class ChatPage:
                     ui.element("div").classes("as-transcript").props('role=log aria-live=polite aria-label="Conversation"')
                 )
                 self._composer = Composer(on_send=self._ask, on_stop=self._stop, placeholder=self._invitation())
-        self._client = ui.context.client
         self._client.on_delete(self._stop)
+        ui.timer(ABOUT_S, lambda: self._about.set_text(self._described()))
         self._open(visit.query.get("conversation", "")) if visit.query.get("conversation") else self._new()
 
     def _bar(self) -> None:
@@ -74,10 +77,20 @@ class ChatPage:
         return self._assistant.generator.engine is not None or self._assistant.library is not None
 
     def _described(self) -> str:
-        """What answers here: `smollm2-360m · 12 documents`."""
-        engine, library = self._assistant.generator.engine, self._assistant.library
-        model = engine.name if engine is not None else "no language model"
-        return model + (f" · {library.count()} documents" if library is not None else "")
+        """What answers here: `smollm2-360m · 12 documents, reading 30 of 40 · fallback example.org`."""
+        engine, library, fallback = (
+            self._assistant.generator.engine,
+            self._assistant.library,
+            self._assistant.generator.fallback,
+        )
+        parts = [engine.name if engine is not None else "no language model"]
+        if library is not None:
+            count, state = library.count(), library.state
+            reading = f", reading {state.done} of {state.total}" if state.running else ""
+            parts.append(f"{count:,} document{'s' if count != 1 else ''}{reading}")
+        if fallback is not None:
+            parts.append(f"fallback {host(fallback.options.url)}")
+        return " · ".join(parts)
 
     def _new(self) -> None:
         """An empty conversation; it is kept once something was asked."""
@@ -112,7 +125,8 @@ class ChatPage:
                 else:
                     self._last = self._answer()
                     self._last.show(one.content, one.details, latest=at == len(said) - 1)
-        ui.run_javascript("window.scrollTo(0, document.documentElement.scrollHeight)")
+        # By the client itself: the button that was pressed is gone with the list it stood in.
+        self._client.run_javascript("window.scrollTo(0, document.documentElement.scrollHeight)")
 
     def _show(self, conversation: str) -> None:
         self._stop()

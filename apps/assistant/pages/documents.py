@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import unicodedata
 
 from nicegui import ui
@@ -12,6 +13,7 @@ from nicegui.events import UploadEventArguments
 from edgekit.apps.assistant.documents.read import READERS
 from edgekit.apps.assistant.grounding.store import Indexed
 from edgekit.apps.assistant.library import Library
+from edgekit.apps.assistant.pages.answer import host
 from edgekit.apps.web.pages.parts import empty, heading, icon, panel, problem
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import InputError
@@ -19,6 +21,8 @@ from edgekit.core.errors import InputError
 UPLOAD_BYTES = 30_000_000
 """Below what the shell takes at once; larger files are put into the folder."""
 LOOK_S = 0.5
+LIST_S = 4.0
+"""How often the lists are drawn again while documents are read: they are long, and others wait for their answers."""
 LISTED = 500
 
 
@@ -32,12 +36,19 @@ def safe_name(name: str) -> str:
     return f"{stem[:120].strip()}.{ending}"
 
 
-class DocumentsPage:
-    """One visitor's page. Viewers look, admins change."""
+def why(path: str, reason: str) -> str:
+    """The reason beside a name: the name is not said again."""
+    bare = reason.removeprefix(f"{path.rpartition('/')[2]!r} ")
+    return bare[:1].upper() + bare[1:]
 
-    def __init__(self, library: Library | None) -> None:
-        self._library = library
+
+class DocumentsPage:
+    """One visitor's page. Viewers look, admins change. `sent_to` is the fallback that may be given passages, if there is one."""
+
+    def __init__(self, library: Library | None, sent_to: str = "") -> None:
+        self._library, self._sent_to = library, sent_to
         self._seen: object = None
+        self._next_list = 0.0
 
     def draw(self, visit: Visit) -> None:
         """Make the page's elements."""
@@ -47,14 +58,15 @@ class DocumentsPage:
             return
         library = self._library
         self._may_change = visit.user.may("admin")
-        heading("Documents", "Read on this machine, from the folder below. Nothing is sent anywhere.")
+        sent = f"Passages may be sent to {host(self._sent_to)}." if self._sent_to else "Nothing is sent anywhere."
+        heading("Documents", f"Read on this machine, from the folder below. {sent}")
         with panel():
             with ui.element("div").classes("as-documents-head"):
                 ui.label(str(library.folder)).classes("as-folder")
                 self._buttons(library)
             self._progress = ui.linear_progress(show_value=False).props('instant-feedback aria-label="Reading documents"')
             self._status = ui.label("").classes("ek-muted").props("role=status")
-            self._problem = ui.element("div")
+            self._problem = ui.element("div").classes("as-document-problem")
         self._refused_box = ui.element("div")
         self._list = ui.element("section").classes("ek-panel as-documents").props('aria-label="Documents"')
         self._confirm = self._confirmation(library)
@@ -84,12 +96,15 @@ class DocumentsPage:
         state = library.state
         self._progress.set_visibility(state.running)
         self._progress.set_value(state.done / state.total if state.total else 0.0)
+        if state.running:
+            self._status.set_text(f"Reading {state.done} of {state.total}")
         now = (library.revision(), state)
-        if now == self._seen:
+        if now == self._seen or (state.running and time.monotonic() < self._next_list):
             return
-        self._seen = now
+        self._seen, self._next_list = now, time.monotonic() + LIST_S
         documents = library.documents()
-        self._status.set_text(f"Reading {state.done} of {state.total}" if state.running else _counted(documents))
+        if not state.running:
+            self._status.set_text(_counted(documents))
         self._draw_lists(library, documents)
 
     def _draw_lists(self, library: Library, documents: tuple[Indexed, ...]) -> None:
@@ -101,9 +116,11 @@ class DocumentsPage:
         if refused := library.refused():
             with self._refused_box, panel("Not read"):
                 for path, reason in sorted(refused.items()):
-                    self._row(path, reason, "as-refused")
+                    self._row(path, why(path, reason), "as-refused")
         self._list.clear()
         with self._list:
+            if refused and documents:
+                ui.html("<h2>Read</h2>", sanitize=False)
             for one in documents[:LISTED]:
                 self._row(one.path, f"{_size(one.bytes)} · {one.chunks} passage{'s' if one.chunks != 1 else ''}", "")
             if len(documents) > LISTED:
@@ -137,7 +154,7 @@ class DocumentsPage:
             ui.label("Delete this document?").classes("as-dialog-title")
             self._doomed_label = ui.label("").classes("ek-muted")
             with ui.element("div").classes("as-choices"):
-                ui.button("Keep", on_click=dialog.close).props("flat no-caps")
+                ui.button("Keep", on_click=dialog.close).props("flat no-caps autofocus")
                 ui.button("Delete", on_click=delete).props("unelevated no-caps color=negative")
         return dialog
 

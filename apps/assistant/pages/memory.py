@@ -21,7 +21,8 @@ class Memory:
 
     def __init__(self, kept: Conversations, owner: str, *, on_open: Callable[[str], None], on_new: Callable[[], None]) -> None:
         self._kept, self._owner, self._on_open, self._on_new = kept, owner, on_open, on_new
-        self.current = ""
+        self.current, self._is_open = "", False
+        self._shade = ui.element("div").classes("as-shade").on("click", self.hide)
         with ui.element("aside").classes("as-memory").props('aria-label="Conversations"') as self._box:
             with ui.element("div").classes("as-memory-head"):
                 ui.button("New chat", icon="add", on_click=self._new).props("unelevated no-caps").classes("as-new")
@@ -30,17 +31,24 @@ class Memory:
             self._search = ui.input(placeholder="Search", on_change=self.refresh)
             self._search.props('outlined dense clearable debounce=200 aria-label="Search conversations"').classes("ek-field")
             self._list = ui.element("nav").classes("as-list").props('aria-label="Kept conversations"')
+        self._box.on("keydown.escape", self.hide)
+        self._client = ui.context.client
         self._ask_first = self._confirmation()
         self._doomed = ""
         self.refresh()
 
     def toggle(self) -> None:
-        """On a phone the list lies over the page."""
-        self._box.classes(toggle="as-open")
+        """On a phone the list lies over the page, and has the keyboard as long as it does."""
+        self._is_open = not self._is_open
+        for part in (self._box, self._shade):
+            part.classes(add="as-open") if self._is_open else part.classes(remove="as-open")
+        goal = ".as-memory .as-new" if self._is_open else ".as-menu"
+        self._client.run_javascript(f"setTimeout(() => document.querySelector('{goal}')?.focus(), 50)")
 
     def hide(self) -> None:
         """Show the chat."""
-        self._box.classes(remove="as-open")
+        if self._is_open:
+            self.toggle()
 
     def refresh(self) -> None:
         """Draw the list again."""
@@ -50,6 +58,8 @@ class Memory:
             found = self._matches(words) if words else [(one.id, one.title, _when(one)) for one in self._kept.list(self._owner)]
             for name, title, below in found[:LISTED]:
                 self._entry(name, title or "Nothing asked yet", below)
+            if len(found) > LISTED:
+                ui.label(f"and {len(found) - LISTED:,} more: search for them").classes("ek-muted as-none")
             if not found:
                 ui.label("Nothing found" if words else "No conversations yet").classes("ek-muted as-none")
 
@@ -97,7 +107,7 @@ class Memory:
             ui.label("Delete this conversation?").classes("as-dialog-title")
             self._doomed_title = ui.label("").classes("ek-muted")
             with ui.element("div").classes("as-choices"):
-                ui.button("Keep", on_click=dialog.close).props("flat no-caps")
+                ui.button("Keep", on_click=dialog.close).props("flat no-caps autofocus")
                 ui.button("Delete", on_click=self._delete).props("unelevated no-caps color=negative")
         return dialog
 

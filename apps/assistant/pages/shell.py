@@ -54,10 +54,12 @@ def _pages(chat: Chat, door: Door) -> tuple[Page, ...]:
         ChatPage(chat, door).draw(visit)
 
     def draw_documents(visit: Visit) -> None:
-        DocumentsPage(chat.assistant.library).draw(visit)
+        fallback = chat.assistant.generator.fallback
+        sent_to = fallback.options.url if fallback is not None and fallback.options.documents else ""
+        DocumentsPage(chat.assistant.library, sent_to).draw(visit)
 
-    def draw_analytics(visit: Visit) -> None:
-        AnalyticsPage(chat.assistant.log).draw(visit)
+    async def draw_analytics(visit: Visit) -> None:
+        await AnalyticsPage(chat.assistant.log).draw(visit)
 
     return (
         Page(path="/", title="Chat", icon="forum", draw=draw_chat),

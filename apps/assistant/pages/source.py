@@ -25,7 +25,11 @@ class SourceDialog:
         with ui.dialog() as self._dialog, ui.element("div").classes("as-dialog").props('aria-label="Source"'):
             with ui.element("header").classes("as-dialog-head"):
                 self._title = ui.label("").classes("as-dialog-title")
-                with ui.button(on_click=self._dialog.close).props('flat round dense aria-label="Close"').classes("ek-plain"):
+                with (
+                    ui.button(on_click=self._dialog.close)
+                    .props('flat round dense autofocus aria-label="Close"')
+                    .classes("ek-plain")
+                ):
                     icon("close")
             self._text = ui.html("", sanitize=False).classes("as-dialog-text").props("tabindex=0")
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.apps.assistant.answers.citations import Stream, checked
+from edgekit.apps.assistant.answers.citations import Stream, checked, without_invented
 from edgekit.apps.assistant.answers.extract import extract
 from edgekit.apps.assistant.answers.prompt import INSTRUCTIONS, fitted, quoted
 from edgekit.apps.assistant.answers.sources import Source
 from edgekit.apps.assistant.grounding.support import Question
+from edgekit.apps.assistant.pages.answer import said
+from edgekit.apps.assistant.voice import spoken
 from edgekit.runtimes.text import Message
 
 
@@ -112,3 +114,10 @@ def test_a_document_cannot_speak_as_somebody_else(text: str) -> None:
 @pytest.mark.parametrize("text", ["a < b and c > d", "<b>bold</b>", "if (x[0] <= 3) {}", "f(x) |> g", "see [1] and [INSTALL]"])
 def test_what_is_no_control_text_is_quoted_as_it_is(text: str) -> None:
     assert quoted(text).replace("›", ">") == text
+
+
+def test_an_answer_of_nothing_but_blanks_or_marks_is_looked_through_at_once() -> None:
+    blanks = "a" + " " * 300_000 + "b"
+    assert without_invented(f"{blanks} [9] end", [1]) == f"{blanks} end"
+    assert spoken(f"{blanks} [1]") == "a b"
+    assert "`" * 300_000 in said("`" * 300_000, {})

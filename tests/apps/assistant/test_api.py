@@ -161,7 +161,7 @@ def test_a_tool_of_ones_choice_is_called_and_none_when_none_is_wanted(client: An
     assert client.chat.completions.create(**asked, tool_choice="none").choices[0].message.tool_calls is None
 
 
-def test_texts_become_vectors(client: Any) -> None:
+def test_texts_become_vectors(server: Any, client: Any) -> None:
     answer = client.embeddings.create(model="parrot", input=["one two", "one two", "three"])
     first, same, other = (row.embedding for row in answer.data)
     assert first == same != other
@@ -170,6 +170,8 @@ def test_texts_become_vectors(client: Any) -> None:
     floats = client.embeddings.create(model="parrot", input="one two", encoding_format="float")
     assert floats.data[0].embedding == pytest.approx(first)
     assert answer.usage.prompt_tokens == len("one twoone twothree")
+    last = ask(server, "GET", "/api/analytics?days=1")[1]["recent"][0]
+    assert (last["kind"], last["prompt_n"], last["predicted_n"]) == ("embedding", len("one two"), 0) and last["total_ms"] > 0
 
 
 def test_documents_are_a_model_that_cites(server: Any, client: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("nicegui")
 
 from documents import write_documents
+from elsewhere import Elsewhere
 from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
 if TYPE_CHECKING:
@@ -160,6 +161,7 @@ def test_conversations_are_searched_opened_exported_and_deleted(chat: Page) -> N
     chat.get_by_role("article", name="Question").get_by_text("the quick vixen").wait_for()
     with chat.expect_download() as saved:
         chat.get_by_role("button", name="Export all").click()
+    assert not chat.locator(".q-notification").count()  # which a handler that failed would have left
     titles = [one["title"] for one in json.loads(Path(saved.value.path()).read_text())["conversations"]]
     assert {"the quick vixen", "something else"} <= set(titles)
     chat.get_by_role("button", name="Delete the quick vixen").click()
@@ -234,6 +236,8 @@ def test_figures_are_drawn_and_the_log_is_turned_off_and_forgotten(quote: Watche
     answered(page)
     page.goto(f"{quoting.url}/analytics")
     page.locator(".as-charts canvas").first.wait_for()
+    chart, panel = (page.locator(f".as-charts {part}").first.bounding_box() for part in ("canvas", ".ek-panel"))
+    assert chart is not None and panel is not None and chart["width"] > 0.8 * panel["width"]
     assert int(page.locator(".as-tile dd").first.inner_text()) >= 1
     page.get_by_role("switch", name="Keep a log of queries").click()
     page.get_by_role("button", name="Forget all queries").click()
@@ -265,6 +269,59 @@ def test_on_a_phone_nothing_is_wider_than_the_screen_and_the_list_opens_over_it(
         assert box is not None and nav is not None and box["y"] + box["height"] <= nav["y"]
         assert not watched.errors
         assert watched.hosts == {quoting.url.removeprefix("http://")}
+
+
+def test_on_a_phone_the_list_has_the_keyboard_as_long_as_it_is_open(chrome: Browser, quoting: Served) -> None:
+    with visitor(chrome, size=PHONE) as watched:
+        page = watched.page
+        log_in(page, quoting)
+        page.get_by_role("button", name="Conversations").press("Enter")
+        page.wait_for_function("document.activeElement.matches('.as-new')")
+        page.keyboard.press("Escape")
+        page.wait_for_function("document.activeElement.matches('.as-menu') && !document.querySelector('.as-memory.as-open')")
+        page.get_by_role("button", name="Conversations").click()
+        page.mouse.click(PHONE[0] - 10, 300)
+        page.wait_for_function("!document.querySelector('.as-memory.as-open')")
+
+
+def test_whoever_uses_the_keyboard_sees_where_they_are(asking: Page, quoting: Served) -> None:
+    ask(asking, QUESTION)
+    answered(asking)
+    for path in ("", "/documents", "/analytics"):
+        if path:
+            asking.goto(f"{quoting.url}{path}")
+            asking.locator(".ek-panel").first.wait_for()
+        asking.evaluate("document.activeElement.blur()")
+        seen = {}
+        for _ in range(30):
+            asking.keyboard.press("Tab")
+            name, ring = asking.evaluate(FOCUSED)
+            seen[name] = ring
+        assert len(seen) > 7 and {name for name, ring in seen.items() if ring == "none"} == set(), path
+
+
+FOCUSED = """() => {
+  const one = document.activeElement, frame = one.closest('.as-composer, .q-field');
+  return [one.ariaLabel || one.innerText, one === document.body || frame ? 'its frame' : getComputedStyle(one).outlineStyle];
+}"""
+
+
+def test_an_answer_from_elsewhere_wears_its_badge_on_a_phone_as_well(chrome: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page.gguf").write_text("<html>not found</html>")
+    documents = str(write_documents(tmp_path / "documents"))
+    with closing(Elsewhere()) as other:
+        long = f"{other.url}/with/a/long/path/to/the/interface/of/somebody/else/altogether"
+        options = ("--artifact", str(tmp_path / "page.gguf"), "--fallback-url", long, "--fallback-documents")
+        with assistant(tmp_path, "--documents", documents, *options) as server, visitor(chrome, size=PHONE) as watched:
+            page = watched.page
+            log_in(page, server)
+            ask(page, QUESTION)
+            answered(page)
+            host = other.url.split("/")[2]
+            assert f"Fallback: big at {host}, with passages of your documents" in page.locator(".as-badge").inner_text()
+            assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
+            page.goto(f"{server.url}/documents")
+            page.get_by_text(f"Passages may be sent to {host}.").wait_for()
 
 
 def test_with_neither_model_nor_documents_the_page_says_what_to_do(chrome: Browser, tmp_path: Path) -> None:

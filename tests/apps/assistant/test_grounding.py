@@ -24,7 +24,8 @@ from edgekit.apps.assistant.documents.plain import PARAGRAPH
 from edgekit.apps.assistant.documents.text import Block, Text
 from edgekit.apps.assistant.grounding.chunks import LONGEST, TARGET, chunks
 from edgekit.apps.assistant.grounding.embedder import Embedder, ModelEmbedder
-from edgekit.apps.assistant.grounding.grams import GramEmbedder
+from edgekit.apps.assistant.grounding.grams import LONGEST as LONGEST_WORD
+from edgekit.apps.assistant.grounding.grams import GramEmbedder, pieces
 from edgekit.apps.assistant.grounding.index import bring_up_to_date
 from edgekit.apps.assistant.grounding.search import SMALL, Search, fused, rarest
 from edgekit.apps.assistant.grounding.store import Store
@@ -257,6 +258,12 @@ def test_an_index_without_sentences_finds_what_one_with_them_finds(documents: Pa
     search = Search(store, GramEmbedder())
     assert {question: search.find(question, 5) for question, _ in QUESTIONS} == before
     store.close()
+
+
+def test_what_is_longer_than_any_word_is_compared_whole() -> None:
+    assert pieces("word") == ("<wor", "word", "ord>")
+    assert len(pieces("A" * LONGEST_WORD)) == LONGEST_WORD - 1
+    assert pieces("A" * (LONGEST_WORD + 1)) == (f"<{'A' * (LONGEST_WORD + 1)}>",)
 
 
 def test_what_is_dropped_leaves_no_sentences(documents: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.generation import Writer
 from edgekit.apps.assistant.pages import answer
 from edgekit.apps.assistant.pages.charts import CHARTS, described, is_empty, options
-from edgekit.apps.assistant.pages.documents import safe_name
+from edgekit.apps.assistant.pages.documents import safe_name, why
 from edgekit.core.errors import InputError, NotFound
 from edgekit.runtimes.language.parrot import ParrotSession
 from edgekit.runtimes.text import DEFAULTS
@@ -43,7 +43,9 @@ def test_sentences_that_their_passages_do_not_support_are_marked() -> None:
 
 def test_labels_say_whose_answer_it_is_and_how_it_ended() -> None:
     fallback = {"model": "big", "url": "http://other/v1", "documents_sent": False}
-    assert "without your documents" in answer.badges({"fallback": fallback})
+    assert "Fallback: big at other, without your documents" in answer.badges({"fallback": fallback})
+    named = answer.badges({"fallback": {**fallback, "url": "http://me:secret@other:8080/v1", "documents_sent": True}})
+    assert "big at other:8080, with passages of your documents" in named and "secret" not in named
     assert "no model spoke" in answer.badges({"mode": "extractive"})
     assert "Stopped" in answer.badges({"reason": "cancelled"}) and not answer.badges({"reason": "stop", "mode": "generated"})
 
@@ -85,9 +87,22 @@ def test_charts_draw_what_was_measured_and_say_it_in_words() -> None:
     rows = [{"at": 10.0, "queries": 2, "prompt_n": 0, "cache_n": 0, "predicted_n": 0, "bandwidth_share": 0.25}]
     share = by_title["Share of the memory bandwidth limit, %"]
     assert options(share, rows, 0, 60)["series"][0]["data"] == [(10_000, 25.0)]
-    assert described(share, rows).endswith("reached 25.0 to 25.0")
+    assert described(share, rows).endswith("reached 25.0")
+    assert described(share, [*rows, {"at": 20.0, "bandwidth_share": 0.5}]).endswith("reached 25.0 to 50.0")
     assert is_empty(by_title["Tokens"], rows) and is_empty(by_title["Temperature, °C"], rows)
     assert not is_empty(by_title["Queries"], rows)
+
+
+def test_a_single_measurement_is_a_dot_since_it_makes_no_line() -> None:
+    (memory,) = (chart for chart in CHARTS if chart.title == "Memory, MB")
+    row = {"rss_bytes": 97e6, "available_bytes": 4e9}
+    shown = {n: options(memory, [{"at": float(at), **row} for at in range(n)], 0, 60)["series"] for n in (1, 2)}
+    assert [line["showSymbol"] for line in (*shown[1], *shown[2])] == [True, True, False, False]
+
+
+def test_the_reason_beside_a_name_does_not_say_it_again() -> None:
+    assert why("a/broken.txt", "'broken.txt' is no text: it holds zero bytes") == "Is no text: it holds zero bytes"
+    assert why("out.txt", "it is a link to a file outside the folder") == "It is a link to a file outside the folder"
 
 
 @pytest.fixture

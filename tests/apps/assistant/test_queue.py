@@ -110,6 +110,23 @@ def test_more_than_may_wait_are_refused_with_429(slow: Any) -> None:
         wait_inside(slow, 0)
 
 
+def test_texts_to_embed_wait_at_the_same_door(slow: Any) -> None:
+    links = [send(slow, LONG, stream=True)]
+    try:
+        until(links[0], b"word")
+        links += [send(slow, LONG, stream=True) for _ in range(15)]
+        for link in links[1:]:
+            until(link, b": queued")
+        parts = urlsplit(slow.url)
+        with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
+            connection.request("POST", "/v1/embeddings", b'{"input":"x"}', {"authorization": f"Bearer {slow.token}"})
+            assert connection.getresponse().status == 429
+    finally:
+        for link in links:
+            link.close()
+        wait_inside(slow, 0)
+
+
 def test_an_answer_that_takes_too_long_is_cut_off_and_says_so(slow: Any) -> None:
     parts = urlsplit(slow.url)
     with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)) as connection:
