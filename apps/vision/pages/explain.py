@@ -11,15 +11,15 @@ import numpy as np
 from nicegui import ui
 
 from edgekit.apps.vision.explain import Explanation
-from edgekit.apps.vision.explaining import Explainer, heated
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.live import SNAPSHOTS
-from edgekit.apps.vision.overlay import Picture, jpeg
 from edgekit.apps.vision.pages.media import media_file
-from edgekit.apps.vision.people import PERSON
 from edgekit.apps.vision.rules.settings import written
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.showing.explaining import Explainer, heated
+from edgekit.apps.vision.showing.overlay import Picture, jpeg
+from edgekit.apps.vision.tracking.people import PERSON
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watching.camera import SNAPSHOTS
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError, InputError, NotFound

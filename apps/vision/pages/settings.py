@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from nicegui import ui
 
-from edgekit.apps.vision.filters import FILTERS
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.words import described
 from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, written
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.showing.filters import FILTERS
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.shell import User
 from edgekit.core.errors import EdgekitError, InputError
 

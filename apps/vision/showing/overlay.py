@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.drawing import PALETTE, Color
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.poses.keypoints import Pose
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.settings import Camera
 from edgekit.core.optional import need
 
