@@ -169,7 +169,7 @@ class EventsPage:
         self._detail.clear()
         with self._detail:
             if number is None:
-                empty("No event chosen", "choose one to see its clip and its numbers", "touch_app")
+                empty("No event chosen", "choose one to see its clip and its numbers", "touch_app").classes("vi-unchosen")
                 return
             try:
                 stored = self._store.get(number)

@@ -62,7 +62,7 @@ class Settings:
         ui.label("Rules").classes("vi-subtitle")
         for index, rule in enumerate(written(camera)):
             with ui.element("div").classes("vi-rule"):
-                _switch(rule.name, rule.enabled, partial(self._rule, index))
+                _switch(rule.name.replace("_", " "), rule.enabled, partial(self._rule, index))
                 ui.label(described(rule)).classes("ek-muted")
 
     async def _detect(self, **changed: Any) -> None:
