@@ -40,7 +40,7 @@ def run(options: RunOptions) -> Answer:
     image = read_image(request.image)
     with load(request.artifact, runtime=options.runtime) as session:
         preprocess, postprocess = reading(session.artifact.manifest)
-        prepared = prepare(image, preprocess)
+        prepared = prepare(image, preprocess, as_bytes=True)
         outputs, latency_ms = _timed(session, {preprocess.input: prepared.array})
         found = detect(outputs, postprocess=postprocess, preprocess=preprocess, placement=prepared.placement)
         runtime = session.runtime

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.base import Answer, RunOptions
-from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.explain import METHODS, Explanation, explain
 from edgekit.apps.vision.explain.class_activation import ClassActivation
 from edgekit.apps.vision.explain.grad_cam import NAME as GRAD_CAM
 from edgekit.apps.vision.explain.grad_cam import GradCam
 from edgekit.apps.vision.explain.original import GIVE, original_of
-from edgekit.apps.vision.explaining import heated
 from edgekit.apps.vision.frames import from_rgb
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.showing.explaining import heated
 from edgekit.core.errors import ArtifactError, InputError, NotFound, UsageError
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact

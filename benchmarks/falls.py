@@ -19,14 +19,14 @@ import numpy as np
 from common import conditions, write
 
 from edgekit.apps.vision.activities.fall import FALL
-from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.analysis.analyst import Analyst
+from edgekit.apps.vision.analysis.recorded import go_through
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.keypoints import SinglePose
-from edgekit.apps.vision.recorded import go_through
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.poses.keypoints import SinglePose
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.base import Capture
 from edgekit.apps.vision.sources.open import open_source
 

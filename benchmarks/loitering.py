@@ -16,8 +16,8 @@ import numpy as np
 from common import conditions, write
 from numpy.typing import NDArray
 
-from edgekit.apps.vision import loitering
-from edgekit.apps.vision.loitering_fit import Labelled, fit, labelled, read_tracks
+from edgekit.apps.vision.activities import loitering
+from edgekit.apps.vision.activities.loitering_fit import Labelled, fit, labelled, read_tracks
 from edgekit.core.files import sha256_file
 
 FOLDS, BLOCK = 5, 50

@@ -23,9 +23,9 @@ import numpy as np
 from common import SHARED, conditions, edgekit
 from visits import watched
 
-from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.core.files import write_atomically
 from edgekit.core.optional import need

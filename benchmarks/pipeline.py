@@ -39,7 +39,7 @@ from pipeline_cameras import four_cameras
 from pipeline_clips import CLIPS, decode_ms, recordings
 from pipeline_loops import loops
 
-from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.networks.artifacts import opened
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.models.persons import artifacts

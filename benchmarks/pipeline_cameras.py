@@ -11,14 +11,14 @@ from typing import Any
 
 from pipeline_site import camera_of
 
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.analysis.analyst import Analyst
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.latest import Latest
-from edgekit.apps.vision.live import OneAtATime
-from edgekit.apps.vision.site import RUN_LIMIT_S
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.sources.latest import Latest
 from edgekit.apps.vision.sources.open import open_source
-from edgekit.apps.vision.watchdog import Watchdog
+from edgekit.apps.vision.watching.camera import OneAtATime
+from edgekit.apps.vision.watching.site import RUN_LIMIT_S
+from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.runtimes.face import FaceSession
 
 CAMERAS, CAMERA_FPS = 4, 5

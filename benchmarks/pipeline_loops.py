@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 from pipeline_site import camera_of
 
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
-from edgekit.apps.vision.lanes import Lanes, side_by_side
-from edgekit.apps.vision.recorded import go_through
+from edgekit.apps.vision.analysis.analyst import Analyst
+from edgekit.apps.vision.analysis.recorded import go_through
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.networks.lanes import Lanes, side_by_side
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect

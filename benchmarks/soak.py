@@ -25,16 +25,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from common import SHARED, conditions, write
 
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.analysis.analyst import Analyst
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.overlay import jpeg
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX, Limits, sweep
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.showing.overlay import jpeg
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.models.persons import artifacts
 

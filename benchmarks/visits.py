@@ -15,10 +15,10 @@ from typing import Any
 
 from common import conditions, write
 
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.detector import Detector
-from edgekit.apps.vision.lanes import side_by_side
-from edgekit.apps.vision.recorded import Recorded, go_through
+from edgekit.apps.vision.analysis.analyst import Analyst
+from edgekit.apps.vision.analysis.recorded import Recorded, go_through
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.networks.lanes import side_by_side
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.models.persons import artifacts

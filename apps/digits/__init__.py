@@ -80,7 +80,7 @@ def _camera(source: str | None) -> Callable[[Desk], DigitsCamera] | None:
     if source is None:
         return None
     from edgekit.apps.digits.camera import DigitsCamera
-    from edgekit.apps.vision.address import parse_address
+    from edgekit.apps.vision.sources.address import parse_address
 
     address = parse_address(source)
     need("av")

@@ -8,9 +8,9 @@ from time import monotonic
 
 from edgekit.apps.digits.annotate import annotated
 from edgekit.apps.digits.desk import Desk, Sheet
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.overlay import Picture, jpeg
+from edgekit.apps.vision.showing.overlay import Picture, jpeg
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.feed import Feed, FeedStatus
 from edgekit.apps.web.live import Broadcast
 

@@ -1,1 +1,2 @@
-"""What the camera apps share: frames from any source, tracks, poses, rules, events, recordings."""
+"""What the camera apps share. A frame's way: `sources` → `analysis` (of which `networks`, `tracking`, `poses` and `activities`) → `rules` → events → `recording`, `notify`, `cloud`;
+`watching` keeps all of that going, `showing` and `pages` let people look, `explain` says why."""

@@ -13,29 +13,29 @@ from time import sleep
 from typing import Any
 
 from edgekit.apps.base import Answer, RunOptions
-from edgekit.apps.vision.address import Address, parse_address
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
+from edgekit.apps.vision.analysis.analyst import Analyst
+from edgekit.apps.vision.analysis.recorded import Recorded, go_through
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.explaining import Explainer, gradients_of
-from edgekit.apps.vision.guards import Guards, guarding
-from edgekit.apps.vision.keypoints import PoseNetwork
-from edgekit.apps.vision.lanes import Lanes, side_by_side
-from edgekit.apps.vision.live import CLIPS, DATABASE, Told
-from edgekit.apps.vision.many_poses import pose_model
-from edgekit.apps.vision.presence import Presence
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
+from edgekit.apps.vision.networks.lanes import Lanes, side_by_side
+from edgekit.apps.vision.networks.presence import Presence
+from edgekit.apps.vision.poses.keypoints import PoseNetwork
+from edgekit.apps.vision.poses.many_poses import pose_model
 from edgekit.apps.vision.privacy.veil import veil_of
-from edgekit.apps.vision.recorded import Recorded, go_through
 from edgekit.apps.vision.recording.recovery import end_left_open
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.read import read_site
 from edgekit.apps.vision.rules.settings import Camera, Detect, Site, looked_for
-from edgekit.apps.vision.site import SiteWatch
-from edgekit.apps.vision.site_file import GOOD, NAME, SiteFile, with_source
+from edgekit.apps.vision.showing.explaining import Explainer, gradients_of
+from edgekit.apps.vision.sources.address import Address, parse_address
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
-from edgekit.apps.vision.unit import unit_of
+from edgekit.apps.vision.watching.camera import CLIPS, DATABASE, Told
+from edgekit.apps.vision.watching.guards import Guards, guarding
+from edgekit.apps.vision.watching.site import SiteWatch
+from edgekit.apps.vision.watching.site_file import GOOD, NAME, SiteFile, with_source
+from edgekit.apps.vision.watching.unit import unit_of
 from edgekit.apps.web import options as web_options
 from edgekit.core.errors import UsageError
 from edgekit.core.files import ensure_writable

@@ -21,7 +21,7 @@ from web import browser, chromium, log_in, served, visitor
 from edgekit.apps.digits.camera import DigitsCamera
 from edgekit.apps.digits.desk import Desk
 from edgekit.apps.digits.networks import Network, open_session
-from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.models.digits import NUMBER, number_picture
 from edgekit.tasks.pictures.images import decode_image, read_image
 

@@ -173,9 +173,9 @@ def test_coral_s_own_network_finds_the_face_in_a_portrait(shared_data: Path, tmp
 def test_coral_s_own_network_gives_a_camera_its_poses(shared_data: Path, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
     pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
-    from edgekit.apps.vision.artifacts import opened
     from edgekit.apps.vision.frames import from_rgb
-    from edgekit.apps.vision.many_poses import pose_model
+    from edgekit.apps.vision.networks.artifacts import opened
+    from edgekit.apps.vision.poses.many_poses import pose_model
     from edgekit.tasks.pictures.images import read_image
 
     model = tmp_path / "posenet.tflite"

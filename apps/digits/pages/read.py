@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from nicegui import ui
@@ -17,7 +18,7 @@ from edgekit.apps.digits.pages.pictures import shown
 from edgekit.apps.digits.pages.sheet import Sheet
 from edgekit.apps.digits.pages.words import said
 from edgekit.apps.digits.saliency import occlusion
-from edgekit.apps.web.pages.parts import heading, icon, panel, problem
+from edgekit.apps.web.pages.parts import empty, heading, icon, panel, problem
 from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
@@ -54,6 +55,7 @@ class ReadPage:
             for name, reason in self._desk.absent.items():
                 problem(f"{name} does not run here: {reason}")
             self._times = Rolling("Time per digit", "ms", [network.about.precision for network in self._networks])
+            self._times.chart.set_visibility(False)
         self._show(None)
 
     def _sheet_panel(self) -> None:
@@ -77,7 +79,12 @@ class ReadPage:
     def _result_panel(self) -> None:
         with panel(classes="dg-result"):
             self._number = ui.html("", sanitize=False)
-            self._nothing = ui.label("").classes("dg-nothing ek-muted")
+            self._nothing = empty(
+                "Nothing on the sheet yet.", "Draw a digit, or try one of the pictures below the sheet.", "pin"
+            )
+            self._unseen = empty(
+                "No digit seen in this picture.", "Ink on paper is seen best: dark on light, or light on dark.", "search_off"
+            )
             self._explain = ui.switch("Show which ink decided", on_change=self._explained).props("dense")
             self._cards = ui.html("", sanitize=False)
             self._footer = ui.label("").classes("ek-muted dg-footer")
@@ -126,8 +133,8 @@ class ReadPage:
         found = bool(read and read.looks)
         self._sheet.frame(read)
         self._number.set_content(results.number(read) if read and found else "")
-        self._nothing.set_text("" if found else "No digit seen in this picture." if read else "Nothing on the sheet yet.")
-        self._nothing.set_visibility(not found)
+        self._nothing.set_visibility(read is None)
+        self._unseen.set_visibility(read is not None and not found)
         self._explain.set_visibility(found)
         self._cards.set_content(results.cards(read, None) if read and found else "")
         self._comparison.set_content(results.comparison([network.about for network in self._networks], read))
@@ -138,7 +145,8 @@ class ReadPage:
     def _note(self, read: Read) -> None:
         """One more point on the plot of times."""
         per_network = zip(*([opinion.latency_ms for opinion in look.opinions] for look in read.looks), strict=True)
-        self._times.add([round(sum(times) / len(times), 3) for times in per_network])
+        self._times.add([round(median(times), 3) for times in per_network])
+        self._times.chart.set_visibility(True)
 
     async def _explained(self) -> None:
         """Weigh the ink of the digits that are shown, when that is asked for."""

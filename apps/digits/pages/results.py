@@ -18,6 +18,7 @@ Floats = NDArray[np.float32]
 LONG = 6
 """Numbers of more digits are set smaller."""
 
+READS = '<span class="dg-here">reads above</span>'
 COLUMNS = ("Artifact", "Runtime", "File", "Time per digit", "Reads", "Least sure")
 
 
@@ -76,7 +77,7 @@ def comparison(networks: Sequence[About], read: Sheet | None) -> str:
 
 def _row(index: int, about: About, read: Sheet | None) -> str:
     fixed = (
-        f"<b>{escape(about.precision)}</b> {escape(about.artifact)}" + (" · reads" if index == 0 else ""),
+        f"<b>{escape(about.precision)}</b> {escape(about.artifact)}" + (READS if index == 0 else ""),
         escape(about.runtime),
         f"{about.file_bytes / 1000:.0f} kB",
     )

@@ -11,11 +11,11 @@ from time import time
 import numpy as np
 
 from edgekit.apps.surveillance.api.shapes import CameraOut, ChannelOut, EventOut, HealthOut
-from edgekit.apps.vision.guards import Guards
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.notify.courier import ChannelStatus
 from edgekit.apps.vision.recording.store import Place, Stored
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.guards import Guards
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.core.errors import InputError, NotFound
 
 CURSOR = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)-([0-9]{1,18})")

@@ -9,8 +9,8 @@ from time import time
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from edgekit.apps.vision.guards import Guards
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.guards import Guards
+from edgekit.apps.vision.watching.site import SiteWatch
 
 
 class SiteFigures(Collector):

@@ -10,12 +10,12 @@ from fastapi.responses import FileResponse, PlainTextResponse
 
 from edgekit.apps.surveillance.api.answers import camera_out, cursor, event_out, health_out, kept_file, place_of
 from edgekit.apps.surveillance.api.shapes import CameraOut, ConfigIn, EventOut, EventsOut, HealthOut, Kept, Severity
-from edgekit.apps.vision.guards import Guards
-from edgekit.apps.vision.live import CLIPS, SNAPSHOTS
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
 from edgekit.apps.vision.recording.store import Query as Asked
 from edgekit.apps.vision.rules.read import parse_site, site_text
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS
+from edgekit.apps.vision.watching.guards import Guards
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.core.errors import InputError
 from edgekit.core.files import write_atomically
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from edgekit.apps.surveillance.api.figures import SiteFigures
 from edgekit.apps.surveillance.api.router import PREFIX, config_router, router
-from edgekit.apps.vision.guards import Guards
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.guards import Guards
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.security.bodies import SMALL_BYTES
 from edgekit.apps.web.shell import Api, Shell
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import nan
 
 from edgekit.apps.vision.activities.sign import Sign, margin
-from edgekit.apps.vision.postures import History, Posture, share
+from edgekit.apps.vision.poses.postures import History, Posture, share
 
 FALL, DOWN = "fall_suspected", "person_down"
 

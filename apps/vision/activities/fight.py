@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgekit.apps.vision.activities.sign import Sign, margin
-from edgekit.apps.vision.postures import History, Posture
+from edgekit.apps.vision.poses.postures import History, Posture
 
 FIGHT = "possible_fight"
 HOLD_S, REACH, WRISTS = 1.2, 0.5, 1.8

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgekit.apps.vision.activities.sign import Sign, margin
-from edgekit.apps.vision.postures import History, Posture, share
+from edgekit.apps.vision.poses.postures import History, Posture, share
 
 RUNNING, CROUCHING, HANDS_UP = "running", "crouching", "hands_up"
 RUN_S, RUN_BODIES = 0.8, 1.6

@@ -10,8 +10,8 @@ from edgekit.apps.vision.activities.fall import DOWN, FALL, FallRule
 from edgekit.apps.vision.activities.fight import FIGHT, possible_fight
 from edgekit.apps.vision.activities.moves import CROUCHING, HANDS_UP, MOVES, RUNNING
 from edgekit.apps.vision.activities.sign import Sign
-from edgekit.apps.vision.people import PERSON, People
-from edgekit.apps.vision.postures import History, posture
+from edgekit.apps.vision.poses.postures import History, posture
+from edgekit.apps.vision.tracking.people import PERSON, People
 
 ACTIVITIES = (FALL, DOWN, RUNNING, CROUCHING, HANDS_UP, FIGHT)
 NEIGHBOURS = 12

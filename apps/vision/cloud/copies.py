@@ -14,7 +14,7 @@ from edgekit.apps.vision.cloud.upload import Upload, encoded, key_of
 from edgekit.apps.vision.notify.courier import PATIENCE, Channel, ChannelStatus, Courier
 from edgekit.apps.vision.notify.outbox import RANKS, Outbox
 from edgekit.apps.vision.notify.settings import secret
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 from edgekit.core.errors import InputError
 
 log = logging.getLogger(__name__)

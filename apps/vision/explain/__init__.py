@@ -10,13 +10,13 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Literal, Protocol, get_args, runtime_checkable
 
-from edgekit.apps.vision.analyst import Finds
-from edgekit.apps.vision.detector import CellScores
+from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.explain.asking import Asking, Explanation, shown_as
 from edgekit.apps.vision.explain.cells import cell_map
 from edgekit.apps.vision.explain.masks import mask_map
 from edgekit.apps.vision.explain.occlusion import occlusion_map
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.networks.detector import CellScores
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import Unsupported, UsageError
 from edgekit.core.names import did_you_mean

@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.frames import Frame, Plane, from_rgb
 from edgekit.apps.vision.tracking.assign import overlaps
 from edgekit.apps.vision.tracking.tracks import Boxes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.apps.vision.detector import CellScores
 from edgekit.apps.vision.explain.asking import Map, enlarged, scaled
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.networks.detector import CellScores
 from edgekit.apps.vision.tracking.assign import overlaps
 from edgekit.apps.vision.tracking.tracks import Boxes
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.explain.asking import Asking, Map, enlarged, grey_of, kept
 from edgekit.apps.vision.frames import Frame, Plane
 from edgekit.apps.vision.tracking.tracks import Boxes

@@ -13,7 +13,7 @@ from time import time
 from typing import Protocol
 
 from edgekit.apps.vision.notify.outbox import Counts, Outbox, Waiting
-from edgekit.apps.vision.states import Patience, delay_s
+from edgekit.apps.vision.sources.states import Patience, delay_s
 from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from edgekit.apps.vision.notify.settings import Notify, secret
 from edgekit.apps.vision.notify.through_apprise import Apprise
 from edgekit.apps.vision.notify.webhook import Webhook
 from edgekit.apps.vision.rules.settings import Camera
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 
 log = logging.getLogger(__name__)
 DATABASE = "outbox.db"

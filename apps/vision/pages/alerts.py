@@ -10,7 +10,7 @@ from nicegui import ui
 from edgekit.apps.vision.pages.media import PREFIX
 from edgekit.apps.vision.pages.words import clock, title
 from edgekit.apps.vision.recording.store import Query, Stored
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import empty
 
 MOST = 8

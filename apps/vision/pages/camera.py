@@ -6,11 +6,11 @@ from time import monotonic
 
 from nicegui import ui
 
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.alerts import Alerts
 from edgekit.apps.vision.pages.parts import Trouble, back, figures, picture, show_state
 from edgekit.apps.vision.pages.settings import Settings
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import heading, panel
 from edgekit.apps.web.pages.plots import Rolling
 from edgekit.apps.web.shell import Visit

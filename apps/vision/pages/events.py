@@ -16,7 +16,7 @@ from edgekit.apps.vision.pages.media import PREFIX
 from edgekit.apps.vision.pages.timeline import Span, Timeline
 from edgekit.apps.vision.pages.words import SEVERITIES, clock, lasted, numbers, title
 from edgekit.apps.vision.recording.store import Query, Stored
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import NotFound
@@ -169,7 +169,7 @@ class EventsPage:
         self._detail.clear()
         with self._detail:
             if number is None:
-                empty("No event chosen", "choose one to see its clip and its numbers", "touch_app")
+                empty("No event chosen", "choose one to see its clip and its numbers", "touch_app").classes("vi-unchosen")
                 return
             try:
                 stored = self._store.get(number)

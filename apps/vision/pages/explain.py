@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import base64
 from dataclasses import dataclass
+from html import escape
 from time import perf_counter
 
 import numpy as np
 from nicegui import ui
 
 from edgekit.apps.vision.explain import Explanation
-from edgekit.apps.vision.explaining import Explainer, heated
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.live import SNAPSHOTS
-from edgekit.apps.vision.overlay import Picture, jpeg
 from edgekit.apps.vision.pages.media import media_file
-from edgekit.apps.vision.people import PERSON
 from edgekit.apps.vision.rules.settings import written
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.showing.explaining import Explainer, heated
+from edgekit.apps.vision.showing.overlay import Picture, jpeg
+from edgekit.apps.vision.tracking.people import PERSON
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watching.camera import SNAPSHOTS
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError, InputError, NotFound
@@ -34,11 +35,11 @@ HOW = {
 }
 """The methods in words."""
 CHOICES = {
-    "auto": "the detector's own: cells, else occlusion",
-    "cells": "cells of its head, one run",
-    "occlusion": "occlusion, place by place",
-    "d-rise": "D-RISE, random masks",
-    "grad-cam": "Grad-CAM, of the original model",
+    "auto": "Automatic",
+    "cells": "Cells of its head",
+    "occlusion": "Occlusion",
+    "d-rise": "D-RISE",
+    "grad-cam": "Grad-CAM",
 }
 
 
@@ -118,7 +119,7 @@ class ExplainPage:
 
     def _hold(self, held: Frozen) -> None:
         self._frozen = held
-        self._show(held.picture)
+        self._show(held.picture, "".join(_box(held, row, named=True) for row in range(len(held.names))))
         self._said.set_text("Choose what is to be explained." if held.names else "Nothing is followed in this picture.")
         self._found.clear()
         with self._found:
@@ -153,8 +154,10 @@ def said(name: str, found: Explanation, seconds: float) -> str:
     return f"What spoke for {name}: {HOW.get(found.method, found.method)}, {seconds:.1f} s.{cut}"
 
 
-def _box(held: Frozen, row: int) -> str:
+def _box(held: Frozen, row: int, *, named: bool = False) -> str:
+    """The box of one row over the picture, with its name where there are several."""
     size = [held.frame.width, held.frame.height] * 2
     x1, y1, x2, y2 = (100 * held.found.boxes[row] / size).tolist()
     style = f"left:{x1:.2f}%;top:{y1:.2f}%;width:{x2 - x1:.2f}%;height:{y2 - y1:.2f}%"
-    return f'<div class="vi-box" style="{style}" aria-hidden="true"></div>'
+    name = f"<span>{escape(held.names[row].partition(' · ')[0])}</span>" if named else ""
+    return f'<div class="vi-box{" vi-named" if named else ""}" style="{style}" aria-hidden="true">{name}</div>'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.alerts import Alerts
 from edgekit.apps.vision.pages.camera import CameraPage
 from edgekit.apps.vision.pages.parts import Trouble, figures, picture, show_state
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import heading, panel
 from edgekit.apps.web.shell import Visit
 

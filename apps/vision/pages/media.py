@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.requests import Request
 
-from edgekit.apps.vision.live import CLIPS, SNAPSHOTS
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.live import CONTENT_TYPE, Broadcast, multipart
 from edgekit.core.errors import NotFound
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from nicegui import ui
 
-from edgekit.apps.vision.live import CameraStatus, CameraWatch
 from edgekit.apps.vision.pages.media import PREFIX, View
 from edgekit.apps.vision.pages.words import state
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.camera import CameraStatus, CameraWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.live import Live
 from edgekit.apps.web.pages.parts import icon, problem
 

@@ -16,7 +16,7 @@ export default {
         </template>
         <polyline v-if="drawing" class="vi-shape vi-new" :points="path(drawing.points.concat(pen ? [pen] : []))" />
       </svg>
-      <span v-for="shape in local" :key="'n' + shape.id" class="vi-place-name" :class="'vi-' + shape.kind" :style="at(shape.points[0])">
+      <span v-for="shape in local" :key="'n' + shape.id" class="vi-place-name" :class="'vi-' + shape.kind" :style="named(shape.points[0])">
         {{ shape.name }}</span>
       <template v-for="shape in local" :key="'a' + shape.id">
         <span v-if="shape.kind === 'line'" class="vi-arrow" :style="arrow(shape.points)" aria-hidden="true">➜</span>
@@ -62,6 +62,10 @@ export default {
       const frame = this.$refs.area?.getBoundingClientRect() ?? { width: 16, height: 9 };
       const across = Math.atan2((end[0] - start[0]) * frame.width, -(end[1] - start[1]) * frame.height);
       return { ...this.at([(start[0] + end[0]) / 2, (start[1] + end[1]) / 2]), "--vi-turn": `${across}rad` };
+    },
+    named(point) {  // a name stands above its first point, and still in the picture
+      const { left, top } = this.at(point);
+      return { left: `min(${left}, 100% - 3em)`, top: `max(${top}, 26px)` };
     },
     draw(kind) {
       this.drawing = { kind, points: [] };

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from nicegui import ui
 from nicegui.events import GenericEventArguments
 
-from edgekit.apps.vision.places import Line, Point, Zone
+from edgekit.apps.vision.rules.places import Line, Point, Zone
 from edgekit.apps.vision.rules.settings import Camera
 from edgekit.core.errors import InputError
 

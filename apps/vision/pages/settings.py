@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 from nicegui import ui
 
-from edgekit.apps.vision.filters import FILTERS
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.pages.words import described
 from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, written
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.showing.filters import FILTERS
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.shell import User
 from edgekit.core.errors import EdgekitError, InputError
 
@@ -62,7 +62,7 @@ class Settings:
         ui.label("Rules").classes("vi-subtitle")
         for index, rule in enumerate(written(camera)):
             with ui.element("div").classes("vi-rule"):
-                _switch(rule.name, rule.enabled, partial(self._rule, index))
+                _switch(rule.name.replace("_", " "), rule.enabled, partial(self._rule, index))
                 ui.label(described(rule)).classes("ek-muted")
 
     async def _detect(self, **changed: Any) -> None:

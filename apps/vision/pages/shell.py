@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.resources import files
 
-from edgekit.apps.vision.explaining import Explainer
 from edgekit.apps.vision.pages import media
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.showing.explaining import Explainer
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.shell import Api, Page, Shell
 
 STYLE = "vision.css"

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.live import CameraStatus
 from edgekit.apps.vision.rules.settings import Rule
-from edgekit.apps.vision.states import Link
+from edgekit.apps.vision.sources.states import Link
+from edgekit.apps.vision.watching.camera import CameraStatus
 from edgekit.apps.web.pages.live import State
 
 UNITS = {"_s": " s", "_deg": "°", "_ms": " ms", "_px": " px"}

@@ -11,9 +11,9 @@ from nicegui import ui
 
 from edgekit.apps.vision.pages.parts import Trouble, picture, show_state
 from edgekit.apps.vision.pages.places import Kind, Places, Shape, new_shape, shapes_of
-from edgekit.apps.vision.places import Point
+from edgekit.apps.vision.rules.places import Point
 from edgekit.apps.vision.rules.settings import Camera, Rule, written
-from edgekit.apps.vision.site import SiteWatch
+from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import empty, heading, icon, panel
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import InputError

@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.keypoints import SHOULDERS, Pose
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.poses.keypoints import SHOULDERS, Pose
 
 Picture = NDArray[np.uint8]
 Region = NDArray[np.float64]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import PLANAR, Frame
-from edgekit.apps.vision.places import Point, inside
 from edgekit.apps.vision.privacy.settings import Mask
+from edgekit.apps.vision.rules.places import Point, inside
 from edgekit.apps.vision.sources.base import Capture
 from edgekit.core.optional import need
 

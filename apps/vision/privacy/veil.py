@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekit.apps.vision.privacy.faces import blurred
 from edgekit.apps.vision.rules.settings import Camera
-from edgekit.apps.vision.showing import Veil, unveiled
+from edgekit.apps.vision.showing.pictures import Veil, unveiled
 
 
 def veil_of(camera: Camera) -> Veil:

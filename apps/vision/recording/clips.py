@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from edgekit.apps.vision.watchdog import Watchdog
+from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.optional import need
 
 log = logging.getLogger(__name__)

@@ -8,13 +8,13 @@ from datetime import datetime
 
 import numpy as np
 
-from edgekit.apps.vision import loitering
+from edgekit.apps.vision.activities import loitering
 from edgekit.apps.vision.activities.sign import Sign
 from edgekit.apps.vision.events import Event, EventKeeper, Holds, Timing
-from edgekit.apps.vision.people import PERSON
-from edgekit.apps.vision.places import Crossing, LineWatch, ZoneWatch, feet
+from edgekit.apps.vision.rules.places import Crossing, LineWatch, ZoneWatch, feet
 from edgekit.apps.vision.rules.schedule import awake
 from edgekit.apps.vision.rules.settings import Camera, Rule
+from edgekit.apps.vision.tracking.people import PERSON
 from edgekit.apps.vision.tracking.tracks import Tracks
 
 

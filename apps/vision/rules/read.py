@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgekit.apps.vision.activities.watch import ACTIVITIES
-from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.notify.settings import Notify
-from edgekit.apps.vision.places import Line, Zone
 from edgekit.apps.vision.privacy.settings import Faces, Mask
 from edgekit.apps.vision.recording.settings import Keep
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, Site
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.names import did_you_mean
 from edgekit.core.strict_yaml import Places, parse_located

@@ -11,14 +11,14 @@ import msgspec
 
 from edgekit.apps.vision.activities.fall import DOWN, FALL
 from edgekit.apps.vision.activities.watch import ACTIVITIES
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.events import Severity
 from edgekit.apps.vision.notify.settings import Notify
-from edgekit.apps.vision.places import Line, Zone
 from edgekit.apps.vision.privacy.settings import Faces, Mask
 from edgekit.apps.vision.recording.settings import Keep
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.schedule import Hours
+from edgekit.apps.vision.sources.address import Address
 from edgekit.core.schema import Value
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]

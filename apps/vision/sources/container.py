@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from typing import Any
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.base import PacketTap, SourceLost
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.optional import need

@@ -9,13 +9,13 @@ from random import random
 from threading import Event, Lock, Thread
 from time import monotonic
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.latest import Latest
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.base import Capture, PacketTap
+from edgekit.apps.vision.sources.latest import Latest
 from edgekit.apps.vision.sources.open import open_source
-from edgekit.apps.vision.states import Link, Patience, checked, ended, failed, opened, with_frame
-from edgekit.apps.vision.watchdog import Watchdog
+from edgekit.apps.vision.sources.states import Link, Patience, checked, ended, failed, opened, with_frame
+from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.errors import EdgekitError
 
 log = logging.getLogger(__name__)

@@ -85,7 +85,7 @@ def _gst() -> Any:
         gi.require_version("Gst", "1.0")
         gst = need("gi.repository.Gst")
     except (MissingDependency, ValueError) as exc:
-        raise MissingDependency(f"an argus source needs GStreamer's Python binding: {exc}", HINT) from exc
+        raise MissingDependency(f"a Jetson's source needs GStreamer's Python binding: {exc}", HINT) from exc
     gst.init(None)
     return gst
 
@@ -95,5 +95,6 @@ def _parsed(gst: Any, pipeline: str) -> Any:
         return gst.parse_launch(pipeline)
     except Exception as exc:  # GLib.Error, a class that exists only where gi does
         raise DeviceError(
-            f"GStreamer does not build the pipeline: {exc}", "gst-inspect-1.0 nvarguscamerasrc; is this a Jetson with JetPack?"
+            f"GStreamer does not build the pipeline: {exc}",
+            "gst-inspect-1.0 nvarguscamerasrc nvv4l2decoder; is this a Jetson with JetPack?",
         ) from exc

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.privacy.masks import MaskedCapture
 from edgekit.apps.vision.privacy.settings import Mask
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.container import ContainerCapture
 from edgekit.apps.vision.sources.csi import CsiCapture
-from edgekit.apps.vision.sources.gstreamer import GStreamerCapture, csi_pipeline
+from edgekit.apps.vision.sources.gstreamer import GStreamerCapture, csi_pipeline, rtsp_pipeline
 from edgekit.apps.vision.sources.pictures import PicturesCapture
 from edgekit.apps.vision.sources.synthetic import SyntheticCapture
 
@@ -38,4 +38,7 @@ def open_source(
         return CsiCapture(int(address.target or 0), SMALL)
     if address.kind == "argus":
         return GStreamerCapture(csi_pipeline(int(address.target or 0), *SMALL), SMALL)
+    if address.kind == "nvdec":
+        codec, _, url = address.target.partition(":")
+        return GStreamerCapture(rtsp_pipeline(codec, *SMALL), SMALL, address=url)
     return ContainerCapture(address, tap=tap, threads=threads)

@@ -114,6 +114,9 @@ def _form(
 ) -> HTMLResponse:
     template = Template((files("edgekit.apps.web") / "static" / "login.html").read_text(encoding="utf-8"))
     said = f'<p class="problem" role="alert">{escape(message)}</p>' if message else ""
-    body = template.substitute(title=escape(doors.title), message=said, name=escape(name[:64]), next=escape(local(back)))
+    first, then = ("", "autofocus") if name else ("autofocus", "")
+    body = template.substitute(
+        title=escape(doors.title), message=said, name=escape(name[:64]), next=escape(local(back)), first=first, then=then
+    )
     page = plain_page("Log in", body, theme=Request(request.scope).theme)
     return HTMLResponse(page, status_code=status, headers=headers)

@@ -9,7 +9,7 @@ from typing import Any
 from nicegui import ui
 
 GRAY = "#8a918b"
-COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e", "#17a2b8", "#8a6d4f")
+COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e", "#17a2b8", "#8a6d4f", "#7d7f86")
 """Told apart by people who see fewer colours, on light and on dark."""
 
 

@@ -10,8 +10,8 @@ import pytest
 from edgekit.apps.vision.activities.fall import DOWN, FALL, FallRule
 from edgekit.apps.vision.activities.fight import possible_fight
 from edgekit.apps.vision.activities.moves import crouching, hands_up, running
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.postures import History, percentile, posture
+from edgekit.apps.vision.poses.keypoints import Pose
+from edgekit.apps.vision.poses.postures import History, percentile, posture
 
 Figure = Callable[[float], Pose]
 STANDING = np.array([

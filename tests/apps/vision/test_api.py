@@ -36,12 +36,12 @@ from pathlib import Path
 sys.path.insert(0, {builders!r})
 from cameras import FigureFinder
 from edgekit.apps.surveillance.api.shell import with_api
-from edgekit.apps.vision.guards import guarding
-from edgekit.apps.vision.live import DATABASE
+from edgekit.apps.vision.watching.guards import guarding
+from edgekit.apps.vision.watching.camera import DATABASE
 from edgekit.apps.vision.pages.shell import shell
 from edgekit.apps.vision.recording.store import EventStore
-from edgekit.apps.vision.site import SiteWatch
-from edgekit.apps.vision.site_file import SiteFile
+from edgekit.apps.vision.watching.site import SiteWatch
+from edgekit.apps.vision.watching.site_file import SiteFile
 from edgekit.apps.web.options import Serving
 from edgekit.apps.web.serve import serve
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.apps.vision.artifacts import adopted
 from edgekit.apps.vision.explain.class_activation import ClassActivation, linear_head
 from edgekit.apps.vision.explain.faithfulness import areas
+from edgekit.apps.vision.networks.artifacts import adopted
 from edgekit.converters.tflite_file import read as tflite_file
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.models.digits import artifacts

@@ -22,7 +22,7 @@ from edgekit.apps.vision.cloud.settings import Cloud
 from edgekit.apps.vision.cloud.upload import Upload, encoded, key_of
 from edgekit.apps.vision.notify.courier import Refused, Unreachable
 from edgekit.apps.vision.notify.outbox import Outbox, Waiting
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 from edgekit.core.errors import InputError
 
 QUICK = Patience(first_delay_s=0.05, longest_delay_s=0.2, jitter=0)

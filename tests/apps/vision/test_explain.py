@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.explain import explain
 from edgekit.apps.vision.explain.faithfulness import faithfulness
 from edgekit.apps.vision.frames import Frame, from_rgb
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
 from edgekit.core.errors import Unsupported, UsageError

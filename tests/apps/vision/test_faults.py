@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.apps.vision import live
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.ledger import Ledger
 from edgekit.apps.vision.recording.store import EventStore, Media
+from edgekit.apps.vision.watching import camera as live
 
 pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 EVENT = Event(
@@ -70,7 +70,7 @@ def test_a_full_disk_is_helped_by_deleting_old_recordings_first(small_disk: Path
 
 
 def test_a_full_disk_ends_the_clip_and_not_the_camera(small_disk: Path, clip: Path) -> None:
-    from edgekit.apps.vision.address import parse_address
+    from edgekit.apps.vision.sources.address import parse_address
     from edgekit.apps.vision.sources.container import ContainerCapture
 
     (small_disk / "fill").write_bytes(bytes(1 << 20))
@@ -138,9 +138,9 @@ def test_a_locked_database_is_waited_for(tmp_path: Path) -> None:
 def test_a_clock_that_jumps_while_an_event_lasts_does_not_change_how_long_it_lasted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: float
 ) -> None:
-    from edgekit.apps.vision.address import parse_address
-    from edgekit.apps.vision.analyst import Finds
+    from edgekit.apps.vision.analysis.analyst import Finds
     from edgekit.apps.vision.rules.settings import Camera, Detect
+    from edgekit.apps.vision.sources.address import parse_address
 
     class Blind:
         labels = ("person",)

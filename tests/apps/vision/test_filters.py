@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.filters import FILTERS, Face, decorated, face_of, face_of_landmarks, filtered
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.analysis.motion import Motion
 from edgekit.apps.vision.frames import from_rgb
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.motion import Motion
-from edgekit.apps.vision.people import People
+from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.privacy.faces import blurred
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.rules.rewrite import rewritten
 from edgekit.apps.vision.rules.settings import Filter
+from edgekit.apps.vision.showing.filters import FILTERS, Face, decorated, face_of, face_of_landmarks, filtered
+from edgekit.apps.vision.tracking.people import People
 from edgekit.apps.vision.tracking.tracks import Tracks
 from edgekit.core.errors import InputError
 from edgekit.tasks.detection import Detections, detect

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import edgekit
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.explain import explain
 from edgekit.apps.vision.explain.faithfulness import areas, faithfulness
 from edgekit.apps.vision.explain.grad_cam import SCORES, GradCam, class_logits
 from edgekit.apps.vision.explain.original import original_of
 from edgekit.apps.vision.frames import from_rgb
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
 from edgekit.artifact import read
 from edgekit.core.errors import InputError, NotFound, Unsupported, UsageError
 from edgekit.core.schema import TensorSpec

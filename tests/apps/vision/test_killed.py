@@ -16,9 +16,9 @@ from cameras import standing_artifact, walk
 from waiting import wait_until
 
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.live import CLIPS, DATABASE, SNAPSHOTS
 from edgekit.apps.vision.recording.recovery import end_left_open
 from edgekit.apps.vision.recording.store import EventStore, Media, Query
+from edgekit.apps.vision.watching.camera import CLIPS, DATABASE, SNAPSHOTS
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 EVENT = Event(

@@ -14,14 +14,18 @@ from detectors import artifact_of
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.apps.vision.artifacts import opened
+from edgekit.apps import detect
+from edgekit.apps.base import RunOptions
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.keypoints import SinglePose, square_around
-from edgekit.apps.vision.many_poses import pose_model
-from edgekit.apps.vision.people import confidence
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.poses.keypoints import SinglePose, square_around
+from edgekit.apps.vision.poses.many_poses import pose_model
+from edgekit.apps.vision.tracking.people import confidence
 from edgekit.core.errors import InputError, MissingDependency, Unsupported
+from edgekit.core.profiles import find
 from edgekit.core.schema import TensorSpec
 from edgekit.loading import load
+from edgekit.mediapipe_task import package
 from edgekit.runtimes import registry
 from edgekit.tasks.heads.blazepose import COCO
 from edgekit.tasks.pictures.images import read_image
@@ -128,9 +132,9 @@ def test_without_the_package_a_landmarkers_file_says_what_to_install(tmp_path: P
     assert "edgekit[mediapipe]" in caught.value.hint
 
 
-def test_the_real_landmarker_agrees_with_what_people_marked(shared_data: Path, tmp_path: Path) -> None:
-    """MediaPipe's own networks, in a bundle as it publishes them, on a photograph of COCO with one person of whom 16 points were
-    marked by hand: most lie within a tenth of the person's height."""
+@pytest.fixture
+def published(shared_data: Path, tmp_path: Path) -> Path:
+    """MediaPipe's own networks in a bundle as it publishes them; skipped where its package does not work."""
     probe = registry.get("mediapipe").probe()
     if not probe.ok:
         pytest.skip(probe.reason)
@@ -141,13 +145,27 @@ def test_the_real_landmarker_agrees_with_what_people_marked(shared_data: Path, t
         name: with_metadata((folder / file).read_bytes(), outputs, normal)
         for name, (file, outputs, normal) in POSE_NETWORKS.items()
     }
+    return bundle(tmp_path / "pose.task", networks)
+
+
+def test_the_real_landmarker_agrees_with_what_people_marked(shared_data: Path, published: Path) -> None:
+    """On a photograph of COCO with one person of whom 16 points were marked by hand: most lie within a tenth of the person's height."""
     name, box, marked = somebody_marked(shared_data / "coco_eval" / "person_keypoints.json")
     picture = from_rgb(read_image(shared_data / "coco_eval" / "images" / name), number=0, time_s=0.0)
-    with opened(bundle(tmp_path / "pose.task", networks)) as session:
+    with opened(published) as session:
         found = pose_model(session)(picture, box)
     off = np.hypot(*(found.points - marked[:, :2])[marked[:, 2] > 0].T) / (box[3] - box[1])
     assert confidence(found) > 0.5
     assert (off < 0.1).mean() > 0.6
+
+
+def test_run_detect_draws_the_points_of_the_real_landmarker(shared_data: Path, published: Path, tmp_path: Path) -> None:
+    name, _, _ = somebody_marked(shared_data / "coco_eval" / "person_keypoints.json")
+    artifact = package(published, find("host"), tmp_path / "artifacts")
+    (person,) = detect.run(
+        RunOptions(artifact=artifact.path, image=shared_data / "coco_eval" / "images" / name, runtime="mediapipe")
+    ).result["detections"]
+    assert person["label"] == "person" and len(person["keypoints"]) == 17
 
 
 def somebody_marked(path: Path) -> tuple[str, NDArray[np.float64], NDArray[np.float64]]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgekit.apps.vision.latest import Latest
-from edgekit.apps.vision.motion import MotionGate
+from edgekit.apps.vision.analysis.motion import MotionGate
+from edgekit.apps.vision.sources.latest import Latest
 
 
 def test_who_is_late_finds_the_newest_and_the_others_are_counted() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.apps.vision.loitering import LONGEST, NAMES, PathKeeper, measures, score, shipped
-from edgekit.apps.vision.loitering_fit import fit, labelled, read_tracks
+from edgekit.apps.vision.activities.loitering import LONGEST, NAMES, PathKeeper, measures, score, shipped
+from edgekit.apps.vision.activities.loitering_fit import fit, labelled, read_tracks
 from edgekit.core.errors import InputError
 
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.many_poses import ManyPoses, pose_model
-from edgekit.apps.vision.people import confidence
+from edgekit.apps.vision.poses.many_poses import ManyPoses, pose_model
+from edgekit.apps.vision.tracking.people import confidence
 from edgekit.core.errors import Unsupported
 from edgekit.core.schema import TensorSpec
 from edgekit.loading import load

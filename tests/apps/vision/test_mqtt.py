@@ -13,7 +13,6 @@ from broker import broker, listening
 from certificates import signed
 from waiting import wait_until
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.notify.mqtt import Mqtt
 from edgekit.apps.vision.notify.notifier import Line, Notifier
@@ -21,7 +20,8 @@ from edgekit.apps.vision.notify.outbox import Outbox
 from edgekit.apps.vision.notify.settings import Mqtt as Settings
 from edgekit.apps.vision.notify.topics import slug
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.address import Address
+from edgekit.apps.vision.sources.states import Patience
 from edgekit.core.errors import InputError
 
 pytest.importorskip("paho.mqtt.client", reason="paho-mqtt (extra notify) is not installed")

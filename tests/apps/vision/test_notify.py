@@ -19,7 +19,7 @@ from edgekit.apps.vision.notify.message import decoded, encoded, message_of
 from edgekit.apps.vision.notify.notifier import Line, Notifier, lines_of
 from edgekit.apps.vision.notify.outbox import Outbox, Waiting
 from edgekit.apps.vision.notify.settings import Apprise, Notify, Webhook
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 from edgekit.core.errors import InputError
 
 EVENT = Event(

@@ -12,15 +12,15 @@ pytest.importorskip("nicegui")
 
 from cameras import FigureFinder
 
-from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.analysis.analyst import Analyst
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.explaining import heated
-from edgekit.apps.vision.overlay import jpeg, overlaid
 from edgekit.apps.vision.pages.events import asked_for
 from edgekit.apps.vision.pages.words import clock, described, lasted, numbers, title
-from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
+from edgekit.apps.vision.showing.explaining import heated
+from edgekit.apps.vision.showing.overlay import jpeg, overlaid
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.web.shell import User, Visit
 

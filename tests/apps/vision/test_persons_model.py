@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.apps.vision.artifacts import opened
-from edgekit.apps.vision.detector import Detector
 from edgekit.apps.vision.frames import from_rgb
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.detector import Detector
 from edgekit.core.files import sha256_file
 from edgekit.models.persons import CARD, FOLDER, SCORES, artifacts, card, model_path
 

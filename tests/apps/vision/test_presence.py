@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from cameras import FigureFinder
 
-from edgekit.apps.vision.analyst import Analyst
-from edgekit.apps.vision.artifacts import opened
+from edgekit.apps.vision.analysis.analyst import Analyst
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.presence import Presence, person_class
+from edgekit.apps.vision.networks.artifacts import opened
+from edgekit.apps.vision.networks.presence import Presence, person_class
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.cli import main

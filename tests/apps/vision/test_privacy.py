@@ -8,23 +8,23 @@ import numpy as np
 import pytest
 from cameras import FigureFinder
 
-from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.analyst import Look
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.analysis.motion import Motion
 from edgekit.apps.vision.frames import Frame, from_rgb
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.live import CLIPS, SNAPSHOTS, CameraWatch
-from edgekit.apps.vision.motion import Motion
-from edgekit.apps.vision.people import People
-from edgekit.apps.vision.places import inside
+from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.privacy.faces import blurred, heads
 from edgekit.apps.vision.privacy.masks import touched
 from edgekit.apps.vision.privacy.settings import Mask
 from edgekit.apps.vision.recording.store import EventStore
+from edgekit.apps.vision.rules.places import inside
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.base import PacketTap
 from edgekit.apps.vision.sources.open import open_source
+from edgekit.apps.vision.tracking.people import People
 from edgekit.apps.vision.tracking.tracks import Tracks
+from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS, CameraWatch
 from edgekit.core.errors import InputError
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")

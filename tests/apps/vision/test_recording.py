@@ -16,17 +16,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.live import DATABASE, CameraWatch
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.retention import Clip, Limits, clips_in, doomed, sweep
 from edgekit.apps.vision.recording.store import SCHEMA, EventStore, Media, Place, Query
 from edgekit.apps.vision.rules.settings import Camera, Detect, Rule
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.container import ContainerCapture
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watching.camera import DATABASE, CameraWatch
 from edgekit.core.errors import NotFound
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
@@ -87,7 +87,7 @@ def test_a_clip_that_cannot_be_written_stops_nothing(clip: Path) -> None:
 WRITER = """
 import sys, time
 from pathlib import Path
-from edgekit.apps.vision.address import parse_address
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.recording.clips import ClipRecorder

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.rules.rewrite import rewritten
 from edgekit.apps.vision.rules.settings import Camera, Rule, written
-from edgekit.apps.vision.site_file import SiteFile
+from edgekit.apps.vision.watching.site_file import SiteFile
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 
 BLOCK = """\

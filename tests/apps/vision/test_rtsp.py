@@ -9,13 +9,13 @@ import pytest
 from rtsp import RtspServer, rtsp
 from waiting import wait_until
 
-from edgekit.apps.vision.address import Address, parse_address
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.recording.clips import ClipRecorder
+from edgekit.apps.vision.sources.address import Address, parse_address
 from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.container import ContainerCapture
 from edgekit.apps.vision.sources.feed import Feed
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 QUICK = Patience(stall_s=0.4, lose_s=8.0, first_delay_s=0.05, longest_delay_s=0.3, jitter=0)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edgekit.apps.vision.activities.sign import Sign
-from edgekit.apps.vision.places import Line, LineWatch, Zone, ZoneWatch, inside
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
+from edgekit.apps.vision.rules.places import Line, LineWatch, Zone, ZoneWatch, inside
 from edgekit.apps.vision.rules.read import parse_site
 from edgekit.apps.vision.rules.schedule import Hours, awake
 from edgekit.apps.vision.rules.settings import DEFAULT_RULES

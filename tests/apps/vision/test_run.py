@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from cameras import FigureFinder
 
-from edgekit.apps.vision.address import parse_address
-from edgekit.apps.vision.analyst import Analyst
+from edgekit.apps.vision.analysis.analyst import Analyst
+from edgekit.apps.vision.analysis.recorded import go_through
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.recorded import go_through
 from edgekit.apps.vision.rules.engine import RuleEngine
 from edgekit.apps.vision.rules.read import parse_site
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes

@@ -16,13 +16,13 @@ from cameras import FigureFinder, walk
 from waiting import wait_until
 
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.guards import guarding
-from edgekit.apps.vision.live import CLIPS, DATABASE, SNAPSHOTS
 from edgekit.apps.vision.privacy.veil import veil_of
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.run import recover
-from edgekit.apps.vision.site import SiteWatch
-from edgekit.apps.vision.site_file import SiteFile
+from edgekit.apps.vision.watching.camera import CLIPS, DATABASE, SNAPSHOTS
+from edgekit.apps.vision.watching.guards import guarding
+from edgekit.apps.vision.watching.site import SiteWatch
+from edgekit.apps.vision.watching.site_file import SiteFile
 
 av = pytest.importorskip("av", reason="PyAV (extra vision) is not installed")
 SITE = """\

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,14 @@ import pytest
 from mjpeg import jpeg_of
 from mjpeg import mjpeg as camera
 
-from edgekit.apps.vision.address import parse_address
 from edgekit.apps.vision.frames import Frame, from_rgb
 from edgekit.apps.vision.sources import csi, gstreamer
+from edgekit.apps.vision.sources.address import parse_address
 from edgekit.apps.vision.sources.base import SourceLost
 from edgekit.apps.vision.sources.container import arguments
 from edgekit.apps.vision.sources.feed import Feed
 from edgekit.apps.vision.sources.open import open_source
-from edgekit.apps.vision.states import Patience
+from edgekit.apps.vision.sources.states import Patience
 from edgekit.core.errors import DeviceError, InputError, MissingDependency, Unsupported
 from edgekit.tasks.pictures.images import write_png
 
@@ -231,13 +232,22 @@ def test_the_ribbon_camera_reads_its_small_stream() -> None:
     assert frame is not None and (frame.width, frame.height) == (64, 60)
 
 
-def test_without_picamera2_or_gstreamer_the_message_names_the_package() -> None:
+def test_without_picamera2_the_message_names_the_package() -> None:
     try:
         import picamera2  # noqa: F401  # pyright: ignore
     except ImportError:
         with pytest.raises(MissingDependency, match="picamera2") as missing:
             open_source(parse_address("csi:0"))
         assert "apt install" in missing.value.hint
+
+
+@pytest.mark.parametrize("source", ["argus:0", "nvdec:rtsp://me:hunter2@127.0.0.1:9/x"])
+def test_without_gstreamer_a_jetsons_sources_name_the_package(source: str) -> None:
+    if find_spec("gi") is not None:
+        pytest.skip("GStreamer's Python binding is installed here")
+    with pytest.raises(MissingDependency, match="GStreamer's Python binding") as missing:
+        open_source(parse_address(source))
+    assert "apt install" in missing.value.hint and "hunter2" not in missing.value.message
 
 
 def test_jetson_pipelines() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgekit.apps.vision.states import Patience, checked, delay_s, ended, failed, opened, with_frame
+from edgekit.apps.vision.sources.states import Patience, checked, delay_s, ended, failed, opened, with_frame
 
 PATIENCE = Patience(stall_s=5, lose_s=10, first_delay_s=1, longest_delay_s=60, jitter=0.25)
 

@@ -17,16 +17,16 @@ from typing import Any, cast
 import pytest
 from waiting import wait_until
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.guards import RENEWALS, Guards
-from edgekit.apps.vision.live import CameraWatch
 from edgekit.apps.vision.recording.clock import GRACE_S, JUMP_S, SteadyClock
 from edgekit.apps.vision.recording.store import EventStore
 from edgekit.apps.vision.rules.settings import Camera, Detect
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
-from edgekit.apps.vision.watchdog import Watchdog, complaints
-from edgekit.apps.vision.watchdog_systemd import ASKED_S, Systemd, from_environment
+from edgekit.apps.vision.watching.camera import CameraWatch
+from edgekit.apps.vision.watching.guards import RENEWALS, Guards
+from edgekit.apps.vision.watching.systemd import ASKED_S, Systemd, from_environment
+from edgekit.apps.vision.watching.watchdog import Watchdog, complaints
 from edgekit.cli import main
 
 YARD = Camera(

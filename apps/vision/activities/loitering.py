@@ -103,7 +103,7 @@ def score(path: Floats, coefficients: Coefficients | None = None) -> float:
 @cache
 def shipped() -> Coefficients:
     """The coefficients that come with edgekit."""
-    data: Any = files("edgekit.apps.vision").joinpath("loitering.json").read_bytes()
+    data: Any = files("edgekit.apps.vision.activities").joinpath("loitering.json").read_bytes()
     return msgspec.json.decode(data, type=Coefficients)
 
 

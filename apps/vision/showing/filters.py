@@ -13,8 +13,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.keypoints import Pose
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.rules.settings import Filter
 from edgekit.core.optional import need
 

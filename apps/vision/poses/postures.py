@@ -11,7 +11,7 @@ from math import atan2, degrees, hypot, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.keypoints import ANKLES, ELBOWS, HIPS, KNEES, NOSE, SHOULDERS, WRISTS, Pose
+from edgekit.apps.vision.poses.keypoints import ANKLES, ELBOWS, HIPS, KNEES, NOSE, SHOULDERS, WRISTS, Pose
 
 Floats = NDArray[np.float64]
 KEPT_S = 12.0

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.keypoints import Pose, PoseNetwork, SinglePose, nobody
+from edgekit.apps.vision.poses.keypoints import Pose, PoseNetwork, SinglePose, nobody
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.lanes import Lanes
+from edgekit.apps.vision.networks.lanes import Lanes
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported

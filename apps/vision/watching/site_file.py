@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from edgekit.apps.vision.address import Address
 from edgekit.apps.vision.rules.read import parse_site, read_site, site_text
 from edgekit.apps.vision.rules.rewrite import rewritten
 from edgekit.apps.vision.rules.settings import Camera, Site
+from edgekit.apps.vision.sources.address import Address
 from edgekit.core.errors import EdgekitError, InputError, UsageError
 from edgekit.core.files import write_atomically
 

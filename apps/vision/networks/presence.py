@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from threading import Lock
 
-from edgekit.apps.vision.detector import prepared_of
 from edgekit.apps.vision.frames import Frame
+from edgekit.apps.vision.networks.detector import prepared_of
 from edgekit.core.errors import ArtifactError, Unsupported
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.classification import classify

@@ -1,4 +1,4 @@
-"""How `loitering.json` is made: `python -m edgekit.apps.vision.loitering_fit TRACKS.jsonl.gz OUT.json`.
+"""How `loitering.json` is made: `python -m edgekit.apps.vision.activities.loitering_fit TRACKS.jsonl.gz OUT.json`.
 
 A ridge-penalised logistic regression over the measures of `loitering.py` and their products. Tracks are JSON objects a line:
 `{"id", "loitering": 0|1, "xy": [[x, y], …]}`, a position a second in pixels of a frame `frame_width` wide (384 when not said).
@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.loitering import NAMES, Coefficients, expanded, measures
+from edgekit.apps.vision.activities.loitering import NAMES, Coefficients, expanded, measures
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_file, write_atomically
 from edgekit.core.optional import need

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 
-from edgekit.apps.vision.artifacts import adopted
+from edgekit.apps.vision.networks.artifacts import adopted
 from edgekit.artifact import read
 from edgekit.loading import open_artifact
 from edgekit.runtimes.base import Arrays, cores

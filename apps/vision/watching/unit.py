@@ -24,7 +24,7 @@ def unit_of(app: str, options: RunOptions) -> str:
     words = [sys.executable, "-m", "edgekit", "run", app, "--config", str(_seen(options.config))]
     if options.artifact is not None:
         words += ["--artifact", str(_seen(options.artifact))]
-    for name in ("pose", "presence"):
+    for name in ("pose", "presence", "original"):
         if options.own.get(name):
             words += [f"--{name}", str(_seen(options.own[name]))]
     words += ["--host", options.host, "--port", str(options.port), "--output", f"/var/lib/{state}/recordings"]

@@ -16,25 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.apps.vision.address import Address
-from edgekit.apps.vision.analyst import Analyst, Finds, Look
+from edgekit.apps.vision.analysis.analyst import Analyst, Finds, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.notify.outbox import RANKS
-from edgekit.apps.vision.overlay import jpeg
-from edgekit.apps.vision.people import PoseModel
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.encoder import Encoder
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
 from edgekit.apps.vision.recording.store import Box, Media, Writes
 from edgekit.apps.vision.rules.settings import Camera, looked_for
-from edgekit.apps.vision.showing import Showing, Veil, unveiled
+from edgekit.apps.vision.showing.overlay import jpeg
+from edgekit.apps.vision.showing.pictures import Showing, Veil, unveiled
+from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.feed import Feed, FeedStatus
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
+from edgekit.apps.vision.tracking.people import PoseModel
 from edgekit.apps.vision.tracking.tracks import Boxes
-from edgekit.apps.vision.watchdog import Watchdog
+from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.files import write_atomically
 
 log = logging.getLogger(__name__)

@@ -10,12 +10,15 @@ from urllib.parse import SplitResult, urlsplit
 
 from edgekit.core.errors import InputError, NotFound
 
-Kind = Literal["recording", "pictures", "stream", "v4l2", "csi", "argus", "synthetic"]
+Kind = Literal["recording", "pictures", "stream", "v4l2", "csi", "argus", "nvdec", "synthetic"]
 STREAMS = ("rtsp", "rtsps", "http", "https")
 DEVICES: dict[str, Kind] = {"v4l2": "v4l2", "csi": "csi", "argus": "argus", "synthetic": "synthetic"}
-HINT = "a file, a folder, rtsp://…, http://…, /dev/video0, csi:0 (Raspberry Pi), argus:0 (Jetson) or synthetic:640x360"
+HINT = "a file, a folder, rtsp://…, http://…, /dev/video0, csi:0 (Raspberry Pi), argus:0 or nvdec:rtsp://… (Jetson) or synthetic:640x360"
 LONGEST = 2048
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+NVDEC = "nvdec"
+"""Before a stream's address: a Jetson's own decoder is to decode it."""
+_DECODED = re.compile(r"(?:(h264|h265):)?(rtsps?://.*)", re.DOTALL | re.IGNORECASE)
 _DEVICE_NODE = re.compile(r"/dev/video[0-9]{1,3}")
 
 
@@ -57,6 +60,8 @@ def parse_address(text: str, *, local: bool = True) -> Address:
         raise InputError(f"a source given over the network is a stream, not {_unsaid(text, scheme)}", "rtsp://… or http://…")
     if _DEVICE_NODE.fullmatch(text):
         return Address(kind="v4l2", target=text, shown=text)
+    if found and scheme == NVDEC:
+        return _decoded(found.group(2))
     if found and scheme in DEVICES:
         return _device(DEVICES[scheme], found.group(2), text)
     if found:
@@ -73,6 +78,18 @@ def _stream(text: str, scheme: str) -> Address:
     if not host or "|" in text or " " in text:
         raise InputError(f"the {scheme} address names no host, or holds a space or '|'", "rtsp://host:554/stream")
     return Address(kind="stream", target=text, shown=_shown(parts, host, port))
+
+
+def _decoded(rest: str) -> Address:
+    """`target` is the codec, a colon and the address."""
+    found = _DECODED.fullmatch(rest)
+    if found is None:
+        raise InputError(
+            f"behind {NVDEC + ':'!r} stands the address of an RTSP stream", "nvdec:rtsp://… or nvdec:h265:rtsp://…"
+        )
+    codec, url = (found[1] or "h264").lower(), found[2]
+    stream = _stream(url, url.partition(":")[0].lower())
+    return Address(kind="nvdec", target=f"{codec}:{url}", shown=f"{NVDEC}:{codec}:{stream.shown}")
 
 
 def _shown(parts: SplitResult, host: str, port: int | None) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.drawing import PALETTE, Color
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.places import Line, Zone
+from edgekit.apps.vision.analysis.analyst import Look
+from edgekit.apps.vision.poses.keypoints import Pose
+from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.settings import Camera
 from edgekit.core.optional import need
 
@@ -73,7 +73,7 @@ class _Pen:
         self._width, self._height = image.size
         self._scale = np.array([self._width / frame_width, self._height / frame_height])
         side = min(image.size)
-        self._font = need("PIL.ImageFont").load_default(size=max(11, side // 28))
+        self._font = need("PIL.ImageFont").load_default(size=max(9, side // 38))
         self._stroke = max(2, side // 180)
         self._plates: list[Rectangle] = []
 
@@ -103,10 +103,12 @@ class _Pen:
 
     def skeleton(self, pose: Pose, tint: Color) -> None:
         points, seen = pose.points * self._scale, pose.scores >= SEEN
+        tall = float(np.ptp(points[seen], axis=0).max(initial=0.0)) if seen.any() else 0.0
+        width = min(self._stroke, max(round(tall / 70), 1))  # somebody far away is not to vanish behind their own bones
         for one, other in LIMBS:
             if seen[one] and seen[other]:
-                self._canvas.line([tuple(points[one]), tuple(points[other])], fill=(255, 255, 255, 220), width=self._stroke)
-        radius = self._stroke * 1.2
+                self._canvas.line([tuple(points[one]), tuple(points[other])], fill=(255, 255, 255, 220), width=width)
+        radius = width * 1.2
         for x, y in points[seen]:
             self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tint, outline=(255, 255, 255, 220))
 

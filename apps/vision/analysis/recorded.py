@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
-from edgekit.apps.vision.ahead import Ahead
-from edgekit.apps.vision.analyst import Analyst, Look
+from edgekit.apps.vision.analysis.ahead import Ahead
+from edgekit.apps.vision.analysis.analyst import Analyst, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.sources.base import Capture
 from edgekit.core.progress import Event as Step

@@ -13,9 +13,9 @@ from queue import Full, Queue
 from threading import Event as Flag
 from threading import Thread
 
-from edgekit.apps.vision.analyst import Analyst, InSteps, Look
+from edgekit.apps.vision.analysis.analyst import Analyst, InSteps, Look
+from edgekit.apps.vision.analysis.motion import Motion
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.motion import Motion
 from edgekit.apps.vision.sources.base import Capture
 from edgekit.apps.vision.tracking.tracks import Boxes
 

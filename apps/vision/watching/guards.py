@@ -18,13 +18,13 @@ from typing import Protocol
 
 from edgekit.apps.vision.cloud.copies import Copies
 from edgekit.apps.vision.events import Event
-from edgekit.apps.vision.live import SNAPSHOTS, CameraWatch
 from edgekit.apps.vision.notify.courier import ChannelStatus
 from edgekit.apps.vision.notify.notifier import Notifier, notifier_of
 from edgekit.apps.vision.recording.store import Media
 from edgekit.apps.vision.rules.settings import Site
-from edgekit.apps.vision.watchdog import Watchdog, complaints
-from edgekit.apps.vision.watchdog_systemd import Systemd, from_environment
+from edgekit.apps.vision.watching.camera import SNAPSHOTS, CameraWatch
+from edgekit.apps.vision.watching.systemd import Systemd, from_environment
+from edgekit.apps.vision.watching.watchdog import Watchdog, complaints
 
 log = logging.getLogger(__name__)
 LOOK_S = 1.0

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.vision.analyst import Finds
+from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.explain import METHODS, Explanation, Gradients, explain
 from edgekit.apps.vision.explain.grad_cam import NAME, GradCam
 from edgekit.apps.vision.explain.original import original_of
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.overlay import Picture
+from edgekit.apps.vision.showing.overlay import Picture
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.optional import need
 from edgekit.core.schema import Artifact

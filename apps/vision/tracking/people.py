@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.keypoints import HIPS, SHOULDERS, Pose
+from edgekit.apps.vision.poses.keypoints import HIPS, SHOULDERS, Pose
 from edgekit.apps.vision.tracking.assign import overlaps
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes, Tracks, no_boxes

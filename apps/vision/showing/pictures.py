@@ -8,11 +8,11 @@ from threading import Event as Flag
 from threading import Thread
 from time import monotonic
 
-from edgekit.apps.vision.analyst import Look
-from edgekit.apps.vision.filters import filtered
-from edgekit.apps.vision.latest import Latest
-from edgekit.apps.vision.overlay import Picture, jpeg, overlaid
+from edgekit.apps.vision.analysis.analyst import Look
 from edgekit.apps.vision.rules.settings import Camera
+from edgekit.apps.vision.showing.filters import filtered
+from edgekit.apps.vision.showing.overlay import Picture, jpeg, overlaid
+from edgekit.apps.vision.sources.latest import Latest
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.web.live import Broadcast
 

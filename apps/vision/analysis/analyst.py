@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from edgekit.apps.vision.activities.sign import Sign
 from edgekit.apps.vision.activities.watch import ActivityWatch
+from edgekit.apps.vision.analysis.motion import Motion, MotionGate
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.keypoints import Pose
-from edgekit.apps.vision.motion import Motion, MotionGate
-from edgekit.apps.vision.people import People, PeopleTracker, PoseModel
+from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
 from edgekit.apps.vision.rules.settings import Camera, awake_rules
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack, TrackerSettings
+from edgekit.apps.vision.tracking.people import People, PeopleTracker, PoseModel
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
 
 

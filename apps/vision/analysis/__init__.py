@@ -1,0 +1,1 @@
+"""One camera's frames, understood one after the other: does anything move, what is there, who is it, what do they do."""
