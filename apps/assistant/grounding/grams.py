@@ -69,19 +69,17 @@ class Postings:
 
     def __init__(self, parts: tuple[_Part, ...], lengths: NDArray[np.int64]) -> None:
         self._parts, self._lengths = parts, lengths
-        share = lengths / max(lengths.mean(), 1.0) if len(lengths) else lengths
-        self._damping = SATURATION * (1 - LENGTH + LENGTH * share)
-        """What a feature that occurs once is weighed down by, in each chunk."""
+        mean = max(float(lengths.mean()), 1.0) if len(lengths) else 1.0
+        damping: NDArray[np.float64] = SATURATION * (1 - LENGTH + LENGTH * (lengths / mean))
+        self._weights = [_weights(part, damping) for part in parts]
 
     def scores(self, question: str) -> Scores:
         """BM25 of the question's features. With no chunk near, all are 0."""
         spans = list(self._asked(question))
         if not spans:
             return np.zeros(len(self._lengths), np.float32)
-        chunks = np.concatenate([part.chunks[start:end] for part, start, end, _ in spans])
-        counts = np.concatenate([part.counts[start:end] for part, start, end, _ in spans]).astype(np.float32)
-        asked = np.repeat([weight for *_, weight in spans], [end - start for _, start, end, _ in spans])
-        weights = counts * (SATURATION + 1) / (counts + self._damping[chunks]) * asked
+        chunks = np.concatenate([self._parts[number].chunks[start:end] for number, start, end, _ in spans])
+        weights = np.concatenate([self._weights[number][start:end] * weight for number, start, end, weight in spans])
         found: Scores = np.bincount(chunks, weights, minlength=len(self._lengths)).astype(np.float32)
         return found
 
@@ -91,17 +89,18 @@ class Postings:
         lengths = np.append(self._lengths[kept], _lengths(new))
         return Postings(_joined((*parts, _part(new, int(kept.sum())))), lengths)
 
-    def _asked(self, question: str) -> Iterator[tuple[_Part, int, int, float]]:
-        """Where in each part the postings of each feature of the question begin and end, and what it counts."""
+    def _asked(self, question: str) -> Iterator[tuple[int, int, int, np.float32]]:
+        """In which part the postings of each feature of the question begin and end, and what it counts."""
         names = sorted(set(features(question)))
         hashed = _hashed(names)
-        spans = [(part, *_spans(part, hashed)) for part in self._parts]
-        having = np.sum([ends - starts for _, starts, ends in spans], axis=0)
+        spans = [_spans(part, hashed) for part in self._parts]
+        having = np.sum([ends - starts for starts, ends in spans], axis=0)
         for at, name in enumerate(names):
             whole = 1.0 if name.endswith(_PIECE) else WHOLE
-            for part, starts, ends in spans:
+            weight = np.float32(whole * rarity(int(having[at]), len(self._lengths)))
+            for number, (starts, ends) in enumerate(spans):
                 if starts[at] < ends[at]:
-                    yield part, int(starts[at]), int(ends[at]), whole * rarity(int(having[at]), len(self._lengths))
+                    yield number, int(starts[at]), int(ends[at]), weight
 
 
 def _spans(part: _Part, hashed: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -137,6 +136,14 @@ def pieces(word: str) -> tuple[str, ...]:
 def rarity(having: int, of: int) -> float:
     """BM25's weight of a feature that `having` of `of` texts have."""
     return float(np.log1p((of - having + 0.5) / (having + 0.5)))
+
+
+def _weights(part: _Part, damping: NDArray[np.float64]) -> NDArray[np.float32]:
+    """How much each feature counts in its chunk: often counts more, but less and less, and in a long chunk less."""
+    counts = part.counts.astype(np.float32)
+    weights = counts * (SATURATION + 1) / (counts + damping[part.chunks])
+    found: NDArray[np.float32] = weights.astype(np.float32)
+    return found
 
 
 def _lengths(stored: Sequence[bytes]) -> NDArray[np.int64]:
