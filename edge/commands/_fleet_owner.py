@@ -44,6 +44,7 @@ def site(args: argparse.Namespace) -> int:
         credentials=args.folder / "site.creds",
         authority=vouching,
     )
+    asyncio.run(told(authority))  # nothing is made for a server that is not there
     folder, public = authority.found_site(args.name, args.url, _listening(args), hub)
     asyncio.run(_enrolled(authority, args.name, "site", "", public))
     asyncio.run(told(authority))

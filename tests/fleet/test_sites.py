@@ -179,8 +179,9 @@ class _Leaf:
 
     def flush(self) -> None:
         self._socket.sendall(b"PING\r\n")
-        while not self._lines.readline().startswith(b"PONG"):
-            pass
+        while not (line := self._lines.readline()).startswith(b"PONG"):
+            if not line or line.startswith(b"-ERR"):
+                raise ConnectionError(line)
 
     def close(self) -> None:
         self._lines.close()
@@ -204,6 +205,21 @@ def test_a_revoked_board_is_out_at_the_site_once_its_server_is_told(
     assert main(["fleet", "prepare", "--site", "barn", *folder]) == 0
     with pytest.raises(Unreachable, match=r"(?i)authorization|revoked"):
         asyncio.run(comes_in())
+
+
+def test_a_revoked_site_is_out_at_the_fleets_server(server: Server, site: Server) -> None:
+    credential = (site.config.parent / "site.creds").read_text()
+    with closing(_Leaf(server.listening.leaf_port, credential)) as let_in:
+        let_in.flush()
+    assert main(["fleet", "revoke", "barn", "--fleet", str(server.authority.folder)]) == 0
+    with pytest.raises(ConnectionError), closing(_Leaf(server.listening.leaf_port, credential)) as turned_away:
+        turned_away.flush()
+
+
+def test_no_site_is_made_while_the_fleets_server_is_away(server: Server, tmp_path: Path) -> None:
+    server.stop()
+    assert main(["fleet", "site", "shed", "--url", "nats://shed:4222", "--fleet", str(server.authority.folder)]) == 1
+    assert not (server.authority.folder / "sites").exists() and not server.authority.fleet.sites
 
 
 def test_a_site_reaches_the_fleet_where_boards_do_at_a_port_of_its_own(server: Server) -> None:
