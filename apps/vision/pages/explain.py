@@ -28,7 +28,7 @@ from edgekit.tasks.pictures.images import read_image
 
 BUDGETS = {1.0: "1 s", 2.0: "2 s", 5.0: "5 s", 15.0: "15 s"}
 HOW = {
-    "cells": "the score that each cell of the network gave, in one run",
+    "cells": "the scores of the cells that proposed it, in one run",
     "occlusion": "what it lost while each place was covered",
     "d-rise": "what it lost behind random masks",
     "grad-cam": "the gradients in the model that it was made from",

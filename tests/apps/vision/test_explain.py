@@ -87,14 +87,21 @@ def test_one_detection_is_explained_at_a_time(frame: Frame) -> None:
         explain(RedFinder(), frame, RedFinder()(frame), method="grad")
 
 
-@pytest.mark.parametrize("method", ["cells", *(pytest.param(name, marks=pytest.mark.slow) for name in METHODS)])
-def test_a_real_detectors_maps_are_more_faithful_than_chance(shared_data: Path, tmp_path: Path, method: str) -> None:
-    """FastestDet, converted here, on a photograph: whatever found the cat is explained by the same session."""
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        ("fastestdet", "cells"),
+        ("yolox_nano", "cells"),
+        *(pytest.param("fastestdet", method, marks=pytest.mark.slow) for method in METHODS),
+    ],
+)
+def test_a_real_detectors_maps_are_more_faithful_than_chance(shared_data: Path, tmp_path: Path, name: str, method: str) -> None:
+    """Heads of one resolution and of three, converted here, on a photograph: whatever found the cat is explained by the same session."""
     pytest.importorskip("onnxruntime", reason="ONNX Runtime is not installed")
     import edgekit
     from edgekit.tasks.pictures.images import read_image
 
-    model = shared_data / "models_onnx" / "fastestdet.onnx"
+    model = shared_data / "models_onnx" / f"{name}.onnx"
     artifact = edgekit.convert(model, target="cpu", precision="fp32", output=tmp_path / "artifacts")
     with opened(artifact.path, threads=1) as session:
         detector = Detector(session, least=0.3)
