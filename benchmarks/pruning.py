@@ -103,7 +103,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--limit", "640", "--epochs", "5", "--batch", "4", "--learning-rate", "1e-3", "--threads", "2"),
+        options=("--limit", "640", "--epochs", "8", "--batch", "4", "--learning-rate", "2e-3", "--augment", "--threads", "2"),
     )
 
 
