@@ -19,7 +19,7 @@ from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.decoding.dense import class_cells
 from edgekit.tasks.detection import detect
-from edgekit.tasks.pictures.preprocess import Placement, Prepared, prepare
+from edgekit.tasks.pictures.preprocess import Placement, Prepared, fitted, prepare
 
 MOST = 100
 """Boxes of one class in one frame."""
@@ -125,7 +125,7 @@ def _scale(frame: Frame, placement: Placement) -> NDArray[np.float64]:
 
 def prepared_of(frame: Frame, preprocess: Preprocess) -> Prepared:
     """The frame, scaled and laid out as `preprocess` says."""
-    width, height = fitted(frame.width, frame.height, preprocess)
+    height, width = fitted(frame.height, frame.width, preprocess)
     other = turned(preprocess)
     if other is None:
         return prepare(frame.rgb(width, height), preprocess, as_bytes=True)
@@ -137,15 +137,3 @@ def turned(preprocess: Preprocess) -> Preprocess | None:
     if preprocess.color == "gray":
         return None
     return msgspec.structs.replace(preprocess, color="bgr" if preprocess.color == "rgb" else "rgb")
-
-
-def fitted(width: int, height: int, preprocess: Preprocess) -> tuple[int, int]:
-    """The size at which a frame goes into the model: all of it, or as much as keeps the frame's proportions."""
-    if preprocess.resize == "stretch":
-        return preprocess.width, preprocess.height
-    ratio = min(preprocess.width / width, preprocess.height / height)
-    return _within(width * ratio, preprocess.width), _within(height * ratio, preprocess.height)
-
-
-def _within(size: float, limit: int) -> int:
-    return min(max(int(size + 1e-6), 1), limit)

@@ -6,7 +6,7 @@ only the values of an input decide stays control flow, which no engine of a boar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
@@ -14,7 +14,7 @@ from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto
 from edgekit.converters.graph import Graph
 from edgekit.converters.graph_onnx import from_model
 from edgekit.converters.importers.onnx.inference import with_shapes
-from edgekit.converters.importers.onnx.order import AGAIN, put_in_order
+from edgekit.converters.importers.onnx.order import AGAIN, put_in_order, tensors_of
 from edgekit.converters.optimise.fold_constants import fold_constants
 from edgekit.core.errors import InputError, Unsupported
 
@@ -107,7 +107,7 @@ def _with_taken(model: ModelProto, known: Mapping[str, bool]) -> ModelProto:
             made.graph.node.append(node)
             continue
         branch = _branch(node, "then_branch" if known[name] else "else_branch")
-        inner = {one: f"{name}/{one}" for one in _made_in(branch)}
+        inner = {one: f"{name}/{one}" for one in tensors_of(branch)}
         made.graph.initializer.extend(_renamed_constant(tensor, inner) for tensor in branch.initializer)
         made.graph.node.extend(_renamed(one, inner) for one in branch.node)
         for value, output in zip(branch.output, node.output, strict=True):
@@ -123,11 +123,6 @@ def _branch(node: NodeProto, which: str) -> GraphProto:
     if graph.sparse_initializer:
         raise Unsupported(f"the constant {graph.sparse_initializer[0].values.name!r} is stored sparse", "export it dense")
     return graph
-
-
-def _made_in(graph: GraphProto) -> Iterator[str]:
-    yield from (tensor.name for tensor in graph.initializer)
-    yield from (name for node in graph.node for name in node.output if name)
 
 
 def _renamed_constant(tensor: TensorProto, names: Mapping[str, str]) -> TensorProto:
@@ -151,7 +146,7 @@ def _renamed(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
 
 def _rename_inside(graph: GraphProto, names: Mapping[str, str]) -> None:
     """What a graph inside a node reads of the graph around it; its own tensors keep their names."""
-    own = set(_made_in(graph)) | {value.name for value in graph.input}
+    own = set(tensors_of(graph))
     outer = {name: new for name, new in names.items() if name not in own}
     nodes = [_renamed(node, outer) for node in graph.node]
     del graph.node[:]

@@ -88,10 +88,15 @@ def _read_by(node: onnx.NodeProto) -> Iterator[str]:
     yield from node.input
     for item in node.attribute:
         for graph in (item.g, *item.graphs):
-            own = {value.name for value in (*graph.input, *graph.initializer)}
-            own.update(name for inner in graph.node for name in inner.output)
+            own = {*tensors_of(graph)}
             read = (*(name for inner in graph.node for name in _read_by(inner)), *(value.name for value in graph.output))
             yield from (name for name in read if name not in own)
+
+
+def tensors_of(graph: onnx.GraphProto) -> Iterator[str]:
+    """The names that a graph gives: its inputs, its constants, and what its nodes make."""
+    yield from (value.name for value in (*graph.input, *graph.initializer))
+    yield from (name for node in graph.node for name in node.output if name)
 
 
 def where(index: int, node: onnx.NodeProto) -> str:

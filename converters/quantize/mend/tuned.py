@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 from edgekit.converters.executor import Executor, Feed
@@ -58,30 +59,29 @@ def tuned(
     heard = _by_weights(quantization) if dialect.wide else quantization
     probe = Probe(graph=graph, quantization=heard, samples=judging, execute=execute)
 
-    def mended(found: Quantization) -> _Best:
-        best = _Best(probe=probe, graph=graph, quantization=found)
-        best.rounded = best.tried(round_weights(graph, found, learnt, execute, work=rounding_work))
-        best.corrected = best.tried(correct_biases(best.graph, found, learnt, execute, exact=graph, progress=progress))
+    def mended(best: _Best) -> _Best:
+        ranges = best.quantization
+        best.rounded = best.tried(round_weights(graph, ranges, learnt, execute, work=rounding_work))
+        best.corrected = best.tried(correct_biases(best.graph, ranges, learnt, execute, exact=graph, progress=progress))
         return best
 
-    best = mended(heard)
+    best = mended(_Best(probe=probe, graph=graph, quantization=heard))
     if dialect.clip:
         whole = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=replace(style, clip=False))
-        best = _quieter(best, whole, mended)
+        best = _quieter(best, _Best(probe=probe, graph=graph, quantization=whole), mended)
         quantization = best.quantization
     return Tuned(graph=best.graph, quantization=quantization, rounded=best.rounded, corrected=best.corrected)
 
 
-def _quieter(best: _Best, whole: Quantization, mended: Callable[[Quantization], _Best]) -> _Best:
-    """The same with `whole` ranges where clipped ones are not worth it, before and after weights and biases are made to suit them.
+def _quieter(clipped: _Best, whole: _Best, mended: Callable[[_Best], _Best]) -> _Best:
+    """Whole ranges where clipped ones are not worth it, before and after weights and biases are made to suit them.
 
     What is clipped is always off to the same side, and adds up over layers as rounding does not: no tensor by itself tells that. Biases
     take some of it back, which is why ranges that look worse at first may be the better ones.
     """
-    if best.noise_of(best.probe.graph, whole) >= best.noise_of(best.probe.graph):
-        return best
-    other = mended(whole)
-    return other if WORTH * other.noise < best.noise else best
+    if whole.plain >= clipped.plain:
+        return clipped
+    return whole if WORTH * mended(whole).noise < clipped.noise else clipped
 
 
 def _by_weights(quantization: Quantization) -> Quantization:
@@ -101,23 +101,24 @@ class _Best:
     corrected: int = 0
     _noise: float | None = None
 
+    @cached_property
+    def plain(self) -> float:
+        """The noise of these ranges alone; heard only once somebody asks."""
+        return self._of(self.probe.graph)
+
     @property
     def noise(self) -> float:
-        """Squared error over variance at the heads; heard only once somebody asks."""
-        if self._noise is None:
-            self._noise = self.noise_of(self.graph)
-        return self._noise
+        """Squared error over variance at the heads, with what was taken so far."""
+        return self.plain if self._noise is None else self._noise
 
     def tried(self, found: PassResult) -> int:
         """Take the result of a pass when it leaves less noise; how many layers were changed for good."""
         if found.changes == 0:
             return 0
-        before, after = self.noise, self.noise_of(found.graph)
+        before, after = self.noise, self._of(found.graph)
         self._noise = min(before, after)
         self.graph = found.graph if after < before else self.graph
         return found.changes if after < before else 0
 
-    def noise_of(self, graph: Graph, quantization: Quantization | None = None) -> float:
-        """Of another graph, or another choice of ranges."""
-        choice = self.quantization if quantization is None else quantization
-        return self.probe.noise(choice.activations, choice.weights, graph=graph)
+    def _of(self, graph: Graph) -> float:
+        return self.probe.noise(self.quantization.activations, self.quantization.weights, graph=graph)

@@ -99,7 +99,7 @@ def _refuse(image: NDArray[np.uint8]) -> None:
 def _placed(image: NDArray[np.uint8], preprocess: Preprocess) -> tuple[NDArray[np.uint8], Placement]:
     """The picture on a canvas of the input's size (still RGB, uint8), and where it lies there."""
     height, width = image.shape[:2]
-    rows, columns = _fitted(height, width, preprocess)
+    rows, columns = fitted(height, width, preprocess)
     resized = resize_bilinear(image, rows, columns)
     spare = (preprocess.height - rows, preprocess.width - columns)
     top, left = (spare[0] // 2, spare[1] // 2) if preprocess.resize == "letterbox-center" else (0, 0)
@@ -113,7 +113,7 @@ def _placed(image: NDArray[np.uint8], preprocess: Preprocess) -> tuple[NDArray[n
     return canvas, placement
 
 
-def _fitted(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
+def fitted(height: int, width: int, preprocess: Preprocess) -> tuple[int, int]:
     """Rows and columns of the resized picture: the whole input, or as much of it as keeps the picture's proportions."""
     if preprocess.resize == "stretch":
         return preprocess.height, preprocess.width
