@@ -341,7 +341,9 @@ def test_killed_at_any_step_the_old_or_the_new_release_runs_never_neither(board:
             if running != old.release:
                 switching.rollback(board.layout, old.release)
         assert serving(board) == "old"
-        shutil.rmtree(board.layout.releases / name_of(proposal.release), ignore_errors=True)  # so that the next dies one step later
+        shutil.rmtree(
+            board.layout.releases / name_of(proposal.release), ignore_errors=True
+        )  # so that the next dies one step later
         step += 1
         assert step < 400, "a deployment cannot have so many steps"
     assert step > 10 and len(seen) == 2, "some deaths came before the switch and some after"
