@@ -32,12 +32,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from common import conditions, write
+from common import RESULTS, conditions, write
 
 from edgekit.apps.assistant.answers.sources import FLOOR
 from edgekit.apps.assistant.documents.folder import Found
 from edgekit.apps.assistant.documents.text import Block, Text
 from edgekit.apps.assistant.grounding.chunks import Chunk
+from edgekit.apps.assistant.grounding.embedder import Embedder
 from edgekit.apps.assistant.grounding.grams import GramEmbedder
 from edgekit.apps.assistant.grounding.index import bring_up_to_date
 from edgekit.apps.assistant.grounding.search import Search, expression
@@ -89,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         report["idle_server_rss_bytes"] = idle_rss()
         print(f"\nidle server without a model: {report['idle_server_rss_bytes'] / 1e6:.1f} MB RSS (at most 120)")
     if not args.files and parity is None:
-        write("retrieval", report)
+        before = json.loads((RESULTS / "retrieval.json").read_text())
+        write("retrieval", report | {name: before[name] for name in ("vectors",) if name in before})  # of retrieval_vectors.py
     return 0
 
 
@@ -204,7 +206,7 @@ def _among_many(every: Sequence[Data], parity: int) -> tuple[list[int], list[flo
     asked = [one for one in every[0].questions if one.article % 2 == parity]
     ranks, wall, cpu = list[int](), list[float](), list[float]()
     with tempfile.TemporaryDirectory() as folder, closing(Store(Path(folder) / "index.sqlite")) as store:
-        _fill(store, _chunks_around(every, {one.passage for one in asked}, random.Random(parity)))
+        fill(store, chunks_around(every, {one.passage for one in asked}, random.Random(parity), CHUNKS), GramEmbedder())
         search = Search(store, GramEmbedder())
         search.find("warm up", 5)
         for question in asked:
@@ -218,24 +220,24 @@ def _among_many(every: Sequence[Data], parity: int) -> tuple[list[int], list[flo
     return ranks, wall, cpu
 
 
-def _chunks_around(every: Sequence[Data], asked: Set[int], chance: random.Random) -> list[str]:
-    """The first file's passages, and chunks made of the sentences of whatever is not asked about."""
+def chunks_around(every: Sequence[Data], asked: Set[int], chance: random.Random, count: int) -> list[str]:
+    """The first file's passages, and chunks made of the sentences of whatever is not asked about; `count` together."""
     first, *others = every
     rest = [passage for number, passage in enumerate(first.passages) if number not in asked]
     foreign = [*rest, *(passage for other in others for passage in other.passages)]
     sentences = [part for passage in foreign for part in re.split(r"(?<=[.!?]) ", passage)]
-    made = [" ".join(chance.choices(sentences, k=7)) for _ in range(CHUNKS - len(first.passages))]
+    made = [" ".join(chance.choices(sentences, k=7)) for _ in range(count - len(first.passages))]
     return [*first.passages, *made]
 
 
-def _fill(store: Store, texts: Sequence[str]) -> None:
+def fill(store: Store, texts: Sequence[str], embedder: Embedder) -> None:
     """A hundred chunks in each document."""
     for number, at in enumerate(range(0, len(texts), 100)):
-        _put(store, number, texts[at : at + 100])
+        _put(store, number, texts[at : at + 100], embedder)
     store.optimise()
 
 
-def _put(store: Store, number: int, texts: Sequence[str]) -> None:
+def _put(store: Store, number: int, texts: Sequence[str], embedder: Embedder) -> None:
     """A document with one chunk per text."""
     whole, cut, at = "\n\n".join(texts), [], 0
     for text in texts:
@@ -243,7 +245,7 @@ def _put(store: Store, number: int, texts: Sequence[str]) -> None:
         at += len(text) + 2
     document = Text(text=whole, blocks=(Block(start=0, end=len(whole)),))
     found = Found(path=f"{number}.txt", bytes=len(whole), modified_ns=0)
-    store.put(found, "", document, cut, GramEmbedder().encode(texts))
+    store.put(found, "", document, cut, embedder.encode(texts))
 
 
 def idle_rss() -> int:

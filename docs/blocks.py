@@ -50,6 +50,7 @@ EXTRAS = {
     "opencv": "OpenCV's own engine, the last resort",
     "mediapipe": "running MediaPipe's tasks; it brings an OpenCV of its own, so not beside opencv",
     "vision": "camera apps (PyAV, SciPy)",
+    "vectors": "an index for the vectors of an embedding model, from tens of thousands of passages on (usearch)",
     "voice": "speaking to the assistant (PocketSphinx, whisper.cpp); answers are read aloud by espeak-ng or Piper, which are programs",
     "notify": "telling others of events through MQTT and Apprise (paho-mqtt, apprise)",
     "cloud": "copies of clips in an S3-compatible store (boto3)",

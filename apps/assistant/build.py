@@ -87,7 +87,7 @@ def _library(request: Request, stack: ExitStack) -> Library:
     if not request.documents.is_dir():
         raise NotFound(f"there is no folder {str(request.documents)!r}", "which folder holds the documents?")
     embedder = _embedder(request.embedding, request.vocabulary, stack)
-    return Library(request.documents, index_path(request.data, request.documents), embedder)
+    return Library(request.documents, index_path(request.data, request.documents), embedder, request.vectors)
 
 
 def _embedder(model: Path | None, vocabulary: Path | None, stack: ExitStack) -> Embedder:

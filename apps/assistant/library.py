@@ -9,11 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
 from edgekit.apps.assistant.documents.read import READERS
-from edgekit.apps.assistant.grounding.embedder import Embedder
+from edgekit.apps.assistant.grounding.embedder import Embedder, ModelEmbedder
 from edgekit.apps.assistant.grounding.index import Brought, bring_up_to_date, maker
 from edgekit.apps.assistant.grounding.search import Hit, Search
 from edgekit.apps.assistant.grounding.store import Indexed, Store
 from edgekit.apps.assistant.grounding.support import Question
+from edgekit.apps.assistant.grounding.vector_index import VectorIndex
+from edgekit.apps.assistant.grounding.ways import VectorSearch
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.files import write_atomically
 from edgekit.core.progress import Event, Progress, silent
@@ -34,11 +36,15 @@ class Indexing:
 class Library:
     """For any number of threads. `update` reads what is new now; `update_soon` does it in the background."""
 
-    def __init__(self, folder: Path, index: Path, embedder: Embedder) -> None:
+    def __init__(self, folder: Path, index: Path, embedder: Embedder, vectors: VectorSearch = "auto") -> None:
+        """`vectors`: how those of an embedding model are searched. Raises `MissingDependency` where that cannot be."""
         self.folder = folder
         self._store, self._embedder = Store(index), embedder
         self._store.prepare(maker(embedder))
-        self._search = Search(self._store, embedder)
+        graph = None
+        if isinstance(embedder, ModelEmbedder):
+            graph = VectorIndex(index.with_suffix(".vectors"), self._store, embedder, maker(embedder), vectors)
+        self._search = Search(self._store, embedder, graph)
         self._one_at_a_time, self._stop = threading.Lock(), threading.Event()
         self._asking = threading.Lock()
         self._again = False
@@ -53,6 +59,7 @@ class Library:
             self.last = bring_up_to_date(
                 self._store, self.folder, self._embedder, progress=_both(self._noted, progress), stop=self._stop
             )
+            self._search.settle(progress, self._stop)
             return self.last
 
     def update_soon(self) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.apps.assistant.fallback import TRIGGERS, FallbackOptions
+from edgekit.apps.assistant.grounding.ways import WAYS, VectorSearch
 from edgekit.apps.base import RunOptions
 from edgekit.apps.web import options as web
 from edgekit.core.errors import EdgekitError, UsageError
 
 KEY = "EDGEKIT_FALLBACK_KEY"
+EMBEDDING_EXAMPLE = "edgekit run assistant --documents DIR --embedding FILE.gguf"
 EXAMPLE = 'edgekit run assistant --documents DIR --ask "QUESTION"'
 
 
@@ -43,6 +45,7 @@ class Request:
     data: Path
     embedding: Path | None
     vocabulary: Path | None
+    vectors: VectorSearch
     context: int
     deadline_s: float | None
     fallback: FallbackOptions
@@ -75,6 +78,12 @@ def configure(parser: argparse._ActionsContainer) -> None:
         type=Path,
         metavar="FILE",
         help="tokenizer.json or vocab.txt of an embedding artifact (default: tokenizer.json beside its folder)",
+    )
+    parser.add_argument(
+        "--vector-search",
+        choices=WAYS,
+        default="auto",
+        help="an embedding model's vectors: each compared, or through an index (edgekit[vectors]); auto: where it pays",
     )
     parser.add_argument(
         "--context", type=int, default=0, metavar="N", help="tokens of prompt and answer (default: the engine's)"
@@ -147,6 +156,7 @@ def requested(options: RunOptions) -> Request:
         data=own.get("data") or default_data(),
         embedding=own.get("embedding"),
         vocabulary=own.get("vocabulary"),
+        vectors=own.get("vector_search") or "auto",
         context=own.get("context") or 0,
         deadline_s=own.get("deadline"),
         fallback=_fallback(own),
@@ -189,7 +199,9 @@ def _check_embedding(own: Mapping[str, Any]) -> None:
     """Raise `UsageError` for parts of a search without what they belong to."""
     for name, needed in (("embedding", "documents"), ("vocabulary", "embedding")):
         if own.get(name) is not None and own.get(needed) is None:
-            raise UsageError(f"--{name} needs --{needed}", "edgekit run assistant --documents DIR --embedding FILE.gguf")
+            raise UsageError(f"--{name} needs --{needed}", EMBEDDING_EXAMPLE)
+    if own.get("vector_search") == "approximate" and own.get("embedding") is None:
+        raise UsageError("--vector-search approximate needs --embedding", EMBEDDING_EXAMPLE)
 
 
 def _said(text: str | None, option: str) -> str | None:

@@ -47,6 +47,7 @@ EXTRAS = {
     "pocketsphinx": "voice",
     "pywhispercpp": "voice",
     "pypdf": "assistant",
+    "usearch": "vectors",
     "av": "vision",
     "scipy": "vision",
     "supervision": "supervision",

@@ -66,7 +66,13 @@ class ModelEmbedder:
 
     def vectors(self, stored: Sequence[bytes]) -> Vectors:
         """All rows in one matrix."""
-        return Dense(_matrix(stored), self)
+        return Dense(matrix(stored), self)
+
+    def asked(self, question: str) -> NDArray[np.float32]:
+        """The question's row."""
+        (row,) = self.embed([self.query + question])
+        found: NDArray[np.float32] = row.astype(np.float32)
+        return found
 
 
 class Dense:
@@ -76,12 +82,25 @@ class Dense:
         self._rows = rows
         self._embedder = embedder
 
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return int(self._rows.shape[1])
+
+    @property
+    def numbers(self) -> int:
+        """Numbers in all rows."""
+        return int(self._rows.size)
+
     def scores(self, question: str) -> Scores:
         """Cosines."""
         if not self._rows.size:  # no chunk, or not one of whose vectors is made yet
             return np.zeros(len(self._rows), np.float32)
-        (row,) = self._embedder.embed([self._embedder.query + question])
-        found: Scores = self._rows @ row.astype(np.float32)
+        return self.near(self._embedder.asked(question))
+
+    def near(self, row: NDArray[np.float32]) -> Scores:
+        """Cosines with the row of a question."""
+        found: Scores = self._rows @ row
         return found
 
     def changed(self, kept: NDArray[np.bool_], new: Sequence[bytes]) -> Dense:
@@ -89,10 +108,10 @@ class Dense:
         rows = self._rows if kept.all() else self._rows[kept]
         width = max([rows.shape[1], *(len(one) // 4 for one in new)])
         wide = rows if rows.shape[1] == width else np.zeros((len(rows), width), np.float32)
-        return Dense(np.concatenate([wide, _matrix(new, width)]), self._embedder)
+        return Dense(np.concatenate([wide, matrix(new, width)]), self._embedder)
 
 
-def _matrix(stored: Sequence[bytes], width: int = 0) -> NDArray[np.float32]:
+def matrix(stored: Sequence[bytes], width: int = 0) -> NDArray[np.float32]:
     """A row for each vector; zeros where there is none yet."""
     found = np.zeros((len(stored), width or max((len(one) // 4 for one in stored), default=0)), np.float32)
     for row, one in zip(found, stored, strict=True):

@@ -8,14 +8,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 
-from edgekit.apps.assistant.grounding.embedder import Embedder, Vectors
+from edgekit.apps.assistant.grounding.embedder import Embedder
+from edgekit.apps.assistant.grounding.near import Near, none_yet
 from edgekit.apps.assistant.grounding.store import Passage, Store
 from edgekit.apps.assistant.grounding.support import Question
+from edgekit.apps.assistant.grounding.vector_index import VectorIndex
 from edgekit.apps.assistant.grounding.words import content_words
+from edgekit.core.progress import Progress
 
 FUSION_K = 60
 CANDIDATES = 50
@@ -43,14 +45,23 @@ class Hit:
 class Search:
     """Searches a store. The vectors are held in memory, and kept in step when documents change. For any number of threads."""
 
-    def __init__(self, store: Store, embedder: Embedder) -> None:
+    def __init__(self, store: Store, embedder: Embedder, index: VectorIndex | None = None) -> None:
         self._store = store
         self._embedder = embedder
+        self._index = index
         self._lock = threading.Lock()
         self._revision = -1
-        self._ids: list[int] = []
         self._known: dict[str, int] = {}
-        self._vectors: Vectors = embedder.vectors([])
+        self._near: Near | None = None
+
+    def settle(self, progress: Progress, stop: threading.Event) -> None:
+        """Make, or extend, the index of the vectors where that pays. It may take minutes; questions are answered meanwhile."""
+        if self._index is None:
+            return
+        settled = self._index.settled(self._current(), progress, stop)
+        if settled is not None:
+            with self._lock:
+                self._near, self._revision = settled, -1
 
     def find(self, question: str, top: int) -> list[Hit]:
         """The best passages first; none when no word of the question, or piece of one, is in any document."""
@@ -72,15 +83,15 @@ class Search:
         """The chunks `near` by words, or those that have a rare one; None for all."""
         if self._embedder.by_words:
             return near
-        if len(self._current()[0]) <= SMALL:
+        if len(self._current().ids) <= SMALL:
             return None
         rare = rarest(self._frequencies(_searched(question)), WEIGHED)
         return self._store.having(_any_of(rare)) if rare else []
 
     def asked(self, question: str) -> Question:
         """The question with its words weighed by how rare they are in the documents."""
-        self._current()
-        return Question(question, self._frequencies(content_words(question)), len(self._ids))
+        count = len(self._current().ids)
+        return Question(question, self._frequencies(content_words(question)), count)
 
     def _frequencies(self, words: Sequence[str]) -> dict[str, int]:
         """How many chunks have each word; counted once until documents change."""
@@ -91,30 +102,27 @@ class Search:
 
     def nearest(self, question: str, top: int) -> list[int]:
         """Ids of the chunks whose vectors are nearest, best first."""
-        ids, vectors = self._current()
-        scores = vectors.scores(question)
-        count = min(top, len(scores))
-        best = np.argpartition(-scores, count - 1)[:count] if count else np.zeros(0, np.int64)
-        ordered = best[np.argsort(-scores[best], kind="stable")]
-        return [ids[at] for at in ordered if scores[at] > 0]
+        return self._current().nearest(question, top)
 
-    def _current(self) -> tuple[list[int], Vectors]:
+    def _current(self) -> Near:
         with self._lock:
             revision = self._store.revision()
-            if revision != self._revision:
-                self._catch_up()
+            if self._near is None or revision != self._revision:
+                self._near = self._caught_up(self._near or self._begun())
                 self._known = {}
                 self._revision = revision
-            return self._ids, self._vectors
+            return self._near
 
-    def _catch_up(self) -> None:
-        """Take what is new and leave what is gone: while documents are read, every question finds a few more."""
-        new, stored = self._store.vectors(after=self._ids[-1] if self._ids else 0)
-        kept = np.ones(len(self._ids), bool)
-        if self._store.count() != len(self._ids) + len(new):
-            kept = np.isin(self._ids, self._store.ids())
-        self._vectors = self._vectors.changed(kept, stored)
-        self._ids = [*compress(self._ids, kept), *new]
+    def _begun(self) -> Near:
+        return self._index.begun() if self._index is not None else none_yet(self._embedder)
+
+    def _caught_up(self, near: Near) -> Near:
+        """With what is new and without what is gone: while documents are read, every question finds a few more."""
+        new, stored = self._store.vectors(after=int(near.ids[-1]) if len(near.ids) else 0)
+        kept = np.ones(len(near.ids), bool)
+        if self._store.count() != len(near.ids) + len(new):
+            kept = np.isin(near.ids, self._store.ids())
+        return near.changed(kept, new, stored)
 
 
 def expression(question: str) -> str:

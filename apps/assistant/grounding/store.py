@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,9 +145,17 @@ class Store:
         found = self._database.value("SELECT text FROM documents WHERE path=?", (path,))
         return None if found is None else str(found)
 
-    def vectors(self, after: int = 0) -> tuple[list[int], list[bytes]]:
-        """The ids of the chunks that came after that one, in order, and their vectors; an empty one where it is yet to be made."""
-        rows = self._database.rows("SELECT id, vector FROM chunks WHERE id > ? ORDER BY id", (after,))
+    def identity(self) -> str:
+        """A name that no other store has, nor the one that is begun in place of a damaged one: its chunks have the same ids."""
+        known = "SELECT value FROM settings WHERE name='identity'"
+        if self._database.value(known) is None:
+            with self._database.writing() as run:
+                run.execute("INSERT OR IGNORE INTO settings VALUES('identity', ?)", (uuid.uuid4().hex,))
+        return str(self._database.value(known))
+
+    def vectors(self, after: int = 0, most: int = -1) -> tuple[list[int], list[bytes]]:
+        """Ids of the chunks that came after that one, in order, `most` at most, and their vectors; empty where yet to be made."""
+        rows = self._database.rows("SELECT id, vector FROM chunks WHERE id > ? ORDER BY id LIMIT ?", (after, most))
         return [row[0] for row in rows], [row[1] for row in rows]
 
     def ids(self) -> list[int]:
