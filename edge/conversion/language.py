@@ -36,8 +36,8 @@ from edgekit.core.schema import (
     Target,
 )
 from edgekit.language_parity import Spoken, golden_bytes, golden_tokens, judged, random_tokens, scored, spoken
+from edgekit.runtimes.language.apart import quantize
 from edgekit.runtimes.language.opening import LOCAL, open_text
-from edgekit.runtimes.language.supervised import quantize
 from edgekit.runtimes.text import EngineLost, EngineRefused, TextOptions
 
 MODEL_FILE, GOLDEN_FILE = "model.gguf", "golden.npz"
@@ -284,7 +284,7 @@ def libllama_works() -> bool:
     """Whether llama-cpp-python is here and its library computes on this processor; tried in a process of its own."""
     if find_spec("llama_cpp") is None:
         return False
-    from edgekit.runtimes.language.supervised import library_works
+    from edgekit.runtimes.language.apart import library_works
 
     return library_works()
 

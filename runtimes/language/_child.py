@@ -120,14 +120,14 @@ class _Child:
         self._say(Answer(number=call.number, count=self._opened.restore(Path(call.path))))
 
     def quantize(self, call: Call) -> None:
-        from edgekit.runtimes.language.llama_cpp import quantize
+        from edgekit.runtimes.language._llama_library import quantize
 
         importance = dict(np.load(call.model)) if call.model else {}
         quantize(Path(call.path), Path(call.goal), int(call.text), importance)
         self._say(Answer(number=call.number))
 
     def check(self, call: Call) -> None:
-        from edgekit.runtimes.language.llama_cpp import check
+        from edgekit.runtimes.language._llama_library import check
 
         check()
         self._say(Answer(number=call.number))

@@ -1,4 +1,4 @@
-"""llama.cpp through the package llama-cpp-python, by its C functions: decoding, sampling, states, embeddings, quantizing.
+"""llama.cpp through the package llama-cpp-python, by its C functions: decoding, sampling, states, embeddings.
 
 Not for several threads at once, and not for a process that must survive: `supervised` runs it in one of its own.
 """
@@ -11,7 +11,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from edgekit.core.errors import InputError, MissingDependency
 from edgekit.core.optional import need
 from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
+from edgekit.runtimes.language._llama_embedder import Embedder
+from edgekit.runtimes.language._llama_vocabulary import Vocabulary
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._sampler import sampler
 from edgekit.runtimes.language._state import fingerprint, pack, unpack
@@ -60,14 +62,14 @@ class LlamaSession:
         self._path = flight.header.path
         self._c.llama_backend_init()
         self._handle = self._loaded(flight)
-        self._vocab = self._c.llama_model_get_vocab(self._handle)
         threads = compute_threads(flight.options.threads)
         self.model: TextModel = flight.model(NAME, threads)
+        self._vocabulary = Vocabulary(self._c, self._handle, self.model.vocabulary)
         self._stop = threading.Event()
         self._ends_at = float("inf")
         self._abort = self._c.ggml_abort_callback(lambda _: self._stop.is_set() or time.monotonic() >= self._ends_at)
         self._context = self._opened(flight, threads)
-        self._embedder: Any = None
+        self._embedder: Embedder | None = None
         self._memory = self._c.llama_get_memory(self._context)
         self._known: list[int] = []
         self._template = self._found_template()
@@ -77,7 +79,7 @@ class LlamaSession:
         self._stop = cancel or threading.Event()
         self._ends_at = time.monotonic() + request.deadline_s if request.deadline_s is not None else float("inf")
         prompt = self._prompt(request)
-        chain = sampler(self._c, self._vocab, self.model.vocabulary, request.sampling)
+        chain = sampler(self._c, self._vocabulary.pointer, self.model.vocabulary, request.sampling)
         try:
             yield from self._answered(prompt, request, chain)
         finally:
@@ -97,10 +99,10 @@ class LlamaSession:
                 break
             token = self._c.llama_sampler_sample(chain, self._context, -1)
             said, pending = said + 1, pending + 1
-            if self._c.llama_vocab_is_eog(self._vocab, token):
+            if self._vocabulary.is_end(token):
                 reason = "stop"
                 break
-            if text := stops.push(decoder.decode(self._piece(token))):
+            if text := stops.push(decoder.decode(self._vocabulary.piece(token))):
                 yield Piece(text=text, tokens=pending)
                 pending = 0
             if stops.found:
@@ -124,17 +126,21 @@ class LlamaSession:
 
     def tokenize(self, text: str, *, special: bool = True) -> tuple[int, ...]:
         """Without the token that begins a prompt."""
-        return tuple(self._tokens(text, begin=False, special=special))
+        return tuple(self._vocabulary.tokens(text, begin=False, special=special))
 
     def detokenize(self, tokens: Sequence[int]) -> str:
         """Raises `InputError` for an id out of range, which would end the process."""
         for token in tokens:
-            self._ensure_token(token)
-        return b"".join(self._piece(token, special=True) for token in tokens).decode("utf-8", errors="replace")
+            self._vocabulary.ensure(token)
+        return b"".join(self._vocabulary.piece(token, special=True) for token in tokens).decode("utf-8", errors="replace")
 
     def embed(self, texts: Sequence[str]) -> NDArray[Any]:
         """Rows of length 1, from a context of their own that is made at the first call."""
-        rows = [self._embedded(self._tokens(text, begin=True, special=False)) for text in texts]
+        if self._embedder is None:
+            context = self._opened(self._flight, self.model.threads, embeddings=True)
+            self._embedder = Embedder(self._c, context, self.model)
+        self._stop, self._ends_at = threading.Event(), float("inf")
+        rows = [self._embedder.row(self._vocabulary.tokens(text, begin=True, special=False)) for text in texts]
         return np.stack(rows) if rows else np.zeros((0, self.model.embedding_length), np.float32)
 
     def score(self, tokens: Sequence[int]) -> NDArray[Any]:
@@ -143,7 +149,7 @@ class LlamaSession:
         self._stop, self._ends_at = threading.Event(), float("inf")
         rows = []
         for token in tokens:
-            self._ensure_token(token)
+            self._vocabulary.ensure(token)
             if not self._decode([token]):
                 raise EngineRefused(f"{NAME} stopped while scoring")
             pointer = self._c.llama_get_logits_ith(self._context, -1)
@@ -176,12 +182,13 @@ class LlamaSession:
 
     def close(self) -> None:
         """Closing again does nothing."""
-        for context in (self._context, self._embedder):
-            if context is not None:
-                self._c.llama_free(context)
+        if self._embedder is not None:
+            self._embedder.close()
+        if self._context is not None:
+            self._c.llama_free(self._context)
         if self._handle is not None:
             self._c.llama_model_free(self._handle)
-        self._context = self._embedder = self._handle = None
+        self._embedder = self._context = self._handle = None
 
     def _loaded(self, flight: Flight) -> Any:
         settings = self._c.llama_model_default_params()
@@ -210,11 +217,7 @@ class LlamaSession:
 
     def _found_template(self) -> ChatTemplate:
         values = {key: typed.value for key, typed in self._flight.header.values.items()}
-        bos, eos = (self._name(which(self._vocab)) for which in (self._c.llama_vocab_bos, self._c.llama_vocab_eos))
-        return template_of(values, bos, eos)
-
-    def _name(self, token: int) -> str:
-        return self._piece(token, special=True).decode(errors="replace") if token >= 0 else ""
+        return template_of(values, *self._vocabulary.ends())
 
     def _identity(self) -> str:
         return fingerprint(self._path)
@@ -222,7 +225,7 @@ class LlamaSession:
     def _prompt(self, request: TextRequest) -> list[int]:
         text = self.render(request)
         begun = bool(self._template.bos) and text.startswith(self._template.bos)
-        tokens = self._tokens(text, begin=not begun, special=True)
+        tokens = self._vocabulary.tokens(text, begin=not begun, special=True)
         if not tokens:
             raise InputError("the prompt is empty, and this model has no token to begin with", "ask it something")
         if len(tokens) >= self.model.context:
@@ -233,27 +236,6 @@ class LlamaSession:
                 limit=self.model.context,
             )
         return tokens
-
-    def _tokens(self, text: str, *, begin: bool, special: bool) -> list[int]:
-        data = text.encode("utf-8", errors="replace")
-        room = len(data) + 8
-        tokens = (ctypes.c_int32 * room)()
-        count = self._c.llama_tokenize(self._vocab, data, len(data), tokens, room, begin, special)
-        if count < 0:
-            raise EngineRefused(f"{NAME} could not split {len(data)} bytes of text into tokens")
-        return tokens[:count]
-
-    def _piece(self, token: int, *, special: bool = False) -> bytes:
-        room = ctypes.create_string_buffer(64)
-        count = self._c.llama_token_to_piece(self._vocab, token, room, len(room), 0, special)
-        if count < 0:
-            room = ctypes.create_string_buffer(-count)
-            count = self._c.llama_token_to_piece(self._vocab, token, room, len(room), 0, special)
-        return room.raw[: max(count, 0)]
-
-    def _ensure_token(self, token: int) -> None:
-        if not 0 <= token < self.model.vocabulary:
-            raise InputError(f"there is no token {token}: the vocabulary has {self.model.vocabulary}")
 
     def _evaluate(self, prompt: Sequence[int]) -> int:
         """Evaluate what is new of the prompt; how many tokens were known, or -1 when it was interrupted."""
@@ -288,50 +270,6 @@ class LlamaSession:
 
     def _interrupted(self) -> Reason:
         return "cancelled" if self._stop.is_set() else "deadline"
-
-    def _embedded(self, tokens: list[int]) -> NDArray[Any]:
-        if not tokens or len(tokens) > self.model.context:
-            raise InputError(f"a text of {len(tokens)} tokens cannot be embedded: 1 to {self.model.context} can", "split it")
-        if self._embedder is None:
-            self._embedder = self._opened(self._flight, self.model.threads, embeddings=True)
-        self._stop, self._ends_at = threading.Event(), float("inf")
-        self._c.llama_memory_clear(self._c.llama_get_memory(self._embedder), True)
-        array = (ctypes.c_int32 * len(tokens))(*tokens)
-        status = self._c.llama_decode(self._embedder, self._c.llama_batch_get_one(array, len(tokens)))
-        pointer = self._c.llama_get_embeddings_seq(self._embedder, 0) if status == 0 else None
-        if not pointer:
-            raise EngineRefused(f"{NAME} could not embed a text of {len(tokens)} tokens (llama_decode answered {status})")
-        row: NDArray[Any] = np.ctypeslib.as_array(pointer, (self.model.embedding_length,)).astype(np.float32)
-        length = float(np.linalg.norm(row))
-        return row / length if length else row
-
-
-def quantize(source: Path, goal: Path, file_type: int, importance: Mapping[str, NDArray[Any]], threads: int = 0) -> None:
-    """libllama's own quantizing of a float file into a new one. Raises `EngineRefused`; in place it would end the process."""
-    if goal.exists():
-        raise InputError(f"{str(goal)!r} exists already", "libllama writes new files only")
-    c = need("llama_cpp")
-    settings = c.llama_model_quantize_default_params()
-    settings.ftype, settings.nthread = file_type, compute_threads(threads)
-    kept = [(name.encode(), np.ascontiguousarray(row, np.float32)) for name, row in importance.items()]
-    if kept:
-        pointer = ctypes.POINTER(ctypes.c_float)
-        entries = [c.llama_model_imatrix_data(name, row.ctypes.data_as(pointer), row.size) for name, row in kept]
-        settings.imatrix = (c.llama_model_imatrix_data * (len(entries) + 1))(*entries)
-    status = c.llama_model_quantize(os.fsencode(source), os.fsencode(goal), ctypes.byref(settings))
-    if status:
-        goal.unlink(missing_ok=True)
-        raise EngineRefused(f"{NAME} could not quantize {source.name!r} (it answered {status})", "the engine's log says why")
-
-
-def check() -> None:
-    """Load the library and quantize a few numbers: one built for another processor ends the process here."""
-    package = need("llama_cpp")
-    package.llama_backend_init()
-    base = ctypes.CDLL(str(Path(str(package.__file__)).parent / "lib" / "libggml-base.so"))
-    numbers, blocks = (ctypes.c_float * 256)(*map(float, range(256))), ctypes.create_string_buffer(8 * 34)
-    wide = ctypes.c_int64
-    base.ggml_quantize_chunk(8, numbers, blocks, wide(0), wide(1), wide(256), None)
 
 
 def _shared(left: Sequence[int], right: Sequence[int]) -> int:

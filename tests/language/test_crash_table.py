@@ -19,8 +19,9 @@ from edgekit.converters.gguf.model import count, text
 from edgekit.core.errors import EdgekitError, InputError, UsageError
 from edgekit.runtimes.language import _process
 from edgekit.runtimes.language._wire import Call
+from edgekit.runtimes.language.apart import library_works, quantize
 from edgekit.runtimes.language.opening import open_text
-from edgekit.runtimes.language.supervised import SupervisedSession, library_works, quantize
+from edgekit.runtimes.language.supervised import SupervisedSession
 from edgekit.runtimes.machine import free_memory
 from edgekit.runtimes.text import (
     Done,
