@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -224,6 +224,41 @@ class TextSession(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+class Memory(Protocol):
+    """What an engine has evaluated, for as long as it answers nobody."""
+
+    @property
+    def model(self) -> TextModel: ...
+    @property
+    def process(self) -> int:
+        """The engine's process: another one knows nothing of what this one has evaluated. 0 for none."""
+        ...
+
+    def render(self, request: TextRequest) -> str: ...
+    def tokenize(self, text: str) -> tuple[int, ...]: ...
+    def save(self, path: Path) -> SavedState: ...
+    def restore(self, path: Path) -> int: ...
+
+
+@runtime_checkable
+class RememberingSession(TextSession, Protocol):
+    """A session whose memory may be exchanged between two answers, while the other requests wait."""
+
+    def generate(
+        self,
+        request: TextRequest,
+        *,
+        cancel: threading.Event | None = None,
+        first: Callable[[Memory], None] | None = None,
+    ) -> Iterator[TextEvent]:
+        """`first` is called when the request's turn has come."""
+        ...
+
+    def between(self, action: Callable[[Memory], None], *, wait_s: float = 0.0) -> bool:
+        """Call `action` once nobody is answered; whether that came within `wait_s`."""
+        ...
 
 
 class TextRuntime(Protocol):

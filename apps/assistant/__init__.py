@@ -90,7 +90,7 @@ def _talk(request: Request, stack: ExitStack) -> Answer:
 
 
 def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
-    from edgekit.apps.assistant.build import assistant, conversations
+    from edgekit.apps.assistant.build import assistant, conversations, keep_states
     from edgekit.apps.assistant.voice import Voice
     from edgekit.apps.web.options import serving
     from edgekit.apps.web.serve import ensure_packages, serve
@@ -98,8 +98,10 @@ def _serve(request: Request, options: RunOptions, stack: ExitStack) -> Answer:
     ensure_packages()
     from edgekit.apps.assistant.pages.shell import shell
 
-    made = assistant(request, stack)
-    return serve(shell(made, conversations(request, stack), Voice(request.voice)), serving(options))
+    kept = conversations(request, stack)
+    made = assistant(request, stack)  # ends before the conversations do: what it remembers of them is written then
+    keep_states(request, made, kept)
+    return serve(shell(made, kept, Voice(request.voice)), serving(options))
 
 
 def _read(library: Library | None) -> list[dict[str, str]]:

@@ -17,13 +17,10 @@ from edgekit.apps.assistant.answers.extract import extract
 from edgekit.apps.assistant.answers.prompt import fitted, messages
 from edgekit.apps.assistant.answers.sources import FLOOR, NOT_THERE, Source, numbered
 from edgekit.apps.assistant.fallback import Badge
-from edgekit.apps.assistant.generation import (
-    Measured,
-    Switched,
-    Writer,
-)
+from edgekit.apps.assistant.generation import Measured, Switched, Wanted, Writer
 from edgekit.apps.assistant.library import Library
 from edgekit.apps.assistant.machine import Watch
+from edgekit.apps.assistant.states import Turn
 from edgekit.core.errors import EdgekitError
 from edgekit.runtimes.text import Done, Message, Piece, Sampling, TextRequest, TextSession, Waiting
 
@@ -96,12 +93,17 @@ class Assistant:
         sampling: Sampling = FROM_DOCUMENTS,
         deadline_s: float | None = None,
         documents: bool = True,
+        conversation: str = "",
     ) -> Generator[AnswerEvent, None, None]:
         """Answer from the documents where there are some, else as the model likes. Ends with one `Answered`.
 
+        With the name of a `conversation`, what the engine evaluates of it may be kept for its next turn.
+
         Raises what the engine raises, and `Unsupported` when there is nothing to answer from.
         """
-        asked = _Asked(question, tuple(history), cancel or threading.Event(), sampling, deadline_s or self._deadline_s)
+        asked = _Asked(
+            question, tuple(history), cancel or threading.Event(), sampling, deadline_s or self._deadline_s, conversation
+        )
         if self.library is None or not documents:
             yield from self._spoken(asked, (), None)
             return
@@ -155,7 +157,9 @@ class Assistant:
         elsewhere = self._for_fallback(asked, sources)
         sent = bool(sources) and self._may_send_documents()
         stream, said = Stream([one.n for one in sources]), ""
-        for event in self.generator.stream(prompts.make, asked.cancel, measured, elsewhere=elsewhere, documents_sent=sent):
+        turn = Turn(conversation=asked.conversation, passages=bool(sources)) if asked.conversation else None
+        wanted = Wanted(prompts.make, asked.cancel, elsewhere=elsewhere, documents_sent=sent, turn=turn)
+        for event in self.generator.stream(wanted, measured):
             if isinstance(event, Switched):
                 stream, said = Stream([one.n for one in sources] if sent else ()), ""
                 prompts.offered = sources if sent else ()
@@ -233,7 +237,7 @@ class Assistant:
 
     def close(self) -> None:
         """End the engines, the reading and the log; closing again does nothing."""
-        for part in (self.generator.engine, self.generator.fallback, self.library, self.log):
+        for part in (self.generator, self.library, self.log):
             if part is not None:
                 part.close()
 
@@ -245,6 +249,7 @@ class _Asked:
     cancel: threading.Event
     sampling: Sampling
     deadline_s: float | None
+    conversation: str
 
 
 class _Prompts:

@@ -21,6 +21,7 @@ from edgekit.apps.assistant.grounding.grams import GramEmbedder
 from edgekit.apps.assistant.grounding.network import open_network
 from edgekit.apps.assistant.library import Library
 from edgekit.apps.assistant.options import Request, index_path
+from edgekit.apps.assistant.states import States, room_for_states
 from edgekit.artifact import read
 from edgekit.core.errors import NotFound, UsageError
 from edgekit.core.files import sha256_file
@@ -46,6 +47,17 @@ def conversations(request: Request, stack: ExitStack) -> Conversations:
     kept = Conversations(request.data / "conversations.sqlite", keep_days=request.keep_days)
     stack.callback(kept.close)
     return kept
+
+
+def keep_states(request: Request, made: Assistant, kept: Conversations) -> None:
+    """Keep what the engine remembers of conversations, where that was not turned off: then nothing of it is left."""
+    folder = request.data / "states"
+    most = room_for_states(request.data) if request.states_bytes is None else request.states_bytes
+    states = States(folder, most, kept.exists)
+    states.keep_only(kept.ids() if most else ())
+    if most and made.generator.engine is not None:
+        made.generator.states = states
+    kept.on_forget = states.forget
 
 
 def model_of(artifact: str) -> str:

@@ -36,7 +36,7 @@ class Chat:
         self._keep(conversation, "user", question, {})
         text, details = "", {"reason": "cancelled"}
         try:
-            for event in self.assistant.ask(question, history, cancel=cancel, documents=documents):
+            for event in self.assistant.ask(question, history, cancel=cancel, documents=documents, conversation=conversation):
                 if isinstance(event, Answered):
                     text, details = event.text, details_of(event)
                 elif isinstance(event, Piece):

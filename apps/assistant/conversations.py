@@ -97,6 +97,8 @@ class Conversations:
         except Full as exc:
             log.warning("conversations: %s; what was said last stays in the journal", exc.message)
         self._keep_days, self._clock, self._tidied_at = keep_days, clock, clock()
+        self.on_forget: Callable[[Sequence[str]], None] | None = None
+        """Called with the ids of conversations that were deleted."""
         self.forget_older_than(keep_days)
 
     def new(self, owner: str, title: str = "") -> Conversation:
@@ -111,7 +113,7 @@ class Conversations:
 
     def say(self, conversation: str, role: str, content: str, details: Mapping[str, Any] | None = None) -> Said:
         """Add a message. The first question names a conversation without a title."""
-        if self._database.value("SELECT 1 FROM conversations WHERE id=?", (conversation,)) is None:
+        if not self.exists(conversation):
             raise NotFound(f"there is no conversation {conversation[:40]!r}")
         said = Said(
             id=uuid.uuid4().hex,
@@ -144,6 +146,14 @@ class Conversations:
         if not rows:
             raise NotFound(f"there is no conversation {conversation[:40]!r}")
         return Conversation(**dict(rows[0]))
+
+    def exists(self, conversation: str) -> bool:
+        """Whether there is such a conversation, whoever's."""
+        return self._database.value("SELECT 1 FROM conversations WHERE id=?", (conversation,)) is not None
+
+    def ids(self) -> frozenset[str]:
+        """Of all conversations, whoever's."""
+        return frozenset(row[0] for row in self._database.rows("SELECT id FROM conversations"))
 
     def messages(self, conversation: str) -> tuple[Said, ...]:
         """What was said in it, in order."""
@@ -216,6 +226,8 @@ class Conversations:
                 run.execute("INSERT INTO said(said) VALUES('optimize')")
             self._database.compact()
             self._checkpoint()
+        if self.on_forget is not None:
+            self.on_forget(ids)
 
     def _checkpoint(self) -> None:
         with self._lock:

@@ -29,6 +29,11 @@ class Engine:
         """What is loaded; None before the first question."""
         return self._session.model if self._session is not None else None
 
+    @property
+    def opened(self) -> TextSession | None:
+        """The session, if there is one yet."""
+        return self._session
+
     def session(self) -> TextSession:
         """The session, opened now if it is not. Raises what opening raises, every time anew."""
         with self._lock:

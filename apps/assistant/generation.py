@@ -10,8 +10,20 @@ from typing import TypeAlias
 
 from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.fallback import Badge, Fallback, Trigger
+from edgekit.apps.assistant.states import States, Turn
 from edgekit.core.errors import EdgekitError, InputError, MissingDependency, NotFound, Unsupported
-from edgekit.runtimes.text import Done, EngineRefused, Piece, TextEvent, TextModel, TextRequest, TextSession, Timings, Waiting
+from edgekit.runtimes.text import (
+    Done,
+    EngineRefused,
+    Piece,
+    RememberingSession,
+    TextEvent,
+    TextModel,
+    TextRequest,
+    TextSession,
+    Timings,
+    Waiting,
+)
 
 NO_MODEL = "no language model was given"
 NO_MODEL_HINT = "edgekit run assistant --artifact MODEL, or --documents DIR to quote from documents"
@@ -28,6 +40,17 @@ class Switched:
 GenerationEvent: TypeAlias = "TextEvent | Switched"
 MakeRequest = Callable[[TextSession], TextRequest]
 """The request for a session: only a loaded model says what has room in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An answer that is wanted. `elsewhere` is what the fallback is asked (None: it is not), `turn` the conversation it belongs to."""
+
+    make: MakeRequest
+    cancel: threading.Event
+    elsewhere: TextRequest | None = None
+    documents_sent: bool = False
+    turn: Turn | None = None
 
 
 @dataclass(kw_only=True)
@@ -65,19 +88,13 @@ class Writer:
 
     def __init__(self, engine: Engine | None, fallback: Fallback | None = None) -> None:
         self.engine, self.fallback = engine, fallback
+        self.states: States | None = None
+        """Where what the engine remembers of conversations is kept, if it is."""
 
-    def stream(
-        self,
-        make: MakeRequest,
-        cancel: threading.Event,
-        measured: Measured,
-        *,
-        elsewhere: TextRequest | None = None,
-        documents_sent: bool = False,
-    ) -> Generator[GenerationEvent, None, None]:
-        """The answer. `elsewhere` is what the fallback is asked (None: it is not). Raises what the engine that failed last raised."""
+    def stream(self, wanted: Wanted, measured: Measured) -> Generator[GenerationEvent, None, None]:
+        """The answer. Raises what the engine that failed last raised."""
         try:
-            for event in self._watched(make, cancel, elsewhere, documents_sent, measured):
+            for event in self._watched(wanted, measured):
                 measured.see(event)
                 yield event
         except EdgekitError as exc:
@@ -87,52 +104,63 @@ class Writer:
             measured.failed("cancelled")
             raise
 
-    def _watched(
-        self,
-        make: MakeRequest,
-        cancel: threading.Event,
-        elsewhere: TextRequest | None,
-        documents_sent: bool,
-        measured: Measured,
-    ) -> Iterator[GenerationEvent]:
+    def _watched(self, wanted: Wanted, measured: Measured) -> Iterator[GenerationEvent]:
         try:
-            late = yield from self._local(make, cancel, measured, may_switch=elsewhere is not None)
+            late = yield from self._local(wanted, measured)
             trigger: Trigger | None = "deadline" if late else None
             reason = "the local model did not answer in time"
         except EdgekitError as exc:
-            trigger, reason = self._trigger(exc, elsewhere), exc.message
+            trigger, reason = self._trigger(exc, wanted.elsewhere), exc.message
             if trigger is None:
                 raise
-        if trigger and elsewhere is not None:
-            yield from self._switched(trigger, reason, elsewhere, cancel, documents_sent)
+        if trigger and wanted.elsewhere is not None:
+            yield from self._switched(trigger, reason, wanted.elsewhere, wanted)
 
-    def _local(
-        self, make: MakeRequest, cancel: threading.Event, measured: Measured, *, may_switch: bool
-    ) -> Generator[GenerationEvent, None, bool]:
+    def _local(self, wanted: Wanted, measured: Measured) -> Generator[GenerationEvent, None, bool]:
         """The local answer; returns whether it was late, and its end is then not told."""
         if self.engine is None:
             raise Unsupported(NO_MODEL, NO_MODEL_HINT)
         session = _loaded(self.engine)
         measured.model = session.model
-        for event in session.generate(make(session), cancel=cancel):
+        for event in self._spoken(session, wanted.make(session), wanted):
             late = isinstance(event, Done) and event.reason == "deadline"
-            if late and may_switch and self.fallback is not None and self.fallback.wanted_for("deadline"):
+            fallback = self.fallback if wanted.elsewhere is not None else None
+            if late and fallback is not None and fallback.wanted_for("deadline"):
                 return True
             yield event
         return False
 
+    def _spoken(self, session: TextSession, request: TextRequest, wanted: Wanted) -> Iterator[TextEvent]:
+        """The engine's answer; what it remembers is exchanged before, where that is kept."""
+        states = self.states
+        if states is None or not isinstance(session, RememberingSession):
+            yield from session.generate(request, cancel=wanted.cancel)
+            return
+        for event in session.generate(request, cancel=wanted.cancel, first=states.before(wanted.turn, request)):
+            if isinstance(event, Done):
+                states.after(event, session)
+            yield event
+
+    def close(self) -> None:
+        """Keep what the engine remembers, and end both; closing again does nothing."""
+        if self.engine is not None:
+            if self.states is not None:
+                session = self.engine.opened
+                self.states.close(session if isinstance(session, RememberingSession) else None)
+            self.engine.close()
+        if self.fallback is not None:
+            self.fallback.close()
+
     def _trigger(self, exc: EdgekitError, elsewhere: TextRequest | None) -> Trigger | None:
         return self.fallback.wanted_for(exc) if self.fallback is not None and elsewhere is not None else None
 
-    def _switched(
-        self, trigger: Trigger, reason: str, request: TextRequest, cancel: threading.Event, documents_sent: bool
-    ) -> Iterator[GenerationEvent]:
+    def _switched(self, trigger: Trigger, reason: str, request: TextRequest, wanted: Wanted) -> Iterator[GenerationEvent]:
         assert self.fallback is not None  # else there was no trigger
         told = False
-        for event in self.fallback.generate(request, cancel):
+        for event in self.fallback.generate(request, wanted.cancel):
             if not told:
                 told = True
-                yield Switched(badge=self.fallback.badge(trigger, documents_sent=documents_sent), reason=reason)
+                yield Switched(badge=self.fallback.badge(trigger, documents_sent=wanted.documents_sent), reason=reason)
             yield event
 
 

@@ -53,6 +53,7 @@ class Request:
     log: bool
     log_days: float | None
     keep_days: float
+    states_bytes: int | None
 
 
 def configure(parser: argparse._ActionsContainer) -> None:
@@ -98,6 +99,13 @@ def configure(parser: argparse._ActionsContainer) -> None:
     )
     parser.add_argument(
         "--keep-days", type=float, default=0, metavar="N", help="days conversations are kept (default: for ever)"
+    )
+    parser.add_argument(
+        "--keep-states",
+        type=float,
+        metavar="MB",
+        help="disk for what the model has read of each conversation, so that a restart need not read it again (0: none;"
+        " default: a tenth of what is free, 2,000 at most)",
     )
     web.configure(parser)
 
@@ -164,6 +172,7 @@ def requested(options: RunOptions) -> Request:
         log=not own.get("no_log"),
         log_days=own.get("log_days"),
         keep_days=own.get("keep_days", 0.0),
+        states_bytes=None if own.get("keep_states") is None else int(own["keep_states"] * 1e6),
     )
 
 
@@ -189,6 +198,9 @@ def _check_numbers(own: Mapping[str, Any]) -> None:
         raise UsageError(f"--context {context} is no number of tokens", "--context 2048")
     if deadline is not None and not 0 < deadline < math.inf:
         raise UsageError(f"--deadline {deadline:g} is no time to answer in", "--deadline 60")
+    states = own.get("keep_states") or 0.0
+    if not 0 <= states < math.inf:
+        raise UsageError(f"--keep-states {states:g} is no number of megabytes", "0 keeps none")
     for name in ("log_days", "keep_days"):
         days = own.get(name) or 0.0
         if not 0 <= days < math.inf:

@@ -26,7 +26,7 @@ from edgekit.runtimes.language._llama_embedder import Embedder
 from edgekit.runtimes.language._llama_vocabulary import Vocabulary
 from edgekit.runtimes.language._preflight import Flight, preflight
 from edgekit.runtimes.language._sampler import sampler
-from edgekit.runtimes.language._state import fingerprint, pack, unpack
+from edgekit.runtimes.language.state import Owner, fingerprint, pack, unpack
 from edgekit.runtimes.language.stops import Stops
 from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.text import (
@@ -162,19 +162,17 @@ class LlamaSession:
             raw, tokens = Path(folder) / "raw", (ctypes.c_int32 * len(self._known))(*self._known)
             if not self._c.llama_state_seq_save_file(self._context, os.fsencode(raw), 0, tokens, len(self._known)):
                 raise EngineRefused(f"{NAME} could not save the conversation to {str(path)!r}", "is the disk full?")
-            return pack(path, raw, NAME, self._identity(), tuple(self._known))
+            return pack(path, raw, self._owner(), tuple(self._known))
 
     def restore(self, path: Path) -> int:
         """See `TextSession`. On an error nothing is remembered."""
         self._forget()
         with tempfile.TemporaryDirectory() as folder:
             raw = Path(folder) / "raw"
-            tokens = unpack(path, raw, NAME, self._identity())
-            if len(tokens) > self.model.context:
-                raise InputError(f"{path.name!r} holds {len(tokens)} tokens, the context {self.model.context}")
+            tokens = unpack(path, raw, self._owner())
             room, count = (ctypes.c_int32 * len(tokens))(), ctypes.c_size_t()
             read = self._c.llama_state_seq_load_file(self._context, os.fsencode(raw), 0, room, len(tokens), ctypes.byref(count))
-        if not read or count.value != len(tokens):
+        if not read or count.value != len(tokens) or tuple(room) != tokens:
             self._forget()
             raise InputError(f"{NAME} does not take back {path.name!r}", "the conversation is read again instead")
         self._known = list(tokens)
@@ -219,8 +217,9 @@ class LlamaSession:
         values = {key: typed.value for key, typed in self._flight.header.values.items()}
         return template_of(values, *self._vocabulary.ends())
 
-    def _identity(self) -> str:
-        return fingerprint(self._path)
+    def _owner(self) -> Owner:
+        version = str(self._c.__version__)
+        return Owner(engine=NAME, version=version, model=fingerprint(self._path), context=self.model.context)
 
     def _prompt(self, request: TextRequest) -> list[int]:
         text = self.render(request)

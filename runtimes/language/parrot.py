@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import threading
 import time
 import zlib
@@ -19,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.core.errors import DeviceError, InputError
-from edgekit.core.files import write_atomically
 from edgekit.runtimes.base import Probe
 from edgekit.runtimes.language._example import example
+from edgekit.runtimes.language.state import Owner, pack, unpack
 from edgekit.runtimes.language.stops import Stops
 from edgekit.runtimes.text import (
     DEFAULTS,
@@ -44,7 +45,6 @@ VERSION = "1"
 CONTEXT = 4096
 EMBEDDING = 64
 _WORDS = re.compile(r"\s*\S+|\s+")
-_MAGIC = "edgekit parrot state\n"
 
 
 class ParrotSession:
@@ -149,18 +149,18 @@ class ParrotSession:
         return unit
 
     def save(self, path: Path) -> SavedState:
-        """The last prompt, as text."""
-        data = (_MAGIC + self._known).encode()
-        write_atomically(path, data)
-        return SavedState(path=path, tokens=len(self._known), bytes=len(data))
+        """The last prompt, as its tokens alone."""
+        with tempfile.NamedTemporaryFile() as nothing:
+            return pack(path, Path(nothing.name), self._owner(), tuple(map(ord, self._known)))
 
     def restore(self, path: Path) -> int:
         """Know that prompt again."""
-        text = path.read_bytes().decode(errors="replace")
-        if not text.startswith(_MAGIC):
-            raise InputError(f"{str(path)!r} is no state that parrot saved")
-        self._known = text.removeprefix(_MAGIC)
+        with tempfile.NamedTemporaryFile() as nothing:
+            self._known = "".join(map(chr, unpack(path, Path(nothing.name), self._owner())))
         return len(self._known)
+
+    def _owner(self) -> Owner:
+        return Owner(engine="parrot", version=VERSION, model="", context=self.model.context)
 
     def close(self) -> None:
         """Closing again does nothing."""

@@ -26,6 +26,7 @@ from edgekit.runtimes.text import (
     DEFAULTS,
     Done,
     EngineLost,
+    Memory,
     Piece,
     SavedState,
     TextEvent,
@@ -62,8 +63,14 @@ class SupervisedSession:
         process = self._process.current
         return process.pid if process is not None else None
 
-    def generate(self, request: TextRequest, *, cancel: threading.Event | None = None) -> Iterator[TextEvent]:
-        """See `TextSession`. Raises `EngineLost` when the engine's process ends in mid-answer."""
+    def generate(
+        self,
+        request: TextRequest,
+        *,
+        cancel: threading.Event | None = None,
+        first: Callable[[Memory], None] | None = None,
+    ) -> Iterator[TextEvent]:
+        """See `RememberingSession`. Raises `EngineLost` when the engine's process ends in mid-answer."""
         stop, ends_at = cancel or threading.Event(), _ends_at(request.deadline_s)
         ticket = object()
         try:
@@ -75,7 +82,22 @@ class SupervisedSession:
                 if position not in (0, told):
                     told = position
                     yield Waiting(position=position)
+            if first is not None:
+                self._process.living()
+                first(_Memory(self._process, self.model))
             yield from self._generated(_with_what_is_left(request, ends_at), stop, ends_at)
+        finally:
+            self._line.leave(ticket)
+
+    def between(self, action: Callable[[Memory], None], *, wait_s: float = 0.0) -> bool:
+        """See `RememberingSession`."""
+        ticket, until = object(), time.monotonic() + wait_s
+        try:
+            for position in self._line.enter(ticket, LOOK_S):
+                if position and time.monotonic() >= until:
+                    return False
+            action(_Memory(self._process, self.model))
+            return True
         finally:
             self._line.leave(ticket)
 
@@ -151,12 +173,13 @@ class SupervisedSession:
 
     def save(self, path: Path) -> SavedState:
         """See `TextSession`."""
-        answer = self._ask(Call(name="save", path=str(path.absolute())))
-        return SavedState(path=path, tokens=answer.count, bytes=answer.bytes)
+        with self._turn():
+            return _Memory(self._process, self.model).save(path)
 
     def restore(self, path: Path) -> int:
         """See `TextSession`."""
-        return self._ask(Call(name="restore", path=str(path.absolute()))).count
+        with self._turn():
+            return _Memory(self._process, self.model).restore(path)
 
     def close(self) -> None:
         """End the process; closing again does nothing."""
@@ -176,6 +199,30 @@ class SupervisedSession:
         """A call with one answer, in its turn."""
         with self._turn():
             return self._process.ask(call, seconds)
+
+
+class _Memory:
+    """What may be asked of the process by who has the turn."""
+
+    def __init__(self, process: EngineProcess, model: TextModel) -> None:
+        self._process, self.model = process, model
+
+    @property
+    def process(self) -> int:
+        return self._process.current.pid if self._process.current is not None else 0
+
+    def render(self, request: TextRequest) -> str:
+        return self._process.ask(Call(name="render", request=request)).text
+
+    def tokenize(self, text: str) -> tuple[int, ...]:
+        return self._process.ask(Call(name="tokenize", text=text)).tokens
+
+    def save(self, path: Path) -> SavedState:
+        answer = self._process.ask(Call(name="save", path=str(path.absolute())))
+        return SavedState(path=path, tokens=answer.count, bytes=answer.bytes)
+
+    def restore(self, path: Path) -> int:
+        return self._process.ask(Call(name="restore", path=str(path.absolute()))).count
 
 
 def _ends_at(deadline_s: float | None) -> float:

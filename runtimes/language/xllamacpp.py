@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
 from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
 from edgekit.runtimes.language._http import Server
 from edgekit.runtimes.language._preflight import Flight, preflight
-from edgekit.runtimes.language._state import fingerprint, pack, unpack
 from edgekit.runtimes.language._xllama_server import NAME, complaints, started
+from edgekit.runtimes.language.state import Owner, fingerprint, pack, unpack
 from edgekit.runtimes.machine import compute_threads
 from edgekit.runtimes.text import (
     DEFAULTS,
@@ -166,7 +167,7 @@ class XllamaSession:
         raw = Path(self._folder.name) / STATE
         try:
             read = self._tokens(self._read, begin=True, special=True) if self._read else []
-            return pack(path, raw, NAME, fingerprint(self._path), (*read, *self._known))
+            return pack(path, raw, self._owner(), (*read, *self._known))
         finally:
             raw.unlink(missing_ok=True)
 
@@ -174,7 +175,7 @@ class XllamaSession:
         """See `TextSession`."""
         raw = Path(self._folder.name) / STATE
         try:
-            self._read, self._known = "", unpack(path, raw, NAME, fingerprint(self._path))
+            self._read, self._known = "", unpack(path, raw, self._owner())
             with complaints():
                 return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
         finally:
@@ -184,6 +185,9 @@ class XllamaSession:
         """Closing again does nothing."""
         self._server = self._embedder = None
         self._folder.cleanup()
+
+    def _owner(self) -> Owner:
+        return Owner(engine=NAME, version=version(NAME), model=fingerprint(self._path), context=self.model.context)
 
     def _started(self, name: str, *, embedding: bool) -> tuple[Any, Server]:
         return started(self._flight, Path(self._folder.name), name, threads=self.model.threads, embedding=embedding)
@@ -246,9 +250,7 @@ class _Xllamacpp:
             need("xllamacpp")
         except MissingDependency as missing:
             return Probe(ok=False, reason=missing.message, hint=missing.hint)
-        from importlib.metadata import version
-
-        return Probe(ok=True, version=version("xllamacpp"))
+        return Probe(ok=True, version=version(NAME))
 
     def open(self, model: Path | str, options: TextOptions = DEFAULTS) -> TextSession:
         """Load the GGUF file at `model`."""

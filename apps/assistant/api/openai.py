@@ -23,7 +23,7 @@ from edgekit.apps.assistant.api.embeddings import embedded
 from edgekit.apps.assistant.api.errors import Refused, described
 from edgekit.apps.assistant.api.shapes import FINISH, LAST, Envelope, comment, event, extra_of, extra_of_answer
 from edgekit.apps.assistant.assistant import FROM_DOCUMENTS, Answered, Assistant, Found
-from edgekit.apps.assistant.generation import NO_MODEL, NO_MODEL_HINT, Measured, Switched
+from edgekit.apps.assistant.generation import NO_MODEL, NO_MODEL_HINT, Measured, Switched, Wanted
 from edgekit.core.errors import EdgekitError, NotFound, Unsupported
 from edgekit.runtimes.text import Done, Message, Piece, TextRequest, Waiting
 
@@ -198,7 +198,7 @@ def _generated(assistant: Assistant, kind: str, request: TextRequest, cancel: th
     """The language model as it is. With tools its text is held back, since it may turn out to be a call."""
     measured, held = Measured(), ""
     try:
-        for happened in assistant.generator.stream(lambda _: request, cancel, measured, elsewhere=request):
+        for happened in assistant.generator.stream(Wanted(lambda _: request, cancel, elsewhere=request), measured):
             if isinstance(happened, Piece) and request.tools:
                 held += happened.text
             elif isinstance(happened, Switched):
