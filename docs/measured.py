@@ -111,12 +111,13 @@ def assistant() -> str:
     """What the assistant finds, how fast, and what it costs over its engine driven bare; asked beside measured."""
     finding, engines = result("retrieval"), [result(f"assistant_engine_{name}") for name in ("xllamacpp", "llama_cpp")]
     cold = result("assistant_cold")
-    rows = _finding_rows(finding)
+    rows = _finding_rows(finding) + _vector_rows(finding["vectors"])
     rows += [_cold_row(name, found) for name, found in cold["engines"].items()]
     rows += [
         row for each in engines for name, found in each["models"].items() for row in _engine_rows(each["engine"], name, found)
     ]
     told = [f"{each['engine']}: {each['rounds']} rounds in turns. {conditions(each['conditions'])}" for each in engines]
+    told = [f"Vectors: random directions, the hardest for an index. {conditions(finding['vectors']['conditions'])}", *told]
     told = [f"Cold start: {cold['rounds']} rounds in turns. {conditions(cold['conditions'])}", *told]
     return f"{table(('what', 'measured', 'goal'), rows)}\n\nFinding: {conditions(finding['conditions'])} {' '.join(told)}"
 
@@ -142,6 +143,17 @@ def _finding_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("a query among 10,000 chunks, p50, p95", f"{many['p50_ms']:.1f} ms, {many['p95_ms']:.1f} ms", "p95 10 ms"),
         ("idle server without a model", megabytes(found["idle_server_rss_bytes"]), "120 MB"),
     ]
+
+
+def _vector_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Of each size that was measured: a search of the vectors, both ways."""
+    rows = []
+    for size, one in ((int(name), one) for name, one in found.items() if name.isdigit()):
+        exact, index = (f"{one[way]['search_p50_ms']:.1f} ms, {one[way]['search_p95_ms']:.1f} ms" for way in ("exact", "index"))
+        recall = ", ".join(f"{one['index'][f'recall@{top}']:.2f}" for top in (1, 10, 50))
+        rows.append((f"{size:,} vectors of {found['width']} numbers compared one by one, p50, p95", exact, ""))
+        rows.append((f"the same through the index (recall@1, @10, @50: {recall})", index, ""))
+    return rows
 
 
 def _engine_rows(engine: str, name: str, found: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -167,11 +167,9 @@ class LlamaSession:
     def restore(self, path: Path) -> int:
         """See `TextSession`. On an error nothing is remembered."""
         self._forget()
-        with tempfile.TemporaryDirectory() as folder:
-            raw = Path(folder) / "raw"
-            tokens = unpack(path, raw, self._owner())
-            room, count = (ctypes.c_int32 * len(tokens))(), ctypes.c_size_t()
-            read = self._c.llama_state_seq_load_file(self._context, os.fsencode(raw), 0, room, len(tokens), ctypes.byref(count))
+        tokens = unpack(path, self._owner())
+        room, count = (ctypes.c_int32 * len(tokens))(), ctypes.c_size_t()
+        read = self._c.llama_state_seq_load_file(self._context, os.fsencode(path), 0, room, len(tokens), ctypes.byref(count))
         if not read or count.value != len(tokens) or tuple(room) != tokens:
             self._forget()
             raise InputError(f"{NAME} does not take back {path.name!r}", "the conversation is read again instead")

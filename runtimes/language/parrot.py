@@ -150,13 +150,13 @@ class ParrotSession:
 
     def save(self, path: Path) -> SavedState:
         """The last prompt, as its tokens alone."""
-        with tempfile.NamedTemporaryFile() as nothing:
-            return pack(path, Path(nothing.name), self._owner(), tuple(map(ord, self._known)))
+        with tempfile.TemporaryDirectory() as folder:
+            (nothing := Path(folder) / "nothing").touch()
+            return pack(path, nothing, self._owner(), tuple(map(ord, self._known)))
 
     def restore(self, path: Path) -> int:
         """Know that prompt again."""
-        with tempfile.NamedTemporaryFile() as nothing:
-            self._known = "".join(map(chr, unpack(path, Path(nothing.name), self._owner())))
+        self._known = "".join(map(chr, unpack(path, self._owner())))
         return len(self._known)
 
     def _owner(self) -> Owner:

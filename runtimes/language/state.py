@@ -1,6 +1,7 @@
-"""A saved conversation on disk: one line that says whose it is, then the engine's own bytes.
+"""A saved conversation on disk: the engine's own bytes, and behind them a line that says whose they are.
 
-Engines check little of what they load, so a state of another model, engine, version or context is refused before they see it.
+Engines check little of what they load, so a state of another model, engine, version or context is refused before they see it. They
+read the file as it is, and leave what stands behind their own alone: nothing is copied, which takes a card seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from edgekit.core.errors import InputError, NotFound
 from edgekit.core.files import said_plainly
 from edgekit.runtimes.text import SavedState
 
-MAGIC = b"edgekit-text-state 2 "
+MAGIC = b" edgekit-text-state 2"
+_LENGTH = 8
 LONGEST_LINE = 1 << 22
 AGAIN = "the conversation is read again instead"
 _SAMPLE_BYTES = 1 << 20
@@ -56,40 +58,33 @@ def fingerprint(model: Path) -> str:
 
 
 def pack(path: Path, raw: Path, owner: Owner, tokens: tuple[int, ...]) -> SavedState:
-    """Write the state in `raw`, the engine's own file, to `path`, whole or not at all, for its owner alone to read."""
+    """Make the engine's file `raw` the state at `path`, whole or not at all, for its owner alone to read."""
     head = StateHead(engine=owner.engine, version=owner.version, model=owner.model, context=owner.context, tokens=tokens)
-    head = msgspec.structs.replace(head, sha256=_digest(head, raw))
     with said_plainly(path):
+        raw.chmod(0o600)
+        line = msgspec.json.encode(msgspec.structs.replace(head, sha256=_digest(head, raw, raw.stat().st_size)))
+        with raw.open("ab") as file:
+            file.write(line + len(line).to_bytes(_LENGTH, "little") + MAGIC)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file, raw.open("rb") as source:
-                file.write(MAGIC + msgspec.json.encode(head) + b"\n")
-                shutil.copyfileobj(source, file, 1 << 20)
-            Path(name).replace(path)
-        finally:
-            Path(name).unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            Path(shutil.move(raw, Path(folder) / path.name)).replace(path)
     return SavedState(path=path, tokens=len(tokens), bytes=path.stat().st_size)
 
 
-def unpack(path: Path, raw: Path, owner: Owner) -> tuple[int, ...]:
-    """Write the engine's own bytes to `raw` and give the tokens. Raises `InputError` for a state that is not this session's."""
+def unpack(path: Path, owner: Owner) -> tuple[int, ...]:
+    """The tokens of a state that the engine may read from `path`. Raises `InputError` for one that is not this session's."""
     if not path.is_file():
         raise NotFound(f"no saved conversation at {str(path)!r}")
-    with path.open("rb") as file:
-        head = _head(file.readline(LONGEST_LINE), path)
-        _ensure_own(head, owner, path)
-        with said_plainly(raw), raw.open("wb") as goal:
-            shutil.copyfileobj(file, goal, 1 << 20)
-    if _digest(head, raw) != head.sha256:
+    head, size = _head(path)
+    _ensure_own(head, owner, path)
+    if _digest(head, path, size) != head.sha256:
         raise InputError(f"{path.name!r} is damaged: its hash is not the one it was saved with", AGAIN)
     return head.tokens
 
 
 def tokens_in(path: Path) -> tuple[int, ...]:
-    """The tokens that a saved conversation stands for, by its first line. Raises `InputError`, and `OSError`."""
-    with path.open("rb") as file:
-        return _head(file.readline(LONGEST_LINE), path).tokens
+    """The tokens that a saved conversation stands for, by its last line. Raises `InputError`, and `OSError`."""
+    return _head(path)[0].tokens
 
 
 def _ensure_own(head: StateHead, owner: Owner, path: Path) -> None:
@@ -106,18 +101,27 @@ def _ensure_own(head: StateHead, owner: Owner, path: Path) -> None:
         raise InputError(f"{path.name!r} was saved with {whose}", AGAIN)
 
 
-def _head(line: bytes, path: Path) -> StateHead:
+def _head(path: Path) -> tuple[StateHead, int]:
+    """The last line, and how many bytes stand before it."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END) - len(MAGIC) - _LENGTH
+        file.seek(max(end, 0))
+        length, magic = int.from_bytes(file.read(_LENGTH), "little"), file.read()
+        if end < 0 or magic != MAGIC or length > min(end, LONGEST_LINE):
+            raise InputError(f"{path.name!r} is no saved conversation", AGAIN)
+        file.seek(end - length)
+        line = file.read(length)
     try:
-        if line.startswith(MAGIC):
-            return msgspec.json.decode(line.removeprefix(MAGIC), type=StateHead)
-    except msgspec.MsgspecError:
-        pass
-    raise InputError(f"{path.name!r} is no saved conversation", AGAIN)
+        return msgspec.json.decode(line, type=StateHead), end - length
+    except msgspec.MsgspecError as exc:
+        raise InputError(f"{path.name!r} is damaged: {exc}", AGAIN) from exc
 
 
-def _digest(head: StateHead, raw: Path) -> str:
+def _digest(head: StateHead, path: Path, size: int) -> str:
+    """Of the head, and of the first `size` bytes of the file."""
     digest = hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(head, sha256="")))
-    with raw.open("rb") as file:
-        while piece := file.read(1 << 20):
+    with path.open("rb") as file:
+        while piece := file.read(min(size, 1 << 20)):
             digest.update(piece)
+            size -= len(piece)
     return digest.hexdigest()

@@ -40,6 +40,9 @@ from edgekit.runtimes.text import (
 GRACE_S = 5.0
 """How long a child may take to stop when it was told to; then it is killed."""
 
+SLOWEST_DISK = 1e6
+"""Bytes per second with which a state may be written before that counts as hanging."""
+
 
 class SupervisedSession:
     """The session of `TextSession`, with the engine in a process of its own. For any number of threads."""
@@ -218,7 +221,8 @@ class _Memory:
         return self._process.ask(Call(name="tokenize", text=text)).tokens
 
     def save(self, path: Path) -> SavedState:
-        answer = self._process.ask(Call(name="save", path=str(path.absolute())))
+        seconds = CALL_S + self.model.context * self.model.kv_bytes_per_token / SLOWEST_DISK
+        answer = self._process.ask(Call(name="save", path=str(path.absolute())), seconds)
         return SavedState(path=path, tokens=answer.count, bytes=answer.bytes)
 
     def restore(self, path: Path) -> int:

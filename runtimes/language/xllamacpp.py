@@ -175,7 +175,8 @@ class XllamaSession:
         """See `TextSession`."""
         raw = Path(self._folder.name) / STATE
         try:
-            self._read, self._known = "", unpack(path, raw, self._owner())
+            self._read, self._known = "", unpack(path, self._owner())
+            raw.symlink_to(path.absolute())
             with complaints():
                 return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
         finally:

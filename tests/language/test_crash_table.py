@@ -334,11 +334,14 @@ def test_a_state_of_another_model_or_a_damaged_one_is_refused(session: Supervise
     with pytest.raises(InputError, match="saved with another model"):
         other.restore(tmp_path / "talk.state")
     other.close()
-    (tmp_path / "bad.state").write_bytes((tmp_path / "talk.state").read_bytes()[:-50])
+    whole = (tmp_path / "talk.state").read_bytes()
+    (tmp_path / "bad.state").write_bytes(whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:])
     with pytest.raises(InputError, match="is damaged"):
         session.restore(tmp_path / "bad.state")
-    with pytest.raises(InputError, match="is no saved conversation"):
-        session.restore(tmp_path / "other.gguf")
+    (tmp_path / "half.state").write_bytes(whole[:-50])
+    for name in ("half.state", "other.gguf"):
+        with pytest.raises(InputError, match="is no saved conversation"):
+            session.restore(tmp_path / name)
     assert ask(session)[1].reason in ("stop", "length")
 
 
