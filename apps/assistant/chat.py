@@ -11,6 +11,7 @@ from typing import Any
 from edgekit.apps.assistant.assistant import Answered, AnswerEvent, Assistant
 from edgekit.apps.assistant.conversations import Conversations, Said
 from edgekit.apps.assistant.database import Damaged, Full
+from edgekit.apps.assistant.documents.text import storable
 from edgekit.apps.assistant.generation import Switched
 from edgekit.core.errors import EdgekitError, NotFound
 from edgekit.runtimes.text import Message, Piece
@@ -32,6 +33,7 @@ class Chat:
         Raises `NotFound` for a conversation that is not the owner's, and what `Assistant.ask` raises.
         """
         self.conversations.get(conversation, owner)
+        question = storable(question)
         history = _history(self.conversations.messages(conversation))
         self._keep(conversation, "user", question, {})
         text, details = "", {"reason": "cancelled"}

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from edgekit.apps.assistant.documents.text import storable
 from edgekit.apps.assistant.fallback import TRIGGERS, FallbackOptions
 from edgekit.apps.assistant.grounding.ways import WAYS, VectorSearch
 from edgekit.apps.base import RunOptions
@@ -217,9 +218,11 @@ def _check_embedding(own: Mapping[str, Any]) -> None:
 
 
 def _said(text: str | None, option: str) -> str | None:
-    if text is not None and not text.strip():
+    if text is None:
+        return None
+    if not text.strip():
         raise UsageError(f"{option} needs a question", EXAMPLE)
-    return text
+    return storable(text)  # what is typed need not be UTF-8
 
 
 def _voice(own: Mapping[str, Any]) -> VoiceOptions:

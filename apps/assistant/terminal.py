@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 
 from edgekit.apps.assistant.assistant import Answered, AnswerEvent
 from edgekit.apps.assistant.chat import Chat
+from edgekit.apps.assistant.documents.text import storable
 from edgekit.apps.assistant.generation import Switched
 from edgekit.core.errors import EdgekitError
 from edgekit.core.printable import printable
@@ -29,7 +30,7 @@ def talk(chat: Chat, lines: Iterable[str], out: Write) -> None:
 
     write(f"{HELP}\n")
     for line in lines:
-        text = line.strip()
+        text = storable(line).strip()  # what is typed need not be UTF-8
         try:
             if text.startswith("/"):
                 current = _commanded(chat, current, text, write)

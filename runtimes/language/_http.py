@@ -185,5 +185,5 @@ def _refused(data: bytes, status: int) -> Refused:
     try:
         told = json.loads(data)["error"]
         return Refused(str(told["message"]), status, told)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Refused(data[:200].decode(errors="replace"), status)

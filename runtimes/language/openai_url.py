@@ -40,8 +40,11 @@ from edgekit.runtimes.text import (
 )
 
 NAME = "openai_url"
+EXAMPLE = "such as http://localhost:8080/v1"
 CONNECT_S = 60.0
 """Longest silence of a server: it may be reading a long prompt."""
+MOST = 2**53
+"""Larger is no count, and no time."""
 RETRYABLE = frozenset({0, 408, 409, 425, 429, 500, 502, 503, 504})
 _REASONS: Mapping[str, Reason] = {"length": "length"}
 
@@ -50,14 +53,17 @@ class RemoteSession:
     """One model of one server."""
 
     def __init__(self, address: str, options: TextOptions) -> None:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"{address!r} is not the address of an API", "such as http://localhost:8080/v1")
+        try:
+            parts = urlsplit(address)
+            host, port = parts.hostname, parts.port
+        except ValueError as exc:
+            raise InputError(f"{address!r} is not the address of an API: {exc}", EXAMPLE) from exc
+        if parts.scheme not in ("http", "https") or not host:
+            raise InputError(f"{address!r} is not the address of an API", EXAMPLE)
         self._root = parts.path.rstrip("/")
         self._address = f"{parts.scheme}://{parts.netloc}{self._root}"
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        host, port = parts.hostname, parts.port
-        self._server = Server(lambda: kind(host, port, timeout=CONNECT_S), options.key)
+        self._server = Server(lambda: kind(host, port, timeout=CONNECT_S), _key(options.key))
         name = parts.fragment or self._first_model()
         self.model = TextModel(name=name, engine=NAME, context=options.context, has_template=True, remote=True)
 
@@ -134,16 +140,16 @@ class _Clock:
         self._began = time.perf_counter()
         self._first = 0.0
         self._pieces = 0
-        self._usage: Mapping[str, Any] = {}
-        self._own: Mapping[str, Any] = {}
+        self._usage: Mapping[str, float] = {}
+        self._own: Mapping[str, float] = {}
 
     def see(self, event: Any) -> None:
         if not isinstance(event, Mapping):
             raise ValueError(f"{event!r} is no event")
         if "error" in event:
             raise Refused(str(event["error"]), 200)
-        self._usage = event.get("usage") or self._usage
-        self._own = event.get("timings") or self._own
+        self._usage = _numbers(event.get("usage")) or self._usage
+        self._own = _numbers(event.get("timings")) or self._own
 
     def said(self) -> None:
         self._first = self._first or time.perf_counter()
@@ -153,16 +159,32 @@ class _Clock:
         now = time.perf_counter()
         first = self._first or now
         if self._own:
-            names = ("cache_n", "prompt_n", "prompt_ms", "predicted_n", "predicted_ms")
-            return Timings(**{name: self._own.get(name, 0) for name in names})
-        cached = (self._usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+            counts = {name: int(self._own.get(name, 0)) for name in ("cache_n", "prompt_n", "predicted_n")}
+            return Timings(**counts, prompt_ms=self._own.get("prompt_ms", 0.0), predicted_ms=self._own.get("predicted_ms", 0.0))
+        cached = int(self._usage.get("cached_tokens", 0))
         return Timings(
             cache_n=cached,
-            prompt_n=max(0, self._usage.get("prompt_tokens", 0) - cached),
+            prompt_n=max(0, int(self._usage.get("prompt_tokens", 0)) - cached),
             prompt_ms=1000 * (first - self._began),
-            predicted_n=self._usage.get("completion_tokens", self._pieces),
+            predicted_n=int(self._usage.get("completion_tokens", self._pieces)),
             predicted_ms=1000 * (now - first),
         )
+
+
+def _numbers(given: Any) -> dict[str, float]:
+    """What a server counted, and what stands in it for the prompt; what is no number is nothing."""
+    if not isinstance(given, Mapping):
+        return {}
+    every = {**_numbers(given.get("prompt_tokens_details")), **given}
+    return {str(name): value for name, value in every.items() if type(value) in (int, float) and 0 <= value < MOST}
+
+
+def _key(given: str) -> str:
+    """The key as a header takes it. Raises `InputError` for another one, which is not repeated."""
+    key = given.strip()
+    if not (key.isascii() and key.isprintable()):
+        raise InputError("the key of the API has characters that no key has", "is it the key, and all of it?")
+    return key
 
 
 def _body(model: str, request: TextRequest) -> dict[str, Any]:
@@ -206,7 +228,7 @@ def _text(event: Any) -> str:
     found = choice.get("text") or (choice.get("delta") or {}).get("content") or ""
     if not isinstance(found, str):
         raise ValueError(f"{found!r} is no text")
-    return found
+    return found.encode("utf-8", errors="replace").decode()  # halves of characters are in no text
 
 
 def _finish(event: Any) -> str:
@@ -226,7 +248,7 @@ def _complaints(address: str) -> Iterator[None]:
         ) from exc
     except Unreachable as exc:
         raise RemoteRefused(f"{address} cannot be reached: {exc}", "is it running?", status=0, retryable=True) from exc
-    except (ValueError, AttributeError, TypeError, KeyError, IndexError) as exc:
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError, RecursionError) as exc:
         raise BadStream(f"{address} answered with something that is no stream of this API: {exc}") from exc
 
 

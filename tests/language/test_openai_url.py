@@ -80,6 +80,21 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self) -> None:
         self._say([1, 2])
 
+    def _deep(self) -> None:
+        self._say("data: " + "[" * 100_000)
+
+    def _deeply_refused(self) -> None:
+        self.send_response(400)
+        self.end_headers()
+        self.wfile.write(b"[" * 100_000)
+
+    def _miscounting(self) -> None:
+        """Whatever stands where numbers belong."""
+        said = {"choices": [{"delta": {"content": "ok \ud800"}, "finish_reason": "stop"}]}
+        usage = {"prompt_tokens": "many", "completion_tokens": -1, "prompt_tokens_details": [7]}
+        timings = {"prompt_ms": "x", "prompt_n": float("inf"), "predicted_n": True, "predicted_ms": 10**400}
+        self._say(said, {"usage": [1]}, {"usage": usage}, {"timings": 3}, {"timings": timings})
+
     def _hangup(self) -> None:
         self._say({"choices": [{"delta": {"content": "half"}}]}, end=False)
 
@@ -136,21 +151,29 @@ def test_a_servers_own_timings_are_passed_on(session: TextSession) -> None:
     assert isinstance(done, Done) and done.timings.as_json() | TIMINGS == done.timings.as_json()
 
 
+def test_what_a_server_counts_wrong_costs_its_answer_nothing(session: TextSession) -> None:
+    *said, done = ask(session, "miscounting")
+    assert said == [Piece(text="ok ?")]
+    assert isinstance(done, Done) and done.reason == "stop"
+    counts = done.timings.as_json()
+    assert (counts["cache_n"], counts["prompt_n"], counts["predicted_n"]) == (0, 0, 1)
+
+
 def test_it_says_that_what_is_asked_leaves_the_machine(session: TextSession) -> None:
     assert session.model.remote and session.model.name == "first-model"
 
 
-@pytest.mark.parametrize("wish", ["nonsense", "list"])
+@pytest.mark.parametrize("wish", ["nonsense", "list", "deep"])
 def test_a_stream_that_is_none_is_an_error_of_its_own(session: TextSession, wish: str) -> None:
     with pytest.raises(BadStream, match="no stream of this API"):
         ask(session, wish)
 
 
 def test_a_server_that_hangs_up_in_mid_answer_is_lost_and_what_was_said_is_kept(session: TextSession) -> None:
-    said: list[TextEvent] = []
+    answer = session.generate(TextRequest(messages=(Message(role="user", content="hangup"),)))
+    assert next(answer) == Piece(text="half")
     with pytest.raises(EngineLost, match="hung up in mid-answer"):
-        said.extend(session.generate(TextRequest(messages=(Message(role="user", content="hangup"),))))
-    assert said == [] or isinstance(said[0], Piece)
+        next(answer)
 
 
 def test_refusals_say_whether_asking_again_makes_sense(session: TextSession) -> None:
@@ -160,6 +183,11 @@ def test_refusals_say_whether_asking_again_makes_sense(session: TextSession) -> 
         ask(session, "forbidden")
     assert (busy.value.status, busy.value.retryable) == (503, True)
     assert (forbidden.value.status, forbidden.value.retryable) == (401, False)
+
+
+def test_a_refusal_that_is_no_json_is_quoted(session: TextSession) -> None:
+    with pytest.raises(RemoteRefused, match=r"answered 400: \[\[\["):
+        ask(session, "deeply_refused")
 
 
 def test_nobody_there_is_worth_another_try() -> None:
@@ -194,6 +222,22 @@ def test_a_key_is_in_no_text_of_the_options() -> None:
     assert "secret" not in repr(TextOptions(key="secret"))
 
 
-def test_what_is_no_address_is_refused() -> None:
+@pytest.mark.parametrize("key", ["secret\nHost: elsewhere", "secr\u00e9t", "secret\0"])
+def test_a_key_that_no_header_takes_is_refused_and_not_repeated(key: str) -> None:
+    with pytest.raises(InputError, match="characters that no key has") as caught:
+        open_text("http://127.0.0.1:9/v1", options=TextOptions(key=key))
+    assert "secr" not in caught.value.message + caught.value.hint
+
+
+def test_the_end_of_the_line_that_a_key_was_read_from_is_not_part_of_it(server: ThreadingHTTPServer) -> None:
+    address = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    ask(open_text(address, options=TextOptions(key="secret\n")), "well")
+    assert server.asked[-1][2] == "Bearer secret"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "address", ["ftp://host/v1", "http://host:99999/v1", "http://host:x/v1", "http://[::1/v1", "http:///v1"]
+)
+def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(InputError, match="not the address of an API"):
-        open_text("ftp://host/v1", engine="openai_url")
+        open_text(address, engine="openai_url")

@@ -121,6 +121,14 @@ def test_the_terminal_chats_line_by_line(documents: Path, tmp_path: Path) -> Non
     assert f"{QUESTION}: " in done.stdout
 
 
+def test_what_is_typed_need_not_be_utf_8(tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "edgekit", "run", "assistant", "--runtime", "parrot", "--data", str(tmp_path)]
+    typed = subprocess.run([*argv, "--terminal"], input=b"caf\xe9 pump\n/search caf\xe9\n", capture_output=True, check=True)
+    assert b"caf? pump: caf? pump" in typed.stdout
+    asked = subprocess.run([*argv, "--ask", b"caf\xe9 pump"], capture_output=True, check=True)
+    assert asked.stdout.startswith(b"caf? pump\n")
+
+
 @pytest.fixture
 def kept(tmp_path: Path) -> Iterator[Conversations]:
     with closing(Conversations(tmp_path / "c.sqlite")) as made:
