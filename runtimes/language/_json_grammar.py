@@ -37,7 +37,7 @@ def grammar(schema: Mapping[str, Any]) -> str:
     try:
         root = rules.of(schema, "root-value", 0)
         rules.ensure_end()
-    except (AttributeError, TypeError, ValueError) as exc:
+    except (AttributeError, TypeError, ValueError, OverflowError) as exc:
         raise InputError(f"the JSON schema is malformed: {exc}") from exc
     lines = {"root": f"{root} ws", **rules.made, **PRIMITIVES}
     return "".join(f"{name} ::= {body}\n" for name, body in lines.items())
@@ -131,8 +131,8 @@ class _Rules:
             item = self.of(schema.get("items", True), f"{name}-item", depth + 1)
             return _array(item, int(schema.get("minItems", 0)), schema.get("maxItems"))
         if kind == "string" and ("minLength" in schema or "maxLength" in schema):
-            least, most = int(schema.get("minLength", 0)), schema.get("maxLength", "")
-            return rf'"\"" char{{{least},{most}}} "\""'
+            least, most = max(int(schema.get("minLength", 0)), 0), schema.get("maxLength")
+            return rf'"\"" char{{{least},{"" if most is None else int(most)}}} "\""'
         if kind not in PRIMITIVES:
             raise InputError(f"the JSON schema has the type {kind!r}", "string, number, integer, boolean, null, object, array")
         return str(kind)

@@ -142,6 +142,15 @@ def test_a_grammar_without_a_root_is_refused_and_the_session_goes_on(session: Su
     assert ask(session)[1].reason in ("stop", "length") and session.pid == before
 
 
+def test_a_grammar_without_measure_is_refused_and_the_session_goes_on(session: SupervisedSession) -> None:
+    before = session.pid
+    with pytest.raises(InputError, match="30000 brackets within one another"):
+        ask(session, grammar="root ::= " + "(" * 30_000 + '"a"' + ")" * 30_000)
+    with pytest.raises(InputError, match="no rule named root"):
+        ask(session, grammar="\n" * 200_000)
+    assert ask(session)[1].reason in ("stop", "length") and session.pid == before
+
+
 def test_a_grammar_holds_the_answer(session: SupervisedSession) -> None:
     assert ask(session, grammar='root ::= "yes" | "no"')[0] in ("yes", "no")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -57,6 +59,7 @@ def test_every_rule_of_a_schemas_grammar_is_defined(schema: dict[str, Any]) -> N
         ({"properties": {"a": 5}, "type": "object"}, "where a schema belongs"),
         ({"properties": 5}, "is malformed"),
         ({"type": "string", "minLength": "x"}, "is malformed"),
+        ({"type": "array", "minItems": float("inf")}, "is malformed"),
         ({"enum": 5}, "is malformed"),
         ({"enum": []}, "an enum without values"),
         ({"$ref": "#"}, "refers to itself alone"),
@@ -78,6 +81,33 @@ def test_a_schema_without_end_is_refused() -> None:
 
 def test_what_a_grammar_cannot_hold_is_listed() -> None:
     assert unheld({"type": "object", "properties": {"a": {"type": "integer", "minimum": 3}}}) == ("minimum",)
+
+
+@pytest.mark.parametrize("text", ["\n" * 200_000, "root ::= " + "[" * 200_000, 'root ::= "' + '\\"' * 100_000, "<" * 200_000])
+def test_a_grammar_is_judged_in_a_moment_whatever_is_in_it(text: str) -> None:
+    code = "import sys; from edgekit.runtimes.language._grammar import checked; checked(sys.stdin.read())"
+    done = subprocess.run([sys.executable, "-c", code], input=text, capture_output=True, text=True, timeout=60)  # not hours
+    assert "InputError" in done.stderr or done.returncode == 0
+
+
+@pytest.mark.parametrize("text", ['root ::= "a', "root ::= [a-z", 'root ::= "a\\\\', "root ::= <x"])
+def test_what_is_never_closed_is_for_the_engine_to_refuse(text: str) -> None:
+    assert checked(text) == text
+
+
+@pytest.mark.parametrize("text", ['root ::= x "a', "root ::= x [a-z", 'root ::= "a" x "b'])
+def test_a_name_before_what_is_never_closed_is_seen(text: str) -> None:
+    with pytest.raises(InputError, match="uses 'x'"):
+        checked(text)
+
+
+def test_a_grammar_is_no_deeper_than_an_engine_can_go() -> None:
+    def nested(depth: int) -> str:
+        return "root ::= " + "(" * depth + '"("' + ")" * depth
+
+    assert checked(nested(100)) == nested(100)
+    with pytest.raises(InputError, match="101 brackets within one another"):
+        checked(nested(101))
 
 
 def test_a_grammar_and_a_schema_together_are_refused() -> None:

@@ -22,8 +22,8 @@ def event(value: Mapping[str, Any]) -> bytes:
 
 
 def comment(text: str) -> bytes:
-    """A line that clients pass over."""
-    return f": {text}\n\n".encode()
+    """A line that clients pass over. It stays one: what stands in it may be the words of a server elsewhere."""
+    return f": {' '.join(text.split())}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
