@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -89,9 +89,9 @@ def measured(size: int) -> dict[str, Any]:
             began = time.perf_counter()
             search.nearest("warm up", 1)
             found[name] = {"start_ms": round(1000 * (time.perf_counter() - began))}
-            nearest[name], searching = _timed(lambda text, search=search: search.nearest(text, CANDIDATES), asked)
+            nearest[name], searching = _timed(partial(search.nearest, top=CANDIDATES), asked)
             search.find("warm up", 5)
-            _, querying = _timed(lambda text, search=search: search.find(text, 5), asked)
+            _, querying = _timed(partial(search.find, top=5), asked)
             found[name] |= _percentiles("search", searching) | _percentiles("query", querying)
         for top in RECALLED:
             shared = [len({*a[:top]} & {*b}) / top for a, b in zip(nearest["exact"], nearest["index"], strict=True)]

@@ -90,8 +90,8 @@ def test_the_installed_modules_are_those_of_the_tree() -> None:
 def test_the_extra_all_covers_every_extra_that_running_or_converting_needs() -> None:
     extras = _settings()["options.extras_require"]
     frameworks = {"keras", "sklearn", "torch", "train", "trees"}
-    others = {"llama", "mediapipe", "opencv", "supervision"}
-    # compiled where it is installed; brings an OpenCV that overwrites ours; the last resort; another's data types
+    others = {"llama", "mediapipe", "opencv", "supervision", "vectors"}
+    # compiled where it is installed; brings an OpenCV that overwrites ours; the last resort; another's data types; large, for few
     named = set(extras) - {"all", "dev"} - frameworks - others
     (line,) = _lines(extras["all"])
     assert set(line.removeprefix("edgekit[").removesuffix("]").split(",")) == named

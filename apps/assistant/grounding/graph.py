@@ -72,6 +72,11 @@ class Graph:
             asked *= 4
 
 
+def ensure_package() -> None:
+    """Raise `MissingDependency` where usearch is not here, or does not load."""
+    need("usearch.index")
+
+
 def opened(path: Path, origin: Origin) -> Graph:
     """The graph in the file. Raises `InputError` for one that is damaged, or of something else, and `OSError`."""
     usearch = need("usearch.index")

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.apps.assistant.grounding.embedder import Dense, ModelEmbedder, matrix
-from edgekit.apps.assistant.grounding.graph import Batch, Graph, Ids, Origin, opened, write
+from edgekit.apps.assistant.grounding.graph import Batch, Graph, Ids, Origin, ensure_package, opened, write
 from edgekit.apps.assistant.grounding.near import Approximate, Exact, Near, none_yet
 from edgekit.apps.assistant.grounding.store import Store
 from edgekit.apps.assistant.grounding.ways import VectorSearch
 from edgekit.apps.assistant.machine import available_bytes
 from edgekit.core.errors import EdgekitError, InputError, MissingDependency
-from edgekit.core.optional import need
 from edgekit.core.progress import Event, Progress
 
 log = logging.getLogger(__name__)
@@ -55,7 +54,7 @@ class VectorIndex:
         self._origin = Origin(store=store.identity(), maker=maker)
         self._told = False
         if way == "approximate":
-            need("usearch.index")
+            ensure_package()
 
     def begun(self) -> Near:
         """What is known before the store is looked at: the graph's chunks that are there still, or none."""
@@ -119,7 +118,7 @@ class VectorIndex:
         """Whether the package is here and there is memory to make the graph in; said once where not."""
         reason = ""
         try:
-            need("usearch.index")
+            ensure_package()
         except MissingDependency as exc:
             reason = f"{exc.message} ({exc.hint})"
         wanted, free = len(near.ids) * (2 * _width(near) + LINK_BYTES), available_bytes()

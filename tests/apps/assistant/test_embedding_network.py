@@ -121,6 +121,20 @@ def test_the_assistant_searches_with_it(folder: Path, tmp_path: Path, capsys: py
     assert json.loads(capsys.readouterr().out)["passages"][0]["path"] == "pump.md"
 
 
+def test_the_assistant_searches_through_an_index_of_its_vectors_and_finds_the_same(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("usearch", reason="the index of vectors needs the extra vectors")
+    documents, data = write_documents(tmp_path / "documents"), tmp_path / "data"
+    asked = ["run", "assistant", "--documents", str(documents), "--data", str(data), "--search", "pump water", "--json"]
+    found = []
+    for way in ("approximate", "approximate", "exact"):
+        assert main([*asked, "--embedding", str(folder / "artifact"), "--vector-search", way]) == 0
+        found.append((json.loads(capsys.readouterr().out), len(list(data.glob("*.vectors")))))
+    assert found[0] == found[1]
+    assert found[2] == (found[0][0], 0)  # who wants none is left none
+
+
 def test_words_are_cut_into_the_longest_pieces_there_are(folder: Path) -> None:
     known = read_vocabulary(folder / "tokenizer.json")
     assert known.encode("UNwantéd, running", 16) == [2, 4, 5, 6, 10, 8, 9, 3]  # the example of BERT's own test
