@@ -44,7 +44,7 @@ class Library:
         graph = None
         if isinstance(embedder, ModelEmbedder):
             graph = VectorIndex(index.with_suffix(".vectors"), self._store, embedder, maker(embedder), vectors)
-        self._search = Search(self._store, embedder, graph)
+        self._search, self._index_first = Search(self._store, embedder, graph), vectors == "approximate"
         self._one_at_a_time, self._stop = threading.Lock(), threading.Event()
         self._asking = threading.Lock()
         self._again = False
@@ -54,12 +54,16 @@ class Library:
         self.state = Indexing()
 
     def update(self, progress: Progress = silent) -> Brought:
-        """Bring the index up to date. Raises `NotFound` when the folder is gone."""
+        """Bring the index up to date; that of the vectors, which may take minutes, only if it was asked for by name.
+
+        Raises `NotFound` when the folder is gone.
+        """
         with self._one_at_a_time:
             self.last = bring_up_to_date(
                 self._store, self.folder, self._embedder, progress=_both(self._noted, progress), stop=self._stop
             )
-            self._search.settle(progress, self._stop)
+            if self._index_first:
+                self._search.settle(progress, self._stop)
             return self.last
 
     def update_soon(self) -> None:
@@ -160,6 +164,7 @@ class Library:
         while self._is_asked():
             try:
                 self.update()
+                self._search.settle(silent, self._stop)
             except EdgekitError as exc:
                 log.warning("documents: %s", exc.message)
                 self.state = Indexing(problem=exc.message)

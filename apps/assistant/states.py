@@ -104,6 +104,7 @@ class States:
         if held is None:
             return
         held.tokens = timings.cache_n + timings.prompt_n + timings.predicted_n
+        held.on_disk = min(held.on_disk, timings.cache_n)  # fewer, where a conversation without room lost its oldest turns
         self._timer = threading.Timer(self._idle_s, self._put_away_when_idle, (session,))
         self._timer.daemon = True
         self._timer.start()
@@ -153,8 +154,16 @@ class States:
         if not path.exists():
             return 0
         try:
+            asked = memory.tokenize(memory.render(request))
+        except EdgekitError:  # the answer says the same, to whom it concerns
+            return 0
+        return self._restored(path, asked, memory)
+
+    def _restored(self, path: Path, asked: tuple[int, ...], memory: Memory) -> int:
+        """As `_brought_back`, of a prompt's tokens. A state that is damaged, or of another model, is of no more use."""
+        try:
             saved = tokens_in(path)
-            shared = _shared(saved, memory.tokenize(memory.render(request)))
+            shared = _shared(saved, asked)
             if shared < WORTH * len(saved):
                 return 0
             memory.restore(path)
