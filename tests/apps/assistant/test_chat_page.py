@@ -342,3 +342,12 @@ def test_a_model_that_does_not_load_is_refused_with_its_reason(chrome: Browser, 
         watched.page.locator(".ek-problem-message").wait_for()
         assert "page.gguf" in watched.page.locator(".ek-problem").inner_text()
         answered(watched.page)
+
+
+def test_what_the_model_remembers_is_kept_when_the_server_ends(chrome: Browser, tmp_path: Path) -> None:
+    with assistant(tmp_path, "--runtime", "parrot") as server, visitor(chrome) as watched:
+        log_in(watched.page, server)
+        ask(watched.page, "good morning to you all")
+        answered(watched.page)
+    (state,) = (tmp_path / "data" / "states").iterdir()
+    assert state.suffix == ".state" and state.stat().st_mode & 0o777 == 0o600
