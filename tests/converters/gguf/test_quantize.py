@@ -15,7 +15,7 @@ from edgekit.converters.gguf.quants import OWN, dequantized, quantized
 from edgekit.converters.gguf.types import FALLBACK, MIXTURES, choose, fitting, substitutions
 from edgekit.core.errors import EdgekitError, InputError, Unsupported
 from edgekit.core.gguf_file import NAMED, read_header
-from edgekit.runtimes.language import supervised
+from edgekit.runtimes.language import apart
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def test_every_precision_without_a_compiler_is_near_its_source(model: Path, prec
 
 @pytest.mark.parametrize("precision", ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1"])
 def test_tensors_are_byte_for_byte_those_of_llama_cpp(model: Path, precision: str, tmp_path: Path) -> None:
-    if not supervised.library_works():
+    if not apart.library_works():
         pytest.skip("libllama is not here, or was built for another processor")
     ours = convert.convert(gguf_source.load(model), tmp_path / "ours.gguf", precision)
-    supervised.quantize(model, tmp_path / "theirs.gguf", MIXTURES[precision].number, {})
+    apart.quantize(model, tmp_path / "theirs.gguf", MIXTURES[precision].number, {})
     theirs = {tensor.name: tensor for tensor in gguf_source.load(tmp_path / "theirs.gguf").tensors}
     for tensor in gguf_source.load(ours.path).tensors:
         assert tensor.kind == theirs[tensor.name].kind
@@ -62,21 +62,21 @@ def test_tensors_are_byte_for_byte_those_of_llama_cpp(model: Path, precision: st
 
 
 def test_k_types_are_written_by_libllama_and_their_substitutions_named(model: Path, tmp_path: Path) -> None:
-    if not supervised.library_works():
+    if not apart.library_works():
         pytest.skip("libllama is not here, or was built for another processor")
-    written = convert.convert(gguf_source.load(model), tmp_path / "model.gguf", "q4_k_m", quantizer=supervised.quantize)
+    written = convert.convert(gguf_source.load(model), tmp_path / "model.gguf", "q4_k_m", quantizer=apart.quantize)
     changed = substitutions(written.choices)
     assert changed and all("no multiple of 256" in choice.why for choice in changed)
     assert not list(tmp_path.glob("*.float"))
 
 
 def test_an_importance_matrix_changes_what_libllama_writes(model: Path, tmp_path: Path) -> None:
-    if not supervised.library_works():
+    if not apart.library_works():
         pytest.skip("libllama is not here, or was built for another processor")
     source = gguf_source.load(model)
     weights = forward.importance(source, list(range(3, 200)), 64)
-    plain = convert.convert(source, tmp_path / "plain.gguf", "q4_0", quantizer=supervised.quantize)
-    judged = convert.convert(source, tmp_path / "judged.gguf", "q4_0", quantizer=supervised.quantize, importance=weights)
+    plain = convert.convert(source, tmp_path / "plain.gguf", "q4_0", quantizer=apart.quantize)
+    judged = convert.convert(source, tmp_path / "judged.gguf", "q4_0", quantizer=apart.quantize, importance=weights)
     assert plain.path.read_bytes() != judged.path.read_bytes()
 
 
