@@ -103,7 +103,10 @@ def cases(pictures: Path) -> Iterator[Case]:
         share="20%",
         pictures=pictures,
         labelled=SHARED / "coco_eval" / "instances.json",
-        options=("--limit", "640", "--epochs", "8", "--batch", "4", "--learning-rate", "2e-3", "--augment", "--threads", "2"),
+        options=(
+            *("--multiple", "4", "--limit", "640", "--augment"),
+            *("--epochs", "6", "--batch", "4", "--learning-rate", "3e-3"),
+        ),
     )
 
 
