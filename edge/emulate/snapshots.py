@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.core import process
+from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.emulate import qemu
 from edgekit.emulate.boot import HEALTH, SERVE_S, Emulated
@@ -27,8 +28,10 @@ class Snapshot:
 
 def saved(board: Emulated, *, progress: Progress = silent) -> Snapshot:
     """Boot the board until it serves, and save it: its card as it was, and over it what changed since, with its memory. Only the
-    latter is copied for each board that is woken. Raises `DeviceError`.
+    latter is copied for each board that is woken. Raises `DeviceError`, and `Unsupported` for a machine that cannot be saved.
     """
+    if not board.hardware.machine.saved:
+        raise Unsupported(f"{board.hardware.machine.name} cannot be saved while it runs: QEMU cannot save its network device")
     qemu.ensure("qemu-img")
     base, card = board.folder / "saved.img", board.folder / "saved.qcow2"
     process.run(copy_command(board.card, base), timeout_s=600.0)

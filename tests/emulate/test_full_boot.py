@@ -16,17 +16,19 @@ import pytest
 from boards import executable
 
 from edgekit import artifact as artifacts
-from edgekit.core import profiles
+from edgekit.core import process, profiles
 from edgekit.core.errors import EdgekitError, GateFailed
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, deploy_to_all, status
 from edgekit.emulate import boot, full, qemu, rootfs
 from edgekit.emulate.boards import Wanted, board_of
-from edgekit.emulate.boot import SERVE_S, Emulated, asked, cut_while_writing, serving, token
-from edgekit.emulate.machine import Machine, ssh_config
+from edgekit.emulate.boot import SERVE_S, Emulated, asked, cut_while_writing, serving, shell, token
+from edgekit.emulate.kernels import kernel_of
+from edgekit.emulate.machine import Hardware, Machine, ssh_config
+from edgekit.emulate.machines import ensure_stands_for, machine_type
 from edgekit.emulate.proofs import proof_of
-from edgekit.emulate.snapshots import Snapshot, saved, woken
+from edgekit.emulate.snapshots import Snapshot, copy_command, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.models import digits
 from edgekit.parity import Golden, golden_bytes, read_golden
@@ -101,6 +103,27 @@ def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(inst
         cut_while_writing(installed, machine)
     with serving(installed, 2) as machine:
         check = asked(machine, key, PROOF, NUMBER)
+        assert check.ok, check.said
+
+
+def test_its_card_serves_in_qemus_raspberry_pi_3_too_and_again_after_the_power_was_cut(
+    installed: Emulated, tmp_path: Path
+) -> None:
+    machine, board = machine_type("raspi3b"), board_of(profiles.find("rpi3b-plus"))
+    ensure_stands_for(machine, board.device, board.limits)
+    hardware = Hardware(
+        core=board.core, limits=board.limits, kernel=kernel_of(machine, board.system.name, rootfs.MIRROR), machine=machine
+    )
+    process.run(copy_command(installed.card, tmp_path / "card.img"), timeout_s=600.0)
+    pi3 = Emulated(hardware=hardware, card=tmp_path / "card.img", keys=installed.keys, folder=tmp_path)
+    with serving(pi3, 1) as running:
+        assert "Raspberry Pi 3 Model B" in shell(pi3, running, "cat /proc/device-tree/model")
+        key = token(pi3, running)
+        check = asked(running, key, PROOF, NUMBER)
+        assert check.ok, check.said
+        cut_while_writing(pi3, running)
+    with serving(pi3, 2) as running:
+        check = asked(running, key, PROOF, NUMBER)
         assert check.ok, check.said
 
 
