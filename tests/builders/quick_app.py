@@ -4,17 +4,15 @@ Which release it is and where it answers it reads where `edgekit.deploy.board.st
 """
 
 import json
-import os
 import socket
 import sys
+from pathlib import Path
 
 
-def main(root: str) -> None:
-    place = os.path.realpath(os.path.join(root, "current"))
-    with open(os.path.join(place, "release.json")) as file:
-        release = json.load(file)
-    with open(os.path.join(place, "artifact", "manifest.json")) as file:
-        name = json.load(file)["name"]
+def main(root: Path) -> None:
+    place = (root / "current").resolve()
+    release = json.loads((place / "release.json").read_bytes())
+    name = json.loads((place / "artifact" / "manifest.json").read_bytes())["name"]
     if release["app"] != "sentinel" or "dead" in name:
         sys.exit(f"{release['app']} {name} does not start")
     serve(int(release["arguments"][1]), name)
@@ -33,4 +31,4 @@ def serve(port: int, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]))
