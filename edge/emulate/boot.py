@@ -43,12 +43,18 @@ class Emulated:
     keys: Keys
     folder: Path
 
-    def start(self, number: int = 0, *, card: Path | None = None, snapshot: str = "") -> Start:
+    def start(self, number: int = 0, *, card: Path | None = None, snapshot: str = "", connected: bool = False) -> Start:
         """The next start, on free ports."""
         http, ssh = free_ports(2)
-        card = card or self.card
-        words = boot_words(self.card)
-        return Start(card=card, words=words, folder=self.folder / f"start-{number}", http=http, ssh=ssh, snapshot=snapshot)
+        return Start(
+            card=card or self.card,
+            words=boot_words(self.card),
+            folder=self.folder / f"start-{number}",
+            http=http,
+            ssh=ssh,
+            snapshot=snapshot,
+            connected=connected,
+        )
 
 
 def flashed(

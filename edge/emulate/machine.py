@@ -27,6 +27,8 @@ from edgekit.emulate.served import Served
 LARGEST_BYTES = 4 << 30
 """Memory that an emulated machine is given at most: a Jetson has more than many a computer."""
 HTTP, SSH = 8080, 22
+HERE = "10.0.2.2"
+"""This machine's loopback, as a board sees it that is connected (QEMU's user network)."""
 TRANSLATED_MIB = 256
 _STEP_S = 0.1
 
@@ -60,7 +62,10 @@ class Hardware:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One start: the card, the kernel's words, and where the ports and the console go; `snapshot` wakes a saved machine."""
+    """One start: the card, the kernel's words, and where the ports and the console go; `snapshot` wakes a saved machine.
+
+    One that is `connected` reaches what this machine reaches, and this machine itself as `HERE`; others reach nothing.
+    """
 
     card: Path
     words: str
@@ -68,6 +73,7 @@ class Start:
     http: int
     ssh: int
     snapshot: str = ""
+    connected: bool = False
 
     @property
     def console(self) -> Path:
@@ -178,7 +184,7 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     argv += ["-kernel", str(kernel.image), "-initrd", str(kernel.initrd), "-append", f"{start.words} {hardware.words}".strip()]
     argv += ["-dtb", str(kernel.device_tree)] if kernel.device_tree else []
     argv += ["-drive", f"file={start.card},format={packing},{machine.card},cache=unsafe"]
-    argv += ["-netdev", f"user,id=net,restrict=on,{forward}"]
+    argv += ["-netdev", f"user,id=net,restrict={'off' if start.connected else 'on'},{forward}"]
     argv += [word for device in machine.devices for word in ("-device", device)]
     argv += ["-serial", f"file:{start.console}", "-qmp", f"unix:{start.folder / 'monitor'},server=on,wait=off"]
     return [*argv, *(["-loadvm", start.snapshot] if start.snapshot else [])]

@@ -44,22 +44,23 @@ def saved(board: Emulated, *, progress: Progress = silent) -> Snapshot:
 
 
 @contextmanager
-def woken(snapshot: Snapshot, count: int = 1) -> Iterator[tuple[Machine, ...]]:
+def woken(snapshot: Snapshot, count: int = 1, *, connected: bool = False) -> Iterator[tuple[Machine, ...]]:
     """So many boards at once, each with a card of its own, all serving. What they write is gone with the block."""
     with ExitStack() as stack:
-        machines = [stack.enter_context(_one(snapshot, number)) for number in range(count)]
+        machines = [stack.enter_context(_one(snapshot, number, connected)) for number in range(count)]
         for machine in machines:
             machine.wait_until_serving(HEALTH, WAKE_S)
         yield tuple(machines)
 
 
 @contextmanager
-def _one(snapshot: Snapshot, number: int) -> Iterator[Machine]:
+def _one(snapshot: Snapshot, number: int, connected: bool) -> Iterator[Machine]:
     board = snapshot.board
     card = board.folder / f"woken-{number}.qcow2"
     process.run(copy_command(snapshot.card, card), timeout_s=600.0)
     try:
-        with running(board.hardware, board.start(100 + number, card=card, snapshot=NAME)) as machine:
+        start = board.start(100 + number, card=card, snapshot=NAME, connected=connected)
+        with running(board.hardware, start) as machine:
             yield machine
     finally:
         card.unlink(missing_ok=True)

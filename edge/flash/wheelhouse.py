@@ -6,7 +6,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -17,7 +17,7 @@ from edgekit.core.files import new_folder, sha256_file, write_atomically
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device, Value
 from edgekit.deploy.board.layout import ROOT
-from edgekit.flash import environment
+from edgekit.flash import environment, source
 from edgekit.flash.systems import System, machine_of, platforms, system_of
 
 MANIFEST = "wheelhouse.json"
@@ -64,6 +64,12 @@ class Where:
     find_links: tuple[str, ...] = ()
     no_index: bool = False
 
+    @property
+    def options(self) -> list[str]:
+        """pip's."""
+        folders = [word for place in self.find_links for word in ("--find-links", place)]
+        return [*folders, *(["--no-index"] if self.no_index else [])]
+
 
 def make(
     device: Device,
@@ -103,7 +109,7 @@ def fill(
     """Download `wanted` (requirements or files, as for pip) into an empty folder and describe it, `requirements` being their names."""
     machine = machine_of(device)
     progress(Event(stage="download wheels"))
-    _download(wanted, folder, system, machine, where)
+    _download(wanted, folder, system, machine, where, progress)
     described = Wheelhouse(
         device=device.name,
         system=system.name,
@@ -135,7 +141,7 @@ def read(folder: Path) -> Wheelhouse:
 
 
 def download_command(wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where) -> list[str]:
-    """The pip that downloads wheels for another machine; it never builds, since a build here would not run there."""
+    """The pip that downloads wheels for another machine; it builds nothing, since a build here would not run there."""
     tag = "".join(map(str, system.python))
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--dest", str(folder), "--only-binary", ":all:", "--implementation", "cp"]
@@ -144,9 +150,7 @@ def download_command(wanted: Sequence[str], folder: Path, system: System, machin
         command += ["--abi", abi]
     for platform in platforms(system, machine):
         command += ["--platform", platform]
-    for place in where.find_links:
-        command += ["--find-links", place]
-    return [*command, *(["--no-index"] if where.no_index else []), *wanted]
+    return [*command, *where.options, *wanted]
 
 
 def built_wheel(progress: Progress = silent) -> Path:
@@ -165,18 +169,32 @@ def built_wheel(progress: Progress = silent) -> Path:
     return next(place.glob("edgekit-*.whl"))
 
 
-def _download(wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where) -> None:
-    """Everything at once; when that fails, each alone, so that every package that lacks a wheel is named and not only the first."""
+def _download(
+    wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where, progress: Progress, *, build: bool = True
+) -> None:
+    """Everything at once. When that fails, each alone, so that every package that lacks a wheel is named and not only the first; those
+    that are source alone with nothing to compile are built, and it is tried once more.
+    """
     try:
         process.run(download_command(wanted, folder, system, machine, where), timeout_s=TIMEOUT_S)
     except EdgekitError as exc:
         missing = _missing(exc, wanted, system, machine, where)
         if not missing:
             raise
-        advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in missing]
-        python = ".".join(map(str, system.python))
-        message = f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(missing)}"
-        raise Unsupported(message, "; ".join(advice)) from exc
+        unknown = [name for name in missing if name not in ADVICE] if build else []
+        with tempfile.TemporaryDirectory() as scratch:
+            pure = source.built(unknown, Path(scratch), where.options, progress=progress)
+            lacking = [name for name in missing if name not in pure]
+            if lacking:
+                raise _unsupported(lacking, system, machine) from exc
+            more = replace(where, find_links=(*where.find_links, scratch))
+            _download(wanted, folder, system, machine, more, progress, build=False)
+
+
+def _unsupported(missing: Sequence[str], system: System, machine: str) -> Unsupported:
+    advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in missing]
+    python = ".".join(map(str, system.python))
+    return Unsupported(f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(missing)}", "; ".join(advice))
 
 
 def _missing(first: EdgekitError, wanted: Sequence[str], system: System, machine: str, where: Where) -> list[str]:
