@@ -154,7 +154,7 @@ def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_n
     assert status(BOARD).artifact_name == "good"
 
     elsewhere = named(tmp_path, "elsewhere")
-    unhealthy = msgspec.structs.replace(release(elsewhere, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=60))
+    unhealthy = msgspec.structs.replace(release(elsewhere, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=15))
     (taken_back,) = deploy_to_all([BOARD], elsewhere, unhealthy)
     assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
     assert status(BOARD).artifact_name == "good"
@@ -176,7 +176,7 @@ def test_as_one_of_a_fleet_it_takes_a_rollout_and_goes_back_from_a_bad_one(
 ) -> None:
     """Its own agent, a real server on this machine, and between them the emulated network."""
     good, bad = named(tmp_path, "good"), named(tmp_path, "bad")
-    unhealthy = msgspec.structs.replace(release(bad, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=30))
+    unhealthy = msgspec.structs.replace(release(bad, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=15))
     plan = Plan(waves=(1.0,), soak_s=1, deadline_s=FLEET_S, absent_s=FLEET_S, max_failed=0.0)
 
     def wished(artifact: Artifact, what: Release) -> Wish:
