@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -170,31 +171,54 @@ def built_wheel(progress: Progress = silent) -> Path:
 
 
 def _download(
-    wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where, progress: Progress, *, build: bool = True
+    wanted: Sequence[str],
+    folder: Path,
+    system: System,
+    machine: str,
+    where: Where,
+    progress: Progress,
+    tried: Sequence[str] = (),
 ) -> None:
-    """Everything at once. When that fails, each alone, so that every package that lacks a wheel is named and not only the first; those
-    that are source alone with nothing to compile are built, and it is tried once more.
+    """Everything at once; what that lacks and is source alone with nothing to compile is built, and it is tried again.
+
+    When something cannot be built, each is asked for alone, so that every package that lacks a wheel is named and not only the first.
     """
     try:
         process.run(download_command(wanted, folder, system, machine, where), timeout_s=TIMEOUT_S)
     except EdgekitError as exc:
-        missing = _missing(exc, wanted, system, machine, where)
-        if not missing:
-            raise
-        unknown = [name for name in missing if name not in ADVICE] if build else []
         with tempfile.TemporaryDirectory() as scratch:
-            pure = source.built(unknown, Path(scratch), where.options, progress=progress)
-            lacking = [name for name in missing if name not in pure]
-            if lacking:
-                raise _unsupported(lacking, system, machine) from exc
+            new = [name for name in _names_in(exc) if name not in tried]
+            built = _built(new, Path(scratch), where, progress)
+            if not new or len(built) < len(new):
+                _refuse(exc, wanted, system, machine, where, progress, [name for name in new if name not in built])
             more = replace(where, find_links=(*where.find_links, scratch))
-            _download(wanted, folder, system, machine, more, progress, build=False)
+            _download(wanted, folder, system, machine, more, progress, (*tried, *new))
 
 
-def _unsupported(missing: Sequence[str], system: System, machine: str) -> Unsupported:
-    advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in missing]
+def _refuse(
+    first: EdgekitError,
+    wanted: Sequence[str],
+    system: System,
+    machine: str,
+    where: Where,
+    progress: Progress,
+    unbuilt: Sequence[str],
+) -> NoReturn:
+    """Raise `Unsupported` for all that has no wheel and cannot be built here; where nothing is missing, what was raised first."""
+    missing = _missing(first, wanted, system, machine, where)
+    with tempfile.TemporaryDirectory() as scratch:
+        pure = _built([name for name in missing if name not in unbuilt], Path(scratch), where, progress)
+    lacking = [name for name in missing if name not in pure]
+    if not lacking:
+        raise first
+    advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in lacking]
     python = ".".join(map(str, system.python))
-    return Unsupported(f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(missing)}", "; ".join(advice))
+    message = f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(lacking)}"
+    raise Unsupported(message, "; ".join(advice)) from first
+
+
+def _built(names: Sequence[str], folder: Path, where: Where, progress: Progress) -> tuple[str, ...]:
+    return source.built([name for name in names if name not in ADVICE], folder, where.options, progress=progress)
 
 
 def _missing(first: EdgekitError, wanted: Sequence[str], system: System, machine: str, where: Where) -> list[str]:

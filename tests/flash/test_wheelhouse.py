@@ -13,6 +13,7 @@ import pytest
 from edgekit.cli import main
 from edgekit.core import profiles
 from edgekit.core.errors import InputError, NotFound, Unsupported
+from edgekit.flash import source
 from edgekit.flash.systems import platforms, system_of, systems
 from edgekit.flash.wheelhouse import MANIFEST, Where, make, read
 
@@ -114,15 +115,12 @@ def test_what_is_published_as_source_alone_with_nothing_to_compile_is_built_here
     }
 
 
-def test_what_has_something_to_compile_or_builds_for_this_machine_is_named_and_never_put_on_a_card(
-    index: Path, tmp_path: Path
-) -> None:
-    source_of(index, "compiled", **{"core.c": "int main() {}"})
-    source_of(index, "native", tag="cp313-cp313-linux_x86_64")
-    where = Where(find_links=(str(index),), no_index=True)
-    with pytest.raises(Unsupported, match=r"compiled, native|native, compiled"):
-        make(PI, tmp_path / "out", system="trixie", edgekit_wheel=own(tmp_path), packages=("compiled", "native"), where=where)
-    assert not (tmp_path / "out").exists()
+def test_what_has_something_to_compile_or_builds_for_this_machine_alone_is_not_taken(tmp_path: Path) -> None:
+    source_of(tmp_path, "compiled", **{"core.c": "int main() {}"})
+    source_of(tmp_path, "native", tag="cp313-cp313-linux_x86_64")
+    where = Where(find_links=(str(tmp_path),), no_index=True)
+    assert source.built(("compiled", "native", "absent"), tmp_path / "out", where.options) == ()
+    assert not list((tmp_path / "out").glob("*.whl"))
 
 
 def test_a_wheel_for_a_newer_c_library_does_not_fit(index: Path, tmp_path: Path) -> None:
