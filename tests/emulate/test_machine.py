@@ -96,7 +96,7 @@ def test_a_raspberry_pi_3_of_qemus_has_its_card_network_and_device_tree() -> Non
     told = dict(zip(argv[1::2], argv[2::2], strict=False))
     assert (told["-M"], told["-cpu"], told["-smp"], told["-m"]) == ("raspi3b", "cortex-a53", "4", "1024")
     assert "-dtb" in argv and argv[argv.index("-dtb") + 1] == "/k/bcm2837-rpi-3-b.dtb"
-    assert "file=/c/card.img,format=raw,if=sd,cache=unsafe" in argv and "usb-net,netdev=net" in argv
+    assert "file=/c/card.img,format=raw,if=sd,cache=unsafe" in argv and "usb-net,netdev=net,port=1" in argv
     assert not any("virtio" in word for word in argv)
 
 
