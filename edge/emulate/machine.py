@@ -30,6 +30,8 @@ HTTP, SSH = 8080, 22
 HERE = "10.0.2.2"
 """This machine's loopback, as a board sees it that is connected (QEMU's user network)."""
 TRANSLATED_MIB = 256
+PATIENT = "systemd.default_timeout_start_sec=1800"
+"""On a busy computer an emulated board takes minutes for what systemd gives a service a minute and a half for."""
 _STEP_S = 0.1
 
 
@@ -55,9 +57,9 @@ class Hardware:
 
     @property
     def words(self) -> str:
-        """What the kernel is told beside the card's words: to leave alone what a machine has more of than the board."""
+        """What the kernel is told beside the card's words: to be patient, and to leave alone what the machine has more of than the board."""
         fixed = (self.machine.cores, f"maxcpus={self.cores}"), (self.machine.memory_mib, f"mem={self.memory_mib}M")
-        return " ".join(filter(None, (self.machine.words, *(word for has, word in fixed if has))))
+        return " ".join(filter(None, (PATIENT, self.machine.words, *(word for has, word in fixed if has))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +183,7 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     cores, memory = machine.cores or hardware.cores, machine.memory_mib or hardware.memory_mib
     argv = [SYSTEM, "-M", machine.name, "-cpu", hardware.core.model, "-smp", str(cores), "-m", str(memory)]
     argv += ["-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-no-reboot", "-display", "none", "-monitor", "none"]
-    argv += ["-kernel", str(kernel.image), "-initrd", str(kernel.initrd), "-append", f"{start.words} {hardware.words}".strip()]
+    argv += ["-kernel", str(kernel.image), "-initrd", str(kernel.initrd), "-append", f"{start.words} {hardware.words}"]
     argv += ["-dtb", str(kernel.device_tree)] if kernel.device_tree else []
     argv += ["-drive", f"file={start.card},format={packing},{machine.card},cache=unsafe"]
     argv += ["-netdev", f"user,id=net,restrict={'off' if start.connected else 'on'},{forward}"]
