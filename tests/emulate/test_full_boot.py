@@ -136,6 +136,8 @@ def test_its_card_serves_in_qemus_raspberry_pi_3_too_and_again_after_the_power_w
     with serving(pi3, 2) as running:
         check = asked(running, key, PROOF, NUMBER)
         assert check.ok, check.said
+        shell(pi3, running, "systemctl --no-block reboot")
+        running.wait_until_off(SERVE_S)  # as at the end of a first boot
 
 
 def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_not_work(
