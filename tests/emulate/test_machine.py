@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from processes import child_of, outlived
 
+from edgekit.cli import main
 from edgekit.core import profiles
 from edgekit.core.errors import GateFailed, NotFound, Unsupported
 from edgekit.emulate import initrd, kernels, qemu, rootfs
@@ -24,6 +25,7 @@ from edgekit.emulate.limits import Limits, limits_of
 from edgekit.emulate.machine import PATIENT, Hardware, Start, command, ssh_command, ssh_config
 from edgekit.emulate.machines import VIRT, MachineType, ensure_stands_for, machine_type
 from edgekit.emulate.snapshots import saved
+from edgekit.models import digits
 
 RASPI3B = machine_type("raspi3b")
 
@@ -114,6 +116,19 @@ def test_a_machine_that_is_not_like_the_board_is_refused(name: str) -> None:
     with pytest.raises(Unsupported, match="raspi3b, which is a raspberry-pi board with cortex-a53"):
         ensure_stands_for(RASPI3B, device, limits_of(device))
     ensure_stands_for(VIRT, device, limits_of(device))
+
+
+def test_the_command_takes_a_machine_for_a_boot_alone_and_one_like_the_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["emulate", "--target", "rpi3b-plus", "--machine", "raspi3b"]) == 2
+    assert "only a board that boots needs a machine (raspi3b)" in capsys.readouterr().err
+    artifact = next(path for path in digits.artifacts() if path.name.endswith("int8"))
+    words = ["--app", "digits", "--artifact", str(artifact), "--wheelhouse", str(tmp_path), "--boot", "--machine"]
+    assert main(["emulate", "--target", "rpi5", *words, "raspi3b"]) == 1, "before anything is made"
+    assert "Raspberry Pi 5 is not emulated on raspi3b" in capsys.readouterr().err
+    assert main(["emulate", "--target", "rpi5", *words, "raspi3"]) == 1
+    assert "did you mean 'raspi3b'?" in capsys.readouterr().err
 
 
 def test_a_board_is_not_given_more_memory_than_the_machine_has() -> None:
