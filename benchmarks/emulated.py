@@ -2,7 +2,9 @@
 
     python benchmarks/emulated.py gates
     python benchmarks/emulated.py make FOLDER       (once; minutes: wheels, card, first boot, snapshot)
+    python benchmarks/emulated.py parts              (a root file system and the image of a card, anew)
     python benchmarks/emulated.py boot FOLDER
+    python benchmarks/emulated.py raspi3b FOLDER     (the same card in QEMU's Raspberry Pi 3)
     python benchmarks/emulated.py ten FOLDER
 
 Each part goes into results/emulated.json beside the others, with its own conditions. These are times of this computer, not of a board.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -19,20 +22,23 @@ from typing import Any
 from common import RESULTS, conditions, edgekit, write
 
 from edgekit import artifact as artifacts
-from edgekit.core import profiles
+from edgekit.core import process, profiles
 from edgekit.emulate import boot, full, rootfs
-from edgekit.emulate.boards import Board, Wanted, board_of
-from edgekit.emulate.boot import HEALTH, Emulated, token
-from edgekit.emulate.card import FOLDER, INITRD, KERNEL, Keys, base_image
+from edgekit.emulate.boards import Wanted, board_of
+from edgekit.emulate.boot import CARD_MIB, HEALTH, Emulated, token
+from edgekit.emulate.card import FOLDER, PACKAGES, Keys, assemble, base_image
 from edgekit.emulate.machine import Hardware, running
+from edgekit.emulate.machines import VIRT, MachineType, machine_type
 from edgekit.emulate.proofs import proof_of
+from edgekit.emulate.rootfs import TAR, Recipe
 from edgekit.emulate.snapshots import Snapshot, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
 from edgekit.models import digits
 
 PICTURE, NUMBER = Path(digits.__file__).parent / "number.png", "3141592653"
 PROOF = proof_of("digits", PICTURE)
-BOARD, SIZE_MIB, COUNT = "rpi5", 2048, 10
+BOARD, COUNT = "rpi5", 10
+RASPI3B = machine_type("raspi3b")
 LIMIT_S = 600.0
 
 
@@ -42,8 +48,12 @@ def main() -> None:
         keep("gates", gates())
     elif part == "make":
         make(Path(more[0]))
+    elif part == "parts":
+        keep("parts", parts())
     elif part == "boot":
         keep("boot", booted(kept(Path(more[0])), Path(more[0]) / "token"))
+    elif part == RASPI3B.name:
+        keep(RASPI3B.name, booted(kept(Path(more[0]), "rpi3b-plus", RASPI3B), Path(more[0]) / "token"))
     else:
         keep("ten", ten(Snapshot(board=kept(Path(more[0])), card=Path(more[0]) / "saved.qcow2")))
 
@@ -64,10 +74,22 @@ def gates() -> dict[str, Any]:
     return {"boards": len(first["boards"]), "anew_s": round(anew_s, 1), "remembered_s": round(time.perf_counter() - began, 1)}
 
 
+def parts() -> dict[str, Any]:
+    """A root file system from Debian's packages, fetched from the mirror, and the image of a card from it: both anew, nothing out of the cache."""
+    suite, seconds = board_of(profiles.find(BOARD)).system.name, {}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, began = Path(scratch), time.perf_counter()
+        process.run(rootfs.build_command(Recipe(suite=suite, packages=PACKAGES), folder / TAR), timeout_s=rootfs.TIMEOUT_S)
+        seconds["root_file_system_s"], began = time.perf_counter() - began, time.perf_counter()
+        assemble(folder / TAR, folder, CARD_MIB, suite)
+        seconds["card_image_s"] = time.perf_counter() - began
+    return {name: round(took_s, 1) for name, took_s in seconds.items()}
+
+
 def make(folder: Path) -> None:
     """A board whose first boot has installed the digits app, a token for it, and a snapshot in which it serves."""
     folder.mkdir(parents=True, exist_ok=True)
-    board, seconds = _board(), {}
+    board, seconds = board_of(profiles.find(BOARD)), {}
     int8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
     began = time.perf_counter()
     wheelhouses.make(board.device, folder / "wheels", extras=PROOF.extras, system=board.system.name)
@@ -84,13 +106,13 @@ def make(folder: Path) -> None:
     keep("make", {name: round(took_s, 1) for name, took_s in seconds.items()})
 
 
-def kept(folder: Path) -> Emulated:
-    """The board that `make` has left in the folder."""
-    board = _board()
-    base = base_image(board.system.name, rootfs.MIRROR, SIZE_MIB)
-    keys = folder / "card.keys"
+def kept(folder: Path, name: str = BOARD, machine: MachineType = VIRT) -> Emulated:
+    """The card that `make` has left in the folder, in the board of that name."""
+    board, keys = board_of(profiles.find(name)), folder / "card.keys"
+    base = base_image(board.system.name, rootfs.MIRROR, CARD_MIB)
+    kernel = boot.started_from(base, machine, board.system.name, rootfs.MIRROR)
     return Emulated(
-        hardware=Hardware(core=board.core, limits=board.limits, kernel=base.parent / KERNEL, initrd=base.parent / INITRD),
+        hardware=Hardware(core=board.core, limits=board.limits, kernel=kernel, machine=machine),
         card=folder / "card.img",
         keys=Keys(private=keys / "operator", known_as=(keys / "boot" / FOLDER / "host_key.pub").read_text().strip()),
         folder=folder,
@@ -106,8 +128,13 @@ def booted(emulated: Emulated, key: Path) -> dict[str, Any]:
         number = PROOF.ask(machine.served, key.read_text())
         predicted_s = time.perf_counter() - began
     assert number == NUMBER, number
-    cores = emulated.hardware.cores
-    return {"board": BOARD, "cores": cores, "health_s": round(health_s, 1), "prediction_s": round(predicted_s, 1)}
+    hardware = emulated.hardware
+    return {
+        "core": hardware.core.name,
+        "cores": hardware.cores,
+        "health_s": round(health_s, 1),
+        "prediction_s": round(predicted_s, 1),
+    }
 
 
 def ten(snapshot: Snapshot) -> dict[str, Any]:
@@ -120,10 +147,6 @@ def ten(snapshot: Snapshot) -> dict[str, Any]:
         took_s = time.perf_counter() - began
         assert all(machine.asked(HEALTH) == {"status": "ok"} for machine in machines)
     return {"boards": COUNT, "one_s": round(one_s, 1), "all_s": round(took_s, 1)}
-
-
-def _board() -> Board:
-    return board_of(profiles.find(BOARD))
 
 
 if __name__ == "__main__":

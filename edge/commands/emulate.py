@@ -33,6 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wheelhouse", type=Path, metavar="DIR", help="the board's wheels (default: the engines' are downloaded and kept)"
     )
+    parser.add_argument(
+        "--machine",
+        metavar="NAME",
+        help="with --boot, QEMU's machine: virt (default), or raspi3b, a Raspberry Pi 3 with its SD card, for boards like it",
+    )
     parser.add_argument("--memory", type=size, metavar="SIZE", help="of the board (default: the smallest it is sold with)")
     parser.add_argument(
         "--storage", type=size, metavar="SIZE", help="of its card or disk (default: the profile's smallest, or 8 GB)"
@@ -44,9 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check, and say what was found and what cannot be."""
     from edgekit.console import emit, progress_on_stderr
-    from edgekit.core.errors import GateFailed
+    from edgekit.core.errors import GateFailed, UsageError
     from edgekit.emulate.boards import CANNOT_TELL, check
 
+    if args.machine and not args.boot:
+        raise UsageError(f"only a board that boots needs a machine ({args.machine})", "--boot, or no --machine")
     boards, wanted, mirror = _boards(args), _wanted(args), args.mirror
     reports: tuple[Report, ...]
     if args.boot:
@@ -91,6 +98,7 @@ def _booted(args: argparse.Namespace, boards: list[Board], wanted: Wanted, mirro
     from edgekit.console import progress_on_stderr
     from edgekit.core.errors import UsageError
     from edgekit.emulate.full import boot
+    from edgekit.emulate.machines import VIRT, machine_type
     from edgekit.emulate.proofs import proof_of
 
     if len(boards) != 1 or len(args.artifact) != 1:
@@ -100,7 +108,8 @@ def _booted(args: argparse.Namespace, boards: list[Board], wanted: Wanted, mirro
         extras = " ".join(f"--extra {extra}" for extra in proof.extras)
         hint = f"edgekit wheelhouse --target {boards[0].device.name} --system {boards[0].system.name} {extras} -o DIR"
         raise UsageError("a card needs all wheels of the board, edgekit's own too: --wheelhouse DIR", hint)
-    return boot(boards[0], wanted, args.wheelhouse, mirror=mirror, progress=progress_on_stderr())
+    machine = machine_type(args.machine) if args.machine else VIRT
+    return boot(boards[0], wanted, args.wheelhouse, mirror=mirror, machine=machine, progress=progress_on_stderr())
 
 
 def _result(reports: tuple[Report, ...], cannot_tell: tuple[str, ...], ok: bool) -> dict[str, Any]:

@@ -12,17 +12,21 @@ from edgekit.core import process
 from edgekit.core.errors import DeviceError, NotFound
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.deploy.board.layout import ROOT
-from edgekit.emulate.card import INITRD, KERNEL, Keys, base_image, boot_words, new_card
+from edgekit.emulate.card import Keys, base_image, boot_words, new_card
 from edgekit.emulate.cores import Core
 from edgekit.emulate.gate import Check
+from edgekit.emulate.kernels import Kernel, kernel_in, kernel_of
 from edgekit.emulate.limits import Limits
 from edgekit.emulate.machine import Hardware, Machine, Start, free_ports, running, ssh_command, ssh_config
+from edgekit.emulate.machines import VIRT, MachineType
 from edgekit.emulate.proofs import Proof
 from edgekit.flash import fat
 from edgekit.flash.install import Install
 from edgekit.flash.partitions import boot_partition
 
 INSTALL_S, SERVE_S, SSH_S = 1800.0, 600.0, 300.0
+CARD_MIB = 2048
+"""A power of two, which QEMU asks of SD cards."""
 HEALTH = "/health"
 LOG, INSTALLED = "edgekit-firstboot.log", "install the app"
 USERS = f"HOME=/var/lib/edgekit setpriv --reuid edgekit --regid edgekit --clear-groups {ROOT}/venv/bin/python -m edgekit users"
@@ -39,12 +43,18 @@ class Emulated:
     keys: Keys
     folder: Path
 
-    def start(self, number: int = 0, *, card: Path | None = None, snapshot: str = "") -> Start:
+    def start(self, number: int = 0, *, card: Path | None = None, snapshot: str = "", connected: bool = False) -> Start:
         """The next start, on free ports."""
         http, ssh = free_ports(2)
-        card = card or self.card
-        words = boot_words(self.card)
-        return Start(card=card, words=words, folder=self.folder / f"start-{number}", http=http, ssh=ssh, snapshot=snapshot)
+        return Start(
+            card=card or self.card,
+            words=boot_words(self.card),
+            folder=self.folder / f"start-{number}",
+            http=http,
+            ssh=ssh,
+            snapshot=snapshot,
+            connected=connected,
+        )
 
 
 def flashed(
@@ -55,15 +65,21 @@ def flashed(
     *,
     suite: str,
     mirror: str,
-    size_mib: int = 2048,
+    machine: MachineType = VIRT,
     progress: Progress = silent,
 ) -> Emulated:
     """A new card with the app on it, in `folder`, and the board that it goes into."""
-    base = base_image(suite, mirror, size_mib, progress=progress)
+    base = base_image(suite, mirror, CARD_MIB, progress=progress)
     card = folder / "card.img"
     keys = new_card(base, card, install, limits, progress=progress)
-    hardware = Hardware(core=core, limits=limits, kernel=base.parent / KERNEL, initrd=base.parent / INITRD)
+    kernel = started_from(base, machine, suite, mirror, progress=progress)
+    hardware = Hardware(core=core, limits=limits, kernel=kernel, machine=machine)
     return Emulated(hardware=hardware, card=card, keys=keys, folder=folder)
+
+
+def started_from(base: Path, machine: MachineType, suite: str, mirror: str, *, progress: Progress = silent) -> Kernel:
+    """What the machine starts from: the card's own kernel where that knows the machine, else one made for it."""
+    return kernel_in(base.parent, machine) if machine == VIRT else kernel_of(machine, suite, mirror, progress=progress)
 
 
 def proven(board: Emulated, proof: Proof, expected: str, *, progress: Progress = silent) -> tuple[Check, ...]:

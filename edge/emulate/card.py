@@ -14,8 +14,10 @@ from edgekit.core.errors import GateFailed, MissingDependency
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.emulate import cache, rootfs
-from edgekit.emulate.initrd import INIT, initrd
+from edgekit.emulate.initrd import initrd
+from edgekit.emulate.kernels import INITRD, KERNEL, SHELL, how
 from edgekit.emulate.limits import Limits
+from edgekit.emulate.machines import VIRT
 from edgekit.emulate.rootfs import Recipe
 from edgekit.flash import fat
 from edgekit.flash.environment import native_python
@@ -28,15 +30,14 @@ from edgekit.flash.settings import Settings
 from edgekit.flash.systems import systems
 
 PACKAGES = (
-    *rootfs.SMALL, "systemd-sysv", "udev", "dbus", "openssh-server", "linux-image-cloud-arm64", "busybox-static", "kmod", "iproute2",
+    *rootfs.SMALL, "systemd-sysv", "udev", "dbus", "openssh-server", VIRT.kernel, SHELL, "kmod", "iproute2",
     "bash", "dash", "coreutils", "util-linux", "mount", "login", "passwd", "sed", "grep", "findutils", "mawk", "tar", "gzip", "procps",
     "base-files", "base-passwd", "libc-bin", "hostname", "debianutils", "init-system-helpers", "ca-certificates", "e2fsprogs",
 )  # fmt: skip
 """A small Debian that boots, and lets one in over ssh."""
 FIRST_BOOT = "firstrun"
 """Debian's systemd runs it as Raspberry Pi OS's does."""
-CMDLINE = "console=ttyAMA0 root=/dev/vda2 rw rootwait net.ifnames=0 mitigations=off quiet systemd.show_status=0\n"
-KERNEL, INITRD = "kernel8.img", "initramfs8"
+CMDLINE = "console=ttyAMA0 root=LABEL=rootfs rw rootwait net.ifnames=0 mitigations=off quiet systemd.show_status=0\n"
 FOLDER = "emulated"
 """Of the boot partition: the keys of the emulated board's ssh."""
 _BOOT_MIB, _FIRST_SECTOR = 320, 2048
@@ -69,10 +70,10 @@ def base_image(suite: str, mirror: str, size_mib: int, *, progress: Progress = s
     def make(folder: Path) -> None:
         archive = rootfs.archive(recipe, progress=progress)
         progress(Event(stage="image of a card"))
-        _assemble(archive, folder, size_mib, _compiler(suite))
+        assemble(archive, folder, size_mib, suite)
 
-    how = sha256_bytes((files("edgekit.emulate") / "image.sh").read_bytes() + INIT.encode() + CMDLINE.encode())
-    return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "how": how}, make) / "card.img"
+    script = sha256_bytes((files("edgekit.emulate") / "image.sh").read_bytes() + CMDLINE.encode())
+    return cache.made("card", {**asdict(recipe), "size_mib": size_mib, "how": script + how(VIRT)}, make) / "card.img"
 
 
 def new_card(
@@ -99,17 +100,17 @@ def boot_words(card: Path) -> str:
     return fat.read_file(card, boot_partition(card), "cmdline.txt").decode().strip()
 
 
-def _assemble(archive: Path, folder: Path, size_mib: int, python: str) -> None:
-    """A partition table, a FAT partition to boot from, and the root file system."""
+def assemble(archive: Path, folder: Path, size_mib: int, suite: str) -> None:
+    """Fill the folder with an image: a partition table, a FAT partition to boot from, and the suite's root file system."""
     image, work = folder / "card.img", folder / "work"
     work.mkdir()
     root_sector = _FIRST_SECTOR + (_BOOT_MIB << 11)
     sectors = (size_mib << 11) - root_sector
     image.write_bytes(_mbr((0x0C, _FIRST_SECTOR, _BOOT_MIB << 11), (0x83, root_sector, sectors)))
     os.truncate(image, size_mib << 20)
-    _fill_root(archive, image, root_sector * SECTOR, sectors // 2, work, python)
+    _fill_root(archive, image, root_sector * SECTOR, sectors // 2, work, _compiler(suite))
     boot = work / "boot"
-    (boot / INITRD).write_bytes(initrd((work / "busybox").read_bytes(), work / "modules"))
+    (boot / INITRD).write_bytes(initrd((work / "busybox").read_bytes(), work / "modules", VIRT))
     (boot / "cmdline.txt").write_text(CMDLINE)
     (boot / "config.txt").write_text(f"arm_64bit=1\nkernel={KERNEL}\ninitramfs {INITRD} followkernel\n")
     process.run(

@@ -10,20 +10,8 @@ import lzma
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-WANTED = (
-    "virtio_mmio",
-    "virtio_pci",
-    "virtio_blk",
-    "virtio_net",
-    "virtio_rng",
-    "ext4",
-    "vfat",
-    "nls_cp437",
-    "nls_ascii",
-    "nls_iso8859-1",
-    "nls_utf8",
-)
-"""For the card, the network and both of its file systems; what is built into the kernel is in no list of modules."""
+from edgekit.emulate.machines import MachineType
+
 INIT = """#!/bin/busybox sh
 export PATH=/bin
 busybox mkdir -p /dev /proc /sys /root
@@ -31,10 +19,11 @@ busybox mount -t devtmpfs dev /dev
 busybox mount -t proc proc /proc
 busybox mount -t sysfs sys /sys
 for module in $(busybox cat /modules/order); do busybox insmod "/modules/$module" || echo "no module $module"; done
-for word in $(busybox cat /proc/cmdline); do case "$word" in root=*) root="${word#root=}" ;; esac; done
-until [ -b "$root" ]; do busybox sleep 0.05; done
-busybox mount -t ext4 -o noatime "$root" /root || { echo "edgekit: the root file system does not mount"; busybox poweroff -f; }
-busybox mount -t vfat -o noatime,umask=0022 "${root%2}1" /root/boot || echo "edgekit: the boot partition does not mount"
+partition=$(busybox cat /partition)
+until [ -b "${partition}2" ]; do busybox sleep 0.05; done
+busybox mount -t ext4 -o noatime "${partition}2" /root || { echo "edgekit: the root file system does not mount"; busybox poweroff -f; }
+busybox mount -t vfat -o noatime,umask=0022 "${partition}1" /root/boot || echo "edgekit: the boot partition does not mount"
+until [ -e /sys/class/net/eth0 ]; do busybox sleep 0.05; done
 busybox mount --move /dev /root/dev
 busybox umount /proc /sys
 exec busybox switch_root /root /sbin/init
@@ -43,11 +32,12 @@ _HEADER = "070701" + "{:08x}" * 13
 _FOLDER, _PROGRAM, _FILE = 0o040755, 0o100755, 0o100644
 
 
-def initrd(busybox: bytes, modules: Path) -> bytes:
-    """The compressed archive; `modules` is the kernel's folder with its `modules.dep`."""
-    order = load_order((modules / "modules.dep").read_text(), WANTED)
+def initrd(busybox: bytes, modules: Path, machine: MachineType) -> bytes:
+    """The compressed archive; `modules` is the kernel's folder with its `modules.dep`. What is built into the kernel is in no list of modules."""
+    order = load_order((modules / "modules.dep").read_text(), machine.modules)
     files: dict[str, tuple[int, bytes]] = dict.fromkeys(("bin", "modules"), (_FOLDER, b""))
     files["bin/busybox"] = (_PROGRAM, busybox)
+    files["partition"] = (_FILE, machine.partition.encode() + b"\n")
     files["init"] = (_PROGRAM, INIT.encode())
     files |= {f"modules/{_plain(path)}": (_FILE, _unpacked(modules / path)) for path in order}
     files["modules/order"] = (_FILE, "\n".join(map(_plain, order)).encode() + b"\n")

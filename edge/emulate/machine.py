@@ -18,14 +18,20 @@ from edgekit.core import process as processes
 from edgekit.core.errors import DeviceError
 from edgekit.emulate.card import Keys
 from edgekit.emulate.cores import Core
+from edgekit.emulate.kernels import Kernel
 from edgekit.emulate.limits import Limits
+from edgekit.emulate.machines import VIRT, MachineType
 from edgekit.emulate.qemu import SYSTEM
 from edgekit.emulate.served import Served
 
 LARGEST_BYTES = 4 << 30
 """Memory that an emulated machine is given at most: a Jetson has more than many a computer."""
 HTTP, SSH = 8080, 22
+HERE = "10.0.2.2"
+"""This machine's loopback, as a board sees it that is connected (QEMU's user network)."""
 TRANSLATED_MIB = 256
+PATIENT = "systemd.default_timeout_start_sec=1800"
+"""On a busy computer an emulated board takes minutes for what systemd gives a service a minute and a half for."""
 _STEP_S = 0.1
 
 
@@ -35,8 +41,8 @@ class Hardware:
 
     core: Core
     limits: Limits
-    kernel: Path
-    initrd: Path
+    kernel: Kernel
+    machine: MachineType = VIRT
 
     @property
     def cores(self) -> int:
@@ -45,12 +51,23 @@ class Hardware:
 
     @property
     def memory_mib(self) -> int:
-        return min(self.limits.memory_bytes or LARGEST_BYTES, LARGEST_BYTES) >> 20
+        """The board's, as far as there is that much."""
+        most = self.machine.memory_mib << 20 if self.machine.memory_mib else LARGEST_BYTES
+        return min(self.limits.memory_bytes or most, most) >> 20
+
+    @property
+    def words(self) -> str:
+        """What the kernel is told beside the card's words: to be patient, and to leave alone what the machine has more of than the board."""
+        fixed = (self.machine.cores, f"maxcpus={self.cores}"), (self.machine.memory_mib, f"mem={self.memory_mib}M")
+        return " ".join(filter(None, (PATIENT, self.machine.words, *(word for has, word in fixed if has))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """One start: the card, the kernel's words, and where the ports and the console go; `snapshot` wakes a saved machine."""
+    """One start: the card, the kernel's words, and where the ports and the console go; `snapshot` wakes a saved machine.
+
+    One that is `connected` reaches what this machine reaches, and this machine itself as `HERE`; others reach nothing.
+    """
 
     card: Path
     words: str
@@ -58,6 +75,7 @@ class Start:
     http: int
     ssh: int
     snapshot: str = ""
+    connected: bool = False
 
     @property
     def console(self) -> Path:
@@ -161,33 +179,15 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     """The emulator's arguments. It ends where the board would start again, so that the card's words are read anew each time."""
     forward = f"hostfwd=tcp:127.0.0.1:{start.http}-:{HTTP},hostfwd=tcp:127.0.0.1:{start.ssh}-:{SSH}"
     packing = "qcow2" if start.card.suffix == ".qcow2" else "raw"
-    argv = [
-        SYSTEM,
-        "-M",
-        "virt",
-        "-cpu",
-        hardware.core.model,
-        "-smp",
-        str(hardware.cores),
-        "-m",
-        str(hardware.memory_mib),
-    ]
+    machine, kernel = hardware.machine, hardware.kernel
+    cores, memory = machine.cores or hardware.cores, machine.memory_mib or hardware.memory_mib
+    argv = [SYSTEM, "-M", machine.name, "-cpu", hardware.core.model, "-smp", str(cores), "-m", str(memory)]
     argv += ["-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-no-reboot", "-display", "none", "-monitor", "none"]
-    argv += ["-kernel", str(hardware.kernel), "-initrd", str(hardware.initrd), "-append", start.words]
-    argv += [
-        "-drive",
-        f"file={start.card},format={packing},if=none,id=card,cache=unsafe",
-        "-device",
-        "virtio-blk-device,drive=card",
-    ]
-    argv += [
-        "-netdev",
-        f"user,id=net,restrict=on,{forward}",
-        "-device",
-        "virtio-net-device,netdev=net",
-        "-device",
-        "virtio-rng-device",
-    ]
+    argv += ["-kernel", str(kernel.image), "-initrd", str(kernel.initrd), "-append", f"{start.words} {hardware.words}"]
+    argv += ["-dtb", str(kernel.device_tree)] if kernel.device_tree else []
+    argv += ["-drive", f"file={start.card},format={packing},{machine.card},cache=unsafe"]
+    argv += ["-netdev", f"user,id=net,restrict={'off' if start.connected else 'on'},{forward}"]
+    argv += [word for device in machine.devices for word in ("-device", device)]
     argv += ["-serial", f"file:{start.console}", "-qmp", f"unix:{start.folder / 'monitor'},server=on,wait=off"]
     return [*argv, *(["-loadvm", start.snapshot] if start.snapshot else [])]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.core import process
+from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.emulate import qemu
 from edgekit.emulate.boot import HEALTH, SERVE_S, Emulated
@@ -27,8 +28,10 @@ class Snapshot:
 
 def saved(board: Emulated, *, progress: Progress = silent) -> Snapshot:
     """Boot the board until it serves, and save it: its card as it was, and over it what changed since, with its memory. Only the
-    latter is copied for each board that is woken. Raises `DeviceError`.
+    latter is copied for each board that is woken. Raises `DeviceError`, and `Unsupported` for a machine that cannot be saved.
     """
+    if not board.hardware.machine.saved:
+        raise Unsupported(f"{board.hardware.machine.name} cannot be saved while it runs: QEMU cannot save its network device")
     qemu.ensure("qemu-img")
     base, card = board.folder / "saved.img", board.folder / "saved.qcow2"
     process.run(copy_command(board.card, base), timeout_s=600.0)
@@ -41,22 +44,23 @@ def saved(board: Emulated, *, progress: Progress = silent) -> Snapshot:
 
 
 @contextmanager
-def woken(snapshot: Snapshot, count: int = 1) -> Iterator[tuple[Machine, ...]]:
+def woken(snapshot: Snapshot, count: int = 1, *, connected: bool = False) -> Iterator[tuple[Machine, ...]]:
     """So many boards at once, each with a card of its own, all serving. What they write is gone with the block."""
     with ExitStack() as stack:
-        machines = [stack.enter_context(_one(snapshot, number)) for number in range(count)]
+        machines = [stack.enter_context(_one(snapshot, number, connected)) for number in range(count)]
         for machine in machines:
             machine.wait_until_serving(HEALTH, WAKE_S)
         yield tuple(machines)
 
 
 @contextmanager
-def _one(snapshot: Snapshot, number: int) -> Iterator[Machine]:
+def _one(snapshot: Snapshot, number: int, connected: bool) -> Iterator[Machine]:
     board = snapshot.board
     card = board.folder / f"woken-{number}.qcow2"
     process.run(copy_command(snapshot.card, card), timeout_s=600.0)
     try:
-        with running(board.hardware, board.start(100 + number, card=card, snapshot=NAME)) as machine:
+        start = board.start(100 + number, card=card, snapshot=NAME, connected=connected)
+        with running(board.hardware, start) as machine:
             yield machine
     finally:
         card.unlink(missing_ok=True)

@@ -6,8 +6,9 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 
@@ -17,7 +18,7 @@ from edgekit.core.files import new_folder, sha256_file, write_atomically
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device, Value
 from edgekit.deploy.board.layout import ROOT
-from edgekit.flash import environment
+from edgekit.flash import environment, source
 from edgekit.flash.systems import System, machine_of, platforms, system_of
 
 MANIFEST = "wheelhouse.json"
@@ -64,6 +65,12 @@ class Where:
     find_links: tuple[str, ...] = ()
     no_index: bool = False
 
+    @property
+    def options(self) -> list[str]:
+        """pip's."""
+        folders = [word for place in self.find_links for word in ("--find-links", place)]
+        return [*folders, *(["--no-index"] if self.no_index else [])]
+
 
 def make(
     device: Device,
@@ -103,7 +110,7 @@ def fill(
     """Download `wanted` (requirements or files, as for pip) into an empty folder and describe it, `requirements` being their names."""
     machine = machine_of(device)
     progress(Event(stage="download wheels"))
-    _download(wanted, folder, system, machine, where)
+    _download(wanted, folder, system, machine, where, progress)
     described = Wheelhouse(
         device=device.name,
         system=system.name,
@@ -135,7 +142,7 @@ def read(folder: Path) -> Wheelhouse:
 
 
 def download_command(wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where) -> list[str]:
-    """The pip that downloads wheels for another machine; it never builds, since a build here would not run there."""
+    """The pip that downloads wheels for another machine; it builds nothing, since a build here would not run there."""
     tag = "".join(map(str, system.python))
     command = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--progress-bar", "off"]
     command += ["--dest", str(folder), "--only-binary", ":all:", "--implementation", "cp"]
@@ -144,9 +151,7 @@ def download_command(wanted: Sequence[str], folder: Path, system: System, machin
         command += ["--abi", abi]
     for platform in platforms(system, machine):
         command += ["--platform", platform]
-    for place in where.find_links:
-        command += ["--find-links", place]
-    return [*command, *(["--no-index"] if where.no_index else []), *wanted]
+    return [*command, *where.options, *wanted]
 
 
 def built_wheel(progress: Progress = silent) -> Path:
@@ -165,18 +170,55 @@ def built_wheel(progress: Progress = silent) -> Path:
     return next(place.glob("edgekit-*.whl"))
 
 
-def _download(wanted: Sequence[str], folder: Path, system: System, machine: str, where: Where) -> None:
-    """Everything at once; when that fails, each alone, so that every package that lacks a wheel is named and not only the first."""
+def _download(
+    wanted: Sequence[str],
+    folder: Path,
+    system: System,
+    machine: str,
+    where: Where,
+    progress: Progress,
+    tried: Sequence[str] = (),
+) -> None:
+    """Everything at once; what that lacks and is source alone with nothing to compile is built, and it is tried again.
+
+    When something cannot be built, each is asked for alone, so that every package that lacks a wheel is named and not only the first.
+    """
     try:
         process.run(download_command(wanted, folder, system, machine, where), timeout_s=TIMEOUT_S)
     except EdgekitError as exc:
-        missing = _missing(exc, wanted, system, machine, where)
-        if not missing:
-            raise
-        advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in missing]
-        python = ".".join(map(str, system.python))
-        message = f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(missing)}"
-        raise Unsupported(message, "; ".join(advice)) from exc
+        with tempfile.TemporaryDirectory() as scratch:
+            new = [name for name in _names_in(exc) if name not in tried]
+            built = _built(new, Path(scratch), where, progress)
+            if not new or len(built) < len(new):
+                _refuse(exc, wanted, system, machine, where, progress, [name for name in new if name not in built])
+            more = replace(where, find_links=(*where.find_links, scratch))
+            _download(wanted, folder, system, machine, more, progress, (*tried, *new))
+
+
+def _refuse(
+    first: EdgekitError,
+    wanted: Sequence[str],
+    system: System,
+    machine: str,
+    where: Where,
+    progress: Progress,
+    unbuilt: Sequence[str],
+) -> NoReturn:
+    """Raise `Unsupported` for all that has no wheel and cannot be built here; where nothing is missing, what was raised first."""
+    missing = _missing(first, wanted, system, machine, where)
+    with tempfile.TemporaryDirectory() as scratch:
+        pure = _built([name for name in missing if name not in unbuilt], Path(scratch), where, progress)
+    lacking = [name for name in missing if name not in pure]
+    if not lacking:
+        raise first
+    advice = [f"{name}: {ADVICE.get(name, 'build one for the board, or ask its maker for one')}" for name in lacking]
+    python = ".".join(map(str, system.python))
+    message = f"no wheel for {machine}, Python {python}, {system.title}: {', '.join(lacking)}"
+    raise Unsupported(message, "; ".join(advice)) from first
+
+
+def _built(names: Sequence[str], folder: Path, where: Where, progress: Progress) -> tuple[str, ...]:
+    return source.built([name for name in names if name not in ADVICE], folder, where.options, progress=progress)
 
 
 def _missing(first: EdgekitError, wanted: Sequence[str], system: System, machine: str, where: Where) -> list[str]:

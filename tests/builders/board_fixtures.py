@@ -36,16 +36,18 @@ def sentinel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_board(tmp_path: Path, sentinel: Path) -> Iterator[MakeBoard]:
-    """Boards by name; their services end with the test."""
+    """Boards by name; their services end with the test. A `whole` one runs `edgekit run`, others an app that starts at once."""
     made: list[Place] = []
 
-    def make(name: str) -> Place:
+    def make(name: str, *, whole: bool = False) -> Place:
         root, services, programs = (tmp_path / name / part for part in ("edgekit", "services", "bin"))
         (root / "venv/bin").mkdir(parents=True)
         services.mkdir()
         programs.mkdir()
-        executable(root / "venv/bin/python", f'PYTHONPATH={sentinel} exec {sys.executable} "$@"')
-        executable(programs / "systemctl", f'exec {sys.executable} {BUILDERS / "systemd.py"} {services} "$@"')
+        quick = f'[ "$2" != edgekit.deploy.board.start ] || exec {sys.executable} -S -E {BUILDERS / "quick_app.py"} "$3"\n'
+        python = f'PYTHONPATH={sentinel} exec {sys.executable} "$@"'
+        executable(root / "venv/bin/python", python if whole else quick + python)
+        executable(programs / "systemctl", f'exec sh {BUILDERS / "systemctl.sh"} {services} "$@"')
         for unit, text in units(root).items():
             (services / unit).write_text(text)
         made.append(Place(layout=Layout(root), services=services, port=free_port(), path=f"{programs}:{os.environ['PATH']}"))
@@ -60,6 +62,14 @@ def make_board(tmp_path: Path, sentinel: Path) -> Iterator[MakeBoard]:
 def board(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> Place:
     """One board, which this process is on."""
     place = make_board("board")
+    monkeypatch.setenv("PATH", place.path)
+    return place
+
+
+@pytest.fixture
+def whole_board(make_board: MakeBoard, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """One whose service is edgekit's own, with an app of another package."""
+    place = make_board("board", whole=True)
     monkeypatch.setenv("PATH", place.path)
     return place
 

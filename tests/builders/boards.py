@@ -44,7 +44,7 @@ class Place:
     path: str
 
     def release(self, artifact: Artifact, **more: object) -> Release:
-        health = Health(url=f"http://127.0.0.1:{self.port}/health", settle_s=0.3, deadline_s=20)
+        health = Health(url=f"http://127.0.0.1:{self.port}/health", settle_s=0.1, deadline_s=20)
         made = Release(app="sentinel", artifact=artifact.sha256, arguments=("--port", str(self.port)), health=health)
         return msgspec.structs.replace(made, **more)
 
@@ -52,7 +52,7 @@ class Place:
         return proposal_of(artifact, self.release(artifact, **more))
 
 
-MakeBoard = Callable[[str], Place]
+MakeBoard = Callable[..., Place]
 MakeNamed = Callable[..., Artifact]
 
 

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from boards import free_port
 
 from edgekit.cli import main
 from edgekit.commands._fleet_owner import _enrolled as enroll_there
+from edgekit.commands._fleet_owner import prepared
 from edgekit.core.schema import Artifact
 from edgekit.deploy.nouns import Release
 from edgekit.deploy.push import proposal_of
@@ -89,6 +90,18 @@ class Server:
 
     def access(self, name: str, role: str = "operator", **more: object) -> Access:
         return self.authority.access(name, role, **more)[0]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """Started and prepared; its disk goes with the test."""
+    made = new_server(tmp_path, nats_server())
+    made.start()
+    try:
+        asyncio.run(prepared(made.authority))
+        yield made
+    finally:
+        made.end()
 
 
 def new_server(folder: Path, program: str, *, tls: tuple[Path, Path, Path] | None = None) -> Server:
@@ -207,7 +220,9 @@ def wish(artifact: Artifact, app: str = "digits", group: str = "cameras", **plan
     return Wish(group=group, proposal=proposal, name=app, plan=msgspec.structs.replace(quick, **plan))
 
 
-async def rolled_out(bus: Bus, wanted: Wish, artifact: Artifact, signer: Signer | None = None) -> Rollout:
+async def rolled_out(
+    bus: Bus, wanted: Wish, artifact: Artifact, signer: Signer | None = None, *, limit_s: float = 30.0
+) -> Rollout:
     """Begun and driven to its end."""
     await begin(bus, wanted, artifact, signer)
-    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus)).run(), 30)
+    return await asyncio.wait_for(Driver(bus, wanted.group, Mirror(bus)).run(), limit_s)

@@ -83,16 +83,17 @@ def test_the_commands_deploy_show_and_go_back(
 ) -> None:
     place = boards["garden"]
     common = ["--root", str(place.layout.root), "--json"]
-    health = ["--health", f"http://127.0.0.1:{place.port}/health", "--settle", "0.3", "--deadline", "8"]
+    health = ["--health", f"http://127.0.0.1:{place.port}/health", "--settle", "0.1"]
     app = ["--app", "sentinel", "--app-argument=--port", "--app-argument", str(place.port)]
 
-    def deploy(name: str) -> tuple[int, dict[str, object]]:
-        code = main(["deploy", "garden", "--artifact", str(make_artifact(name).path), *app, *health, *common])
+    def deploy(name: str, deadline_s: int) -> tuple[int, dict[str, object]]:
+        words = ["deploy", "garden", "--artifact", str(make_artifact(name).path), "--deadline", str(deadline_s)]
+        code = main([*words, *app, *health, *common])
         return code, json.loads(capsys.readouterr().out)["boards"][0]
 
-    code, good = deploy("good")
+    code, good = deploy("good", 60)
     assert code == 0 and good["ok"]
-    code, bad = deploy("sick")
+    code, bad = deploy("sick", 2)
     assert code == 4 and bad["rolled_back"] and bad["release"] == good["release"]
     assert main(["status", "garden", *common]) == 0
     shown = json.loads(capsys.readouterr().out)

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats_fleet import server
 
 from edgekit.core import profiles
 from edgekit.core.errors import EdgekitError
 from edgekit.emulate import packages, qemu, rootfs, wheels
 from edgekit.emulate.boards import board_of
 from edgekit.emulate.qemu import Guest
+
+__all__ = ["extra", "pi4", "server"]
 
 
 @pytest.fixture(scope="session")

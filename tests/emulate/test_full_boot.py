@@ -1,10 +1,12 @@
-"""A board in software from blank card to rollback: flashed, boots, serves, is updated over ssh, refuses what does not hold, goes back.
+"""A board in software from blank card to rollback: flashed, boots, serves, is updated over ssh and by its fleet, refuses what does not
+hold, goes back.
 
 `make test-boards` runs this file. It takes minutes, and needs QEMU 10, mmdebstrap, a Debian mirror and a package index.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,20 +16,29 @@ import msgspec
 import numpy as np
 import pytest
 from boards import executable
+from nats_fleet import Server, enrolled, rolled_out
 
 from edgekit import artifact as artifacts
-from edgekit.core import profiles
+from edgekit.core import process, profiles
 from edgekit.core.errors import EdgekitError, GateFailed
 from edgekit.core.schema import Artifact
+from edgekit.deploy.board.layout import ROOT
 from edgekit.deploy.nouns import Health, Release
-from edgekit.deploy.push import Board, deploy_to_all, status
+from edgekit.deploy.push import Board, deploy_to_all, proposal_of, status
 from edgekit.emulate import boot, full, qemu, rootfs
 from edgekit.emulate.boards import Wanted, board_of
-from edgekit.emulate.boot import SERVE_S, Emulated, asked, cut_while_writing, serving, token
-from edgekit.emulate.machine import Machine, ssh_config
+from edgekit.emulate.boot import SERVE_S, Emulated, asked, cut_while_writing, serving, shell, token
+from edgekit.emulate.kernels import kernel_of
+from edgekit.emulate.machine import HERE, Hardware, Machine, ssh_config
+from edgekit.emulate.machines import ensure_stands_for, machine_type
 from edgekit.emulate.proofs import proof_of
-from edgekit.emulate.snapshots import Snapshot, saved, woken
+from edgekit.emulate.snapshots import Snapshot, copy_command, saved, woken
 from edgekit.flash import wheelhouse as wheelhouses
+from edgekit.fleet.agent.unit import ACCESS, UNIT, unit
+from edgekit.fleet.nouns import Plan
+from edgekit.fleet.rollout.drive import Wish
+from edgekit.fleet.trust.authority import Access
+from edgekit.fleet.wire.bus import connected
 from edgekit.models import digits
 from edgekit.parity import Golden, golden_bytes, read_golden
 
@@ -37,6 +48,8 @@ INT8 = next(path for path in digits.artifacts() if path.name.endswith("int8"))
 HEALTH = Health(url="http://127.0.0.1:8080/health", settle_s=3, deadline_s=600)
 BOARD = Board(host="board")
 PROOF = proof_of("digits", PICTURE)
+FLEET_S = 900.0
+"""For a rollout to one board, which proves, restarts and maybe goes back: an emulated one takes a minute for each."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Emulated:
         for program in (qemu.USER, qemu.SYSTEM, "qemu-img"):
             qemu.ensure(program)
         wheels = folder / "wheels"
-        wheelhouses.make(board.device, wheels, extras=PROOF.extras, system=board.system.name)
+        wheelhouses.make(board.device, wheels, extras=(*PROOF.extras, "fleet"), system=board.system.name)
         wanted = Wanted(artifacts=(artifacts.read(INT8),), app="digits", picture=PICTURE)
         emulated = full.flashed(folder, board, full.install(wanted, wheels, PROOF), mirror=rootfs.MIRROR)
     except EdgekitError as exc:
@@ -104,6 +117,29 @@ def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(inst
         assert check.ok, check.said
 
 
+def test_its_card_serves_in_qemus_raspberry_pi_3_too_and_again_after_the_power_was_cut(
+    installed: Emulated, tmp_path: Path
+) -> None:
+    machine, board = machine_type("raspi3b"), board_of(profiles.find("rpi3b-plus"))
+    ensure_stands_for(machine, board.device, board.limits)
+    hardware = Hardware(
+        core=board.core, limits=board.limits, kernel=kernel_of(machine, board.system.name, rootfs.MIRROR), machine=machine
+    )
+    process.run(copy_command(installed.card, tmp_path / "card.img"), timeout_s=600.0)
+    pi3 = Emulated(hardware=hardware, card=tmp_path / "card.img", keys=installed.keys, folder=tmp_path)
+    with serving(pi3, 1) as running:
+        assert "Raspberry Pi 3 Model B" in shell(pi3, running, "cat /proc/device-tree/model")
+        key = token(pi3, running)
+        check = asked(running, key, PROOF, NUMBER)
+        assert check.ok, check.said
+        cut_while_writing(pi3, running)
+    with serving(pi3, 2) as running:
+        check = asked(running, key, PROOF, NUMBER)
+        assert check.ok, check.said
+        shell(pi3, running, "systemctl --no-block reboot")
+        running.wait_until_off(SERVE_S)  # as at the end of a first boot
+
+
 def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_not_work(
     board: Machine, snapshot: Snapshot, tmp_path: Path
 ) -> None:
@@ -120,13 +156,51 @@ def test_it_is_updated_refuses_what_does_not_hold_and_goes_back_from_what_does_n
     assert status(BOARD).artifact_name == "good"
 
     elsewhere = named(tmp_path, "elsewhere")
-    unhealthy = msgspec.structs.replace(release(elsewhere, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=60))
+    unhealthy = msgspec.structs.replace(release(elsewhere, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=15))
     (taken_back,) = deploy_to_all([BOARD], elsewhere, unhealthy)
     assert taken_back.answer is not None and taken_back.answer.rolled_back and "does not answer" in taken_back.answer.message
     assert status(BOARD).artifact_name == "good"
     board.wait_until_serving("/health", SERVE_S)
     check = asked(board, token(snapshot.board, board), PROOF, NUMBER)
     assert check.ok, check.said
+
+
+def with_agent(board: Emulated, machine: Machine, access: Access) -> None:
+    """The fleet's agent as a service of the board, with what an owner gives it."""
+    there = {f"{ROOT}/{ACCESS}": msgspec.json.encode(access).decode(), f"/etc/systemd/system/{UNIT}": unit()}
+    for path, text in there.items():
+        shell(board, machine, f"umask 077; cat >{path} <<'END'\n{text}\nEND")
+    shell(board, machine, f"systemctl daemon-reload && systemctl start {UNIT}")
+
+
+def test_as_one_of_a_fleet_it_takes_a_rollout_and_goes_back_from_a_bad_one(
+    snapshot: Snapshot, server: Server, tmp_path: Path
+) -> None:
+    """Its own agent, a real server on this machine, and between them the emulated network."""
+    good, bad = named(tmp_path, "good"), named(tmp_path, "bad")
+    unhealthy = msgspec.structs.replace(release(bad, port=9090), health=msgspec.structs.replace(HEALTH, deadline_s=15))
+    plan = Plan(waves=(1.0,), soak_s=1, deadline_s=FLEET_S, absent_s=FLEET_S, max_failed=0.0)
+
+    def wished(artifact: Artifact, what: Release) -> Wish:
+        return Wish(group="cameras", proposal=proposal_of(artifact, what), name=artifact.manifest.name, plan=plan)
+
+    async def story(machine: Machine) -> None:
+        access = (await enrolled(server, "emulated"))["emulated"]
+        there = msgspec.structs.replace(access, url=f"nats://{HERE}:{server.listening.port}")
+        await asyncio.to_thread(with_agent, snapshot.board, machine, there)
+        async with connected(server.access("ada")) as bus:
+            first = await rolled_out(bus, wished(good, release(good)), good, limit_s=FLEET_S)
+            assert (first.phase, first.failed) == ("done", ()), first.reason
+            second = await rolled_out(bus, wished(bad, unhealthy), bad, limit_s=FLEET_S)
+            assert second.phase == "returned" and "does not answer" in second.reason
+        runs = await asyncio.to_thread(shell, snapshot.board, machine, f"readlink {ROOT}/current")
+        assert runs.strip().endswith(first.release)
+
+    with woken(snapshot, connected=True) as (machine,):
+        asyncio.run(story(machine))
+        machine.wait_until_serving("/health", SERVE_S)
+        check = asked(machine, token(snapshot.board, machine), PROOF, NUMBER)
+        assert check.ok, check.said
 
 
 def test_ten_boards_wake_from_one_snapshot_and_answer(snapshot: Snapshot) -> None:

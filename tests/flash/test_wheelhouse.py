@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 from edgekit.cli import main
 from edgekit.core import profiles
 from edgekit.core.errors import InputError, NotFound, Unsupported
+from edgekit.flash import source
 from edgekit.flash.systems import platforms, system_of, systems
 from edgekit.flash.wheelhouse import MANIFEST, Where, make, read
 
@@ -73,6 +76,51 @@ def test_every_package_without_a_wheel_is_named_with_what_to_do_and_nothing_is_l
     assert "xllamacpp" in refusal.value.hint and "pc-only: build one" in refusal.value.hint
     assert "enginelib" not in refusal.value.message
     assert not (tmp_path / "out").exists()
+
+
+BACKEND = """
+import zipfile
+NAME, TAG = "{name}", "{tag}"
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    file = f"{{NAME}}-1.0-{{TAG}}.whl"
+    with zipfile.ZipFile(f"{{folder}}/{{file}}", "w") as archive:
+        archive.writestr(f"{{NAME}}-1.0.dist-info/METADATA", f"Metadata-Version: 2.1\\nName: {{NAME}}\\nVersion: 1.0\\n")
+        archive.writestr(f"{{NAME}}-1.0.dist-info/WHEEL", f"Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: {{TAG}}\\n")
+        archive.writestr(f"{{NAME}}-1.0.dist-info/RECORD", "")
+    return file
+"""
+PROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def source_of(folder: Path, name: str, tag: str = "py3-none-any", **more: str) -> Path:
+    """A package's source, which builds itself, and needs nothing for that."""
+    texts = {"pyproject.toml": PROJECT, "backend.py": BACKEND.format(name=name, tag=tag), **more}
+    texts["PKG-INFO"] = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n"
+    file = folder / f"{name}-1.0.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for path, text in texts.items():
+            info = tarfile.TarInfo(f"{name}-1.0/{path}")
+            info.size = len(text.encode())
+            archive.addfile(info, io.BytesIO(text.encode()))
+    return file
+
+
+def test_what_is_published_as_source_alone_with_nothing_to_compile_is_built_here(index: Path, tmp_path: Path) -> None:
+    source_of(index, "plain")
+    where = Where(find_links=(str(index),), no_index=True)
+    needs = own(tmp_path, "plain", "enginelib")
+    made = make(PI, tmp_path / "out", system="trixie", edgekit_wheel=needs, where=where)
+    assert {"plain-1.0-py3-none-any.whl", "enginelib-1.0-cp313-cp313-manylinux_2_28_aarch64.whl"} <= {
+        each.name for each in made.wheels
+    }
+
+
+def test_what_has_something_to_compile_or_builds_for_this_machine_alone_is_not_taken(tmp_path: Path) -> None:
+    source_of(tmp_path, "compiled", **{"core.c": "int main() {}"})
+    source_of(tmp_path, "native", tag="cp313-cp313-linux_x86_64")
+    where = Where(find_links=(str(tmp_path),), no_index=True)
+    assert source.built(("compiled", "native", "absent"), tmp_path / "out", where.options) == ()
+    assert not list((tmp_path / "out").glob("*.whl"))
 
 
 def test_a_wheel_for_a_newer_c_library_does_not_fit(index: Path, tmp_path: Path) -> None:

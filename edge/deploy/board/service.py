@@ -15,7 +15,7 @@ from edgekit.deploy.nouns import Health
 
 UNIT = "edgekit-app.service"
 _TIMEOUT_S = 120.0
-_STEP_S = 0.25
+_STEP_S, _SHORTEST_STEP_S = 0.25, 0.05
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Straight to the board itself, whatever proxies its environment names."""
 
@@ -60,8 +60,9 @@ def wait_until_healthy(health: Health, *, now: Callable[[], float] = time.monoto
     """Nothing when the service stayed up for `settle_s` and its address answered by the deadline, else why not."""
     end, first = now() + health.deadline_s, restarts()
     since, count, reason = now(), first, "the service did not start"
+    step_s = min(_STEP_S, max(health.settle_s, _SHORTEST_STEP_S))  # looked at no more often than it must stay up
     while now() < end:
-        time.sleep(_STEP_S)
+        time.sleep(step_s)
         again = restarts()
         if not is_active() or again != count:
             since, count = now(), again

@@ -206,13 +206,16 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
             user_credentials=need("nats.aio.client").RawCredentials(access.credentials),
             inbox_prefix=inbox(access.name),
             max_reconnect_attempts=-1 if patient else 2,
-            reconnect_time_wait=1,
+            reconnect_time_wait=1 if patient else 0.25,  # type: ignore[arg-type]  # seconds, of which a part will do
             connect_timeout=5,
             error_cb=failed,
             reconnected_cb=returned,
             tls=_tls(access),
         )
-    client.options["max_reconnect_attempts"] = -1  # who was once let in waits for the server's return
+    client.options |= {
+        "max_reconnect_attempts": -1,
+        "reconnect_time_wait": 1.0,
+    }  # who was once let in waits for the server's return
     try:
         yield Bus(access=access, client=client, js=client.jetstream(timeout=TIMEOUT_S), back=back)
     finally:
