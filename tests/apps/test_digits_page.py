@@ -70,7 +70,7 @@ def draw(page: Page, strokes: tuple[tuple[tuple[float, float], ...], ...]) -> No
 
 
 def wait_for_number(page: Page, number: str) -> None:
-    page.wait_for_function("number => document.querySelector('.dg-number')?.textContent === number", arg=number, timeout=30_000)
+    page.wait_for_function("number => document.querySelector('.dg-number')?.textContent === number", arg=number)
 
 
 def give(page: Page, event: str, path: Path, name: str) -> None:
@@ -181,7 +181,7 @@ def test_the_ink_that_decided_is_shown_in_color(page: Page) -> None:
         return [...data].some((value, at) => at % 4 === 0 && value !== data[at + 2]); }"""
     assert page.evaluate(colored) is False
     page.get_by_text("Show which ink decided").click()
-    page.wait_for_function(colored, timeout=30_000)
+    page.wait_for_function(colored)
     page.get_by_text("Show which ink decided").click()
 
 

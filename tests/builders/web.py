@@ -31,6 +31,8 @@ BUILDERS = str(Path(__file__).parent)
 """Apps that tests write may import what stands here."""
 STARTS_WITHIN_S = 120.0
 DESKTOP, PHONE = (1280, 900), (390, 844)
+PATIENCE_MS = 120_000
+"""How long a page is waited for: only a computer that is busy with other things takes long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def visitor(opened: Browser, *, size: tuple[int, int] = DESKTOP, dark: bool = Fa
         has_touch=touch,
         ignore_https_errors=True,
     )
+    context.set_default_timeout(PATIENCE_MS)
     watched = Watched(context.new_page(), [], set())
     watched.page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
     watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))

@@ -210,7 +210,7 @@ def test_no_descriptor_is_left_after_crashes(opened: Any) -> None:
         session.run(poisoned(-1))
     session.run({"x": X})
     gc.collect()
-    assert _descriptors() == before
+    assert _descriptors() <= before
 
 
 def _descriptors() -> int:

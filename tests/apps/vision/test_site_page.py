@@ -97,7 +97,7 @@ def event_of(page: Page, server: Served, camera: str) -> int:
     """The number of an event of that camera, which may still have to happen."""
     page.goto(f"{server.url}/events?camera={camera}")
     row = page.locator(".vi-alert").last
-    row.wait_for(timeout=30_000)
+    row.wait_for()
     return int(row.get_attribute("data-event") or 0)
 
 
@@ -105,8 +105,8 @@ def test_cameras_stand_side_by_side_and_what_happens_appears(page: Page, server:
     page.goto(server.url)
     page.locator(".vi-card").nth(1).wait_for()
     assert page.locator(".vi-card .vi-name").all_inner_texts() == ["yard", "gate"]
-    page.locator(".vi-alert", has_text="Crossed middle").first.wait_for(timeout=30_000)
-    page.get_by_text("the recording has ended").wait_for(timeout=30_000)
+    page.locator(".vi-alert", has_text="Crossed middle").first.wait_for()
+    page.get_by_text("the recording has ended").wait_for()
     page.get_by_role("link", name="The camera yard").click()
     page.wait_for_url("**/cameras/yard")
 
@@ -126,7 +126,7 @@ def test_settings_count_at_once_are_written_down_and_nonsense_is_refused(page: P
     page.get_by_label("Looks a second").press("Enter")
     page.get_by_text("In force, and written down").first.wait_for()
     assert said(site_file).cameras[0].detect.fps == 4
-    page.get_by_text(re.compile(r"^[34]\.\d looks a second")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"^[34]\.\d looks a second")).wait_for()
     page.get_by_label("Least score, %").fill("400")
     page.get_by_label("Least score, %").press("Enter")
     page.get_by_text("that is no setting").first.wait_for()
@@ -163,7 +163,7 @@ def test_an_event_is_opened_its_clip_plays_and_its_numbers_are_there(page: Page,
     page.wait_for_url(f"**/events?camera=gate&event={number}")
     page.locator(".vi-numbers", has_text="visitor").wait_for()
     assert "dwell" in page.locator(".vi-numbers").inner_text()
-    page.wait_for_function("document.querySelector('.vi-clip video')?.currentTime > 0.2", timeout=30_000)
+    page.wait_for_function("document.querySelector('.vi-clip video')?.currentTime > 0.2")
     page.get_by_role("tab", name="Picture").click()
     page.locator(".vi-still .vi-box").wait_for()
     assert page.evaluate("document.querySelector('.vi-still img').naturalWidth") == 320
@@ -273,16 +273,16 @@ def test_a_detection_of_a_frozen_picture_is_explained(page: Page, server: Served
     page.goto(f"{server.url}/explain?camera=yard")
     page.get_by_role("button", name="Freeze the picture").click()
     page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
-    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: ")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: ")).wait_for()
     assert page.locator(".vi-explained .vi-box").is_visible()
     page.get_by_label("How").click()
     page.get_by_role("option", name="D-RISE").click()
     page.get_by_role("button", name=re.compile(r"Why person \d+ · 90%")).click()
-    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: what it lost behind random masks")).wait_for(timeout=30_000)
+    page.get_by_text(re.compile(r"What spoke for person \d+ · 90%: what it lost behind random masks")).wait_for()
     number = event_of(page, server, "gate")
     page.goto(f"{server.url}/explain?event={number}")
     page.get_by_role("button", name=f"Why person of event {number}?").click()
-    page.get_by_text(f"What spoke for person of event {number}: ").wait_for(timeout=30_000)
+    page.get_by_text(f"What spoke for person of event {number}: ").wait_for()
 
 
 def test_on_a_phone_nothing_scrolls_sideways(chrome: Browser, server: Served) -> None:
@@ -339,8 +339,8 @@ def test_the_command_serves_one_camera_and_keeps_what_is_set_on_its_page(chrome:
     command = ["-m", "edgekit", "run", "camera", "--source", "synthetic:320x180", "--artifact", str(artifact), "--port", "0"]
     with served(command, cwd=tmp_path) as server, visitor(chrome) as watched:
         log_in(watched.page, server)
-        watched.page.get_by_text("1 followed").wait_for(timeout=30_000)
-        watched.page.locator(".vi-alert", has_text="Presence").first.wait_for(timeout=30_000)
+        watched.page.get_by_text("1 followed").wait_for()
+        watched.page.locator(".vi-alert", has_text="Presence").first.wait_for()
         watched.page.get_by_label("Least score, %").fill("30")
         watched.page.get_by_label("Least score, %").press("Enter")
         watched.page.get_by_text("In force, and written down").first.wait_for()
