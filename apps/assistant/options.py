@@ -59,10 +59,23 @@ class Request:
 
 def configure(parser: argparse._ActionsContainer) -> None:
     """The app's own options."""
+    _configure_questions(parser)
+    _configure_grounding(parser)
+    _configure_answers(parser)
+    _configure_fallback(parser)
+    _configure_voice(parser)
+    _configure_keeping(parser)
+    web.configure(parser)
+
+
+def _configure_questions(parser: argparse._ActionsContainer) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--ask", metavar="QUESTION", help="answer one question and end")
     what.add_argument("--search", metavar="QUESTION", help="print the passages nearest to a question and end")
     what.add_argument("--terminal", action="store_true", help="chat in this terminal instead of serving pages")
+
+
+def _configure_grounding(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--documents", type=Path, metavar="DIR", help="answer from the txt, md, html, pdf and docx files in DIR"
     )
@@ -87,13 +100,17 @@ def configure(parser: argparse._ActionsContainer) -> None:
         default="auto",
         help="an embedding model's vectors: each compared, or through an index (edgekit[vectors]); auto: where it pays",
     )
+
+
+def _configure_answers(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--context", type=int, default=0, metavar="N", help="tokens of prompt and answer (default: the engine's)"
     )
     parser.add_argument("--deadline", type=float, metavar="S", help="seconds after which an answer is cut off")
     parser.add_argument("--data", type=Path, metavar="DIR", help="where index, conversations and log are kept")
-    _configure_fallback(parser)
-    _configure_voice(parser)
+
+
+def _configure_keeping(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--no-log", action="store_true", help="keep no log of queries (it never holds what was asked)")
     parser.add_argument(
         "--log-days", type=float, metavar="N", help="days the log is kept (default: as chosen on its page, at first 90)"
@@ -108,7 +125,6 @@ def configure(parser: argparse._ActionsContainer) -> None:
         help="disk for what the model has read of each conversation, so that a restart need not read it again (0: none;"
         " default: a tenth of what is free, 2,000 at most)",
     )
-    web.configure(parser)
 
 
 def _configure_fallback(parser: argparse._ActionsContainer) -> None:

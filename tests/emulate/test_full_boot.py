@@ -106,12 +106,18 @@ def release(artifact: Artifact, port: int = 8080) -> Release:
     return Release(app="digits", artifact=artifact.sha256, arguments=("--host", "0.0.0.0", "--port", str(port)), health=HEALTH)
 
 
-def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(installed: Emulated, tmp_path: Path) -> None:
-    with serving(installed, 1) as machine:
-        key = token(installed, machine)
+def served_until_cut(board: Emulated) -> str:
+    """The board's first start: it reads the number, then loses its power while it writes. What it is asked with."""
+    with serving(board, 1) as machine:
+        key = token(board, machine)
         check = asked(machine, key, PROOF, NUMBER)
         assert check.ok, check.said
-        cut_while_writing(installed, machine)
+        cut_while_writing(board, machine)
+    return key
+
+
+def test_it_serves_over_http_and_again_after_the_power_was_cut_in_mid_write(installed: Emulated, tmp_path: Path) -> None:
+    key = served_until_cut(installed)
     with serving(installed, 2) as machine:
         check = asked(machine, key, PROOF, NUMBER)
         assert check.ok, check.said
@@ -127,13 +133,9 @@ def test_its_card_serves_in_qemus_raspberry_pi_3_too_and_again_after_the_power_w
     )
     process.run(copy_command(installed.card, tmp_path / "card.img"), timeout_s=600.0)
     pi3 = Emulated(hardware=hardware, card=tmp_path / "card.img", keys=installed.keys, folder=tmp_path)
-    with serving(pi3, 1) as running:
-        assert "Raspberry Pi 3 Model B" in shell(pi3, running, "cat /proc/device-tree/model")
-        key = token(pi3, running)
-        check = asked(running, key, PROOF, NUMBER)
-        assert check.ok, check.said
-        cut_while_writing(pi3, running)
+    key = served_until_cut(pi3)
     with serving(pi3, 2) as running:
+        assert "Raspberry Pi 3 Model B" in shell(pi3, running, "cat /proc/device-tree/model")
         check = asked(running, key, PROOF, NUMBER)
         assert check.ok, check.said
         shell(pi3, running, "systemctl --no-block reboot")
