@@ -212,10 +212,8 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
             reconnected_cb=returned,
             tls=_tls(access),
         )
-    client.options |= {
-        "max_reconnect_attempts": -1,
-        "reconnect_time_wait": 1.0,
-    }  # who was once let in waits for the server's return
+    # who was once let in waits for the server's return
+    client.options |= {"max_reconnect_attempts": -1, "reconnect_time_wait": 1.0}
     try:
         yield Bus(access=access, client=client, js=client.jetstream(timeout=TIMEOUT_S), back=back)
     finally:
