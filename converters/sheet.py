@@ -38,6 +38,10 @@ class Sheet:
         self._constants[name] = np.asarray(value, dtype or self.dtype)
         return name
 
+    def known(self, name: str) -> Array | None:
+        """The value of a constant, made here or not."""
+        return self._constants.get(name, self.graph.constants.get(name))
+
     def add(
         self,
         op: str,
