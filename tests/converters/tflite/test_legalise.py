@@ -239,3 +239,20 @@ def test_a_resize_that_keeps_the_aspect_has_one_factor(bench, policy, mode):
     attributes = {"mode": mode, "keep_aspect_ratio_policy": policy, "axes": [2, 3]}
     resize = ("Resize", ["x", "", "", "sizes"], ["y"], attributes)
     bench.check_float(bench.graph({"x": (1, 2, 9, 7)}, [resize], {"sizes": np.array([12, 12])}, opset=18))
+
+
+def test_a_group_normalization_over_patches_keeps_to_the_axes_that_engines_take(bench):
+    """MobileViT v2: pictures are told apart into patches of pixels, and normalised as a whole."""
+    constants = {"patches": np.array([1, 6, 4, 2, 3, 2]), "groups": np.array([1, 1, -1]), "back": np.array([1, 6, 8, 6])}
+    constants |= {"ones": np.ones(1, np.float32), "zeros": np.zeros(1, np.float32), "k": normal(6, 3, 1, 1)}
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "patches"], ["p"], {}),
+        ("Transpose", ["p"], ["t"], {"perm": [0, 1, 2, 4, 3, 5]}),
+        ("Reshape", ["t", "groups"], ["g"], {}),
+        ("InstanceNormalization", ["g", "ones", "zeros"], ["n"], {}),
+        ("Reshape", ["n", "back"], ["y"], {}),
+    ]
+    graph = bench.graph({"x": (1, 3, 8, 6)}, nodes, constants)
+    bench.check_float(graph)
+    assert max(len(tensor.shape) for operator in bench.program(graph).operators for tensor in operator.outputs) <= 6

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, normal_axis
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+
+MOST_AXES = 6
+"""XNNPACK refuses tensors of more; one is added where channels are told apart."""
 
 
 def layer_normalization(graph: Graph, node: Node) -> Replacement | None:
@@ -58,7 +63,8 @@ def _told_apart(graph: Graph, node: Node) -> tuple[str, tuple[int, ...]]:
     source = graph.shape(view.inputs[0])
     if len(source) < 4 or source[0] != shape[0] or source[1] % shape[1]:
         return name, shape
-    return view.inputs[0], (shape[0], shape[1], source[1] // shape[1], *source[2:])
+    space = source[2:] if len(source) < MOST_AXES else (prod(source[2:]),)
+    return view.inputs[0], (shape[0], shape[1], source[1] // shape[1], *space)
 
 
 def group_normalization(graph: Graph, node: Node) -> Replacement | None:
