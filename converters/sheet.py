@@ -38,6 +38,10 @@ class Sheet:
         self._constants[name] = np.asarray(value, dtype or self.dtype)
         return name
 
+    def known(self, name: str) -> Array | None:
+        """The value of a constant, made here or not."""
+        return self._constants.get(name, self.graph.constants.get(name))
+
     def add(
         self,
         op: str,
@@ -52,6 +56,19 @@ class Sheet:
         """A new node with one output: a tensor of that label, or `output`, one of the replaced node's own. Returns its name."""
         made = {output or f"{self._prefix}{label}": tuple(shape)}
         return self._write(op, inputs, made, label, attributes or {}, dtype)[0]
+
+    def several(
+        self, op: str, inputs: Sequence[str], outputs: Mapping[str, TensorSpec], attributes: Attributes
+    ) -> tuple[str, ...]:
+        """A new node with several outputs, each like a spec: the replaced node's own, or tensors of that label. Returns their names."""
+        names = [key if key in self.node.outputs else f"{self._prefix}{key}" for key in outputs]
+        self._specs |= {
+            name: TensorSpec(name=name, shape=spec.shape, dtype=spec.dtype)
+            for name, spec in zip(names, outputs.values(), strict=True)
+        }
+        node = Node(op=op, name=f"{self._prefix}{op}", inputs=tuple(inputs), outputs=tuple(names), attributes=attributes)
+        self._nodes.append(node)
+        return tuple(names)
 
     def split(self, name: str, sizes: Sequence[int], axis: int, label: str) -> tuple[str, ...]:
         """The parts of a tensor along an axis; one part is the tensor itself."""

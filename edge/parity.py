@@ -137,7 +137,7 @@ def golden_bytes(golden: Golden, limit: int = GOLDEN_SAMPLES) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for key, value in arrays.items():
             content = io.BytesIO()
-            np.save(content, np.ascontiguousarray(value), allow_pickle=False)
+            np.save(content, np.asarray(value, order="C"), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{key}.npy"), content.getvalue(), zipfile.ZIP_DEFLATED)
     return file.getvalue()
 

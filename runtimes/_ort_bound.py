@@ -71,4 +71,4 @@ def _fitting(spec: TensorSpec, feed: Arrays) -> Any:
         raise DeviceError(
             f"onnxruntime: {spec.name!r} must be {spec.dtype} {list(spec.shape)}, got {array.dtype} {list(array.shape)}"
         )
-    return np.ascontiguousarray(array)
+    return np.asarray(array, order="C")

@@ -121,8 +121,11 @@ _FACES: Mapping[Layout, Callable[[Port], Port]] = {"source": lambda port: port, 
 
 
 def _lends(session: Session) -> TypeGuard[InPlace]:
-    """As `isinstance`, which for protocols costs a part of what a small model takes to open."""
-    return hasattr(session, "run_in_place")
+    """As `isinstance`, which for protocols costs a part of what a small model takes to open.
+
+    Not where an input is a single number without dimensions: LiteRT gives a copy of that, which nothing can be written to.
+    """
+    return hasattr(session, "run_in_place") and all(spec.shape for spec in session.inputs)
 
 
 def _door(port: Port, *, lent: bool) -> Door:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from string import ascii_letters
 
 from edgekit.converters.graph import Graph, Node, PassResult
 from edgekit.converters.rewriting import Replacement, rewrite_at_once
 from edgekit.converters.sheet import Sheet
+
+OPEN = "..."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,26 +44,31 @@ class Equation:
 
     @property
     def is_product(self) -> bool:
-        """Whether it is a matrix product: nothing twice in one tensor, something to sum over, and nothing summed in one alone."""
+        """Whether it is a matrix product: nothing twice in one tensor, and nothing summed in one alone."""
         terms = (self.first, self.second, self.output)
         letters = all(term.isalpha() or not term for term in terms) and all(len(set(term)) == len(term) for term in terms)
         whole = sorted(self.batch + self.left + self.summed) == sorted(self.first)
-        return letters and bool(self.summed) and whole and sorted(self.batch + self.summed + self.right) == sorted(self.second)
+        return letters and whole and sorted(self.batch + self.summed + self.right) == sorted(self.second)
 
 
 def unfold_einsum(graph: Graph) -> PassResult:
-    """Replace an Einsum of two tensors that is a matrix product by transposes and a MatMul. Guarantees: outputs equal within rounding."""
-    return rewrite_at_once(graph, _product)
+    """Replace an Einsum of two tensors by transposes and a MatMul or Mul, of one by a sum and a transpose.
+
+    Guarantees: outputs equal within rounding. Diagonals, products of three and what is summed in one of two alone stay.
+    """
+    return rewrite_at_once(graph, lambda graph, node: _product(graph, node) or _of_one(graph, node))
 
 
 def _product(graph: Graph, node: Node) -> Replacement | None:
     if node.op != "Einsum" or node.domain or len(node.inputs) != 2 or any(name not in graph.specs for name in node.inputs):
         return None
-    equation = _parsed(node.text("equation", ""))
+    equation = _parsed(_spelt_out(node.text("equation", ""), [len(graph.shape(name)) for name in node.inputs]))
     sizes = _sizes(graph, node, equation) if equation and equation.is_product else None
     if equation is None or sizes is None:
         return None
     sheet, shape = Sheet(graph, node), tuple(sizes[letter] for letter in equation.batch)
+    if not equation.summed:
+        return _spread(sheet, equation, sizes)
     groups = [prod(sizes[letter] for letter in part) for part in (equation.left, equation.summed, equation.right)]
     rows = _ordered(sheet, node.inputs[0], equation.first, equation.batch + equation.left + equation.summed, "rows")
     matrix = _ordered(sheet, node.inputs[1], equation.second, equation.batch + equation.summed + equation.right, "matrix")
@@ -69,6 +77,50 @@ def _product(graph: Graph, node: Node) -> Replacement | None:
     found = equation.batch + equation.left + equation.right
     apart = _shaped(sheet, made, tuple(sizes[letter] for letter in found), "apart")
     return sheet.finish("Identity", [_ordered(sheet, apart, found, equation.output, "result")])
+
+
+def _spread(sheet: Sheet, equation: Equation, sizes: Mapping[str, int]) -> Replacement:
+    """Nothing is summed: every element of the one times those of the other that belong to it."""
+    first, second = equation.batch + equation.left, equation.batch + equation.right
+    found = equation.batch + equation.left + equation.right
+    operands = []
+    for name, letters, wanted in zip(sheet.node.inputs, (equation.first, equation.second), (first, second), strict=True):
+        shape = tuple(sizes[letter] if letter in wanted else 1 for letter in found)
+        operands.append(_shaped(sheet, _ordered(sheet, name, letters, wanted, name), shape, name))
+    made = sheet.add("Mul", operands, [sizes[letter] for letter in found], "spread")
+    return sheet.finish("Identity", [_ordered(sheet, made, found, equation.output, "result")])
+
+
+def _of_one(graph: Graph, node: Node) -> Replacement | None:
+    """An Einsum of one tensor: what the output has not is summed, the rest put in order."""
+    if node.op != "Einsum" or node.domain or len(node.inputs) != 1 or node.inputs[0] not in graph.specs:
+        return None
+    x, shape = node.inputs[0], graph.shape(node.inputs[0])
+    letters, arrow, output = _spelt_out(node.text("equation", ""), [len(shape)]).partition("->")
+    kept = "".join(letter for letter in letters if letter in output)
+    if not arrow or len(set(letters)) != len(letters) or len(letters) != len(shape) or sorted(kept) != sorted(output):
+        return None
+    sheet, axes = Sheet(graph, node), [axis for axis, letter in enumerate(letters) if letter not in output]
+    if axes:
+        left = tuple(size for axis, size in enumerate(shape) if axis not in axes)
+        over = sheet.constant("axes", axes, "int64")
+        x = sheet.add("ReduceSum", [x, over], left, "sum", attributes={"keepdims": 0})
+    return sheet.finish("Identity", [_ordered(sheet, x, kept, output, "result")])
+
+
+def _spelt_out(text: str, ranks: Sequence[int]) -> str:
+    """The equation with letters for what an ellipsis leaves open, counted from the right, and without spaces."""
+    terms, arrow, output = text.replace(" ", "").partition("->")
+    free = [letter for letter in ascii_letters if letter not in text]
+    counts = [rank - len(term) + len(OPEN) for term, rank in zip(terms.split(","), ranks, strict=False) if OPEN in term]
+    most = max(counts, default=0)
+    if min(counts, default=0) < 0 or len(terms.split(",")) != len(ranks):
+        return text
+    said = [
+        term.replace(OPEN, "".join(free[: rank - len(term) + len(OPEN)][::-1]))
+        for term, rank in zip(terms.split(","), ranks, strict=True)
+    ]
+    return ",".join(said) + arrow + output.replace(OPEN, "".join(free[:most][::-1]))
 
 
 def _parsed(text: str) -> Equation | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from edgekit import artifact as artifacts
 from edgekit.conversion import convert
@@ -56,6 +57,29 @@ def test_converting_twice_gives_the_same_bytes(model: Path, samples: list, tmp_p
     assert first.sha256 == second.sha256
     for file in first.path.iterdir():
         assert file.read_bytes() == (second.path / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_inputs_and_outputs_may_be_single_numbers(
+    save: Callable[..., Path], tmp_path: Path, target: str, precision: str
+) -> None:
+    """Without any dimension, as a threshold or a rate often is."""
+    single = helper.make_tensor_value_info("threshold", TensorProto.FLOAT, [])
+    row = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])
+    nodes = [helper.make_node("Sub", ["x", "threshold"], ["d"]), helper.make_node("ReduceMax", ["d"], ["most"], keepdims=0)]
+    most = helper.make_tensor_value_info("most", TensorProto.FLOAT, [])
+    proto = helper.make_model(helper.make_graph(nodes, "g", [row, single], [most]), opset_imports=[helper.make_opsetid("", 17)])
+    proto.ir_version = 8
+    rng = np.random.default_rng(0)
+    given = [{"x": rng.random((1, 8), np.float32), "threshold": np.float32(rng.random())} for _ in range(16)]
+    made = convert(
+        save(proto), target=target, precision=precision, calibration=given, output=tmp_path / "out", allow_cpu_ops=True
+    )
+    with open_artifact(made, runtime=made.manifest.runtimes[-1]) as session:
+        found = session.run({"x": np.arange(8, dtype=np.float32)[None] / 8, "threshold": np.array(0.25, np.float32)})["most"]
+    assert found.shape == ()
+    assert float(found) == pytest.approx(0.625, abs=0.02)
 
 
 def test_raw_gives_the_engines_own_integers(model: Path, samples: list, tmp_path: Path) -> None:

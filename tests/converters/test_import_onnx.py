@@ -336,6 +336,18 @@ def test_what_an_exporter_says_wrongly_of_inner_shapes_does_not_count(tmp_path: 
     assert load(saved(tmp_path, model)).graph.shape("m") == (1, 4)
 
 
+@pytest.mark.parametrize("opset", [18, 21])
+def test_group_normalizations_behind_one_another_keep_their_shape(opset: int, tmp_path: Path) -> None:
+    """onnx infers none for them, and a dynamic batch forgets what the exporter said."""
+    blocks = [helper.make_node("GroupNormalization", [a, "s", "b"], [c], num_groups=2) for a, c in ("xm", "mn", "ny")]
+    model = chain(*blocks)
+    model.opset_import[0].version = opset
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4, 3, 5]))
+    values = np.ones(2 if opset == 18 else 4, np.float32)
+    model.graph.initializer.extend(numpy_helper.from_array(values, name) for name in "sb")
+    assert load(saved(tmp_path, model)).graph.shape("y") == (1, 4, 3, 5)
+
+
 def test_a_window_larger_than_its_input_is_named(tmp_path: Path) -> None:
     node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[9])
     model = chain(node)

@@ -367,6 +367,8 @@ def _renamed(nodes: list[Any], x: str, y: str) -> list[Any]:
         ("bnhd,hdm->bnm", (5, 6, 2)),
         ("abcd,ebfd", (2, 4, 3, 6)),
         ("abcd,abcd->", SHAPE),
+        ("...cd,dk->...ck", (SHAPE[3], 2)),
+        ("...cd,...ed->...ce", (*SHAPE[:2], 7, SHAPE[3])),
     ],
 )
 def test_an_einsum_of_two_tensors_is_a_matrix_product(equation: str, other: tuple[int, ...]) -> None:
@@ -378,11 +380,30 @@ def test_an_einsum_of_two_tensors_is_a_matrix_product(equation: str, other: tupl
 
 @pytest.mark.parametrize(
     ("equation", "other"),
-    [("abcd,abcd->abcd", SHAPE), ("abcd,bc->bd", (4, 5)), ("...cd,dk->...ck", (6, 2)), ("abcd,ee->abcd", (2, 2))],
+    [("abcd,bc->bd", (4, 5)), ("abcd,ee->abcd", (2, 2)), ("...d,...->...", SHAPE[:3])],
 )
 def test_an_einsum_that_is_no_matrix_product_stays(equation: str, other: tuple[int, ...]) -> None:
     graph = graph_of([node("Einsum", "x w", "y", equation=equation)], {"w": normal(*other)})
     assert optimise(graph).nodes[-1].op == "Einsum"
+
+
+@pytest.mark.parametrize(
+    ("equation", "other"),
+    [("abcd,abcd->abcd", SHAPE), ("abcd,e->eabcd", (3,)), ("abcd,ae->dabce", (SHAPE[0], 2)), ("...d,d->...d", (SHAPE[3],))],
+)
+def test_an_einsum_that_sums_nothing_is_a_product_of_elements(equation: str, other: tuple[int, ...]) -> None:
+    graph = graph_of([node("Einsum", "x w", "e", equation=equation), node("Tanh", "e", "y")], {"w": normal(*other)})
+    found = optimise(graph)
+    assert not {"Einsum", "MatMul"} & set(ops(found)) and ops(found).count("Mul") == 1
+    assert_same_answers(graph, found)
+
+
+@pytest.mark.parametrize("equation", ["abcd->dcba", "abcd->ac", "abcd->", "a...d->d...", "...d->..."])
+def test_an_einsum_of_one_tensor_is_a_sum_and_a_transpose(equation: str) -> None:
+    graph = graph_of([node("Einsum", "x", "e", equation=equation), node("Tanh", "e", "y")], {})
+    found = optimise(graph)
+    assert "Einsum" not in ops(found)
+    assert_same_answers(graph, found)
 
 
 def test_sorting_one_element_and_undoing_it_leaves_nothing() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import onnx
 
@@ -17,6 +18,10 @@ from edgekit.converters.importers.onnx.sizes import no_size
 from edgekit.converters.optimise.fold_constants import fold_constants
 from edgekit.core.errors import InputError
 from edgekit.core.names import did_you_mean
+from edgekit.core.schema import TensorSpec
+
+KEEPS_SHAPE = frozenset({"GroupNormalization"})
+"""onnx (seen in 1.23) infers no shape for what these make."""
 
 
 def freeze_inputs(model: onnx.ModelProto, shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
@@ -53,10 +58,18 @@ def static_graph(graph: Graph) -> Graph:
         if folded.changes == 0 and still >= before:
             raise _dynamic(folded.graph)
         before = still
-        graph = with_shapes(replace(folded.graph, specs={**folded.graph.specs, **ml_specs(folded.graph)}))
+        known = {**ml_specs(folded.graph), **_kept_shapes(folded.graph)}
+        graph = with_shapes(replace(folded.graph, specs={**folded.graph.specs, **known}))
     graph = without_empty_parts(folded.graph)
     _ensure_sized(graph)
     return graph
+
+
+def _kept_shapes(graph: Graph) -> Mapping[str, TensorSpec]:
+    """The specs of what operators make that keep the shape they read, where onnx's inference does not say so."""
+    nodes = [node for node in graph.nodes if node.op in KEEPS_SHAPE and not node.domain and node.output not in graph.specs]
+    read = {node.output: graph.specs.get(node.inputs[0]) for node in nodes}
+    return {name: msgspec.structs.replace(spec, name=name) for name, spec in read.items() if spec is not None}
 
 
 def _with_constants_stated(graph: Graph) -> Graph:

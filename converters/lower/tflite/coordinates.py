@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.converters.graph import Graph, Node
+from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant
 
 Coordinates = NDArray[np.float64]
@@ -45,7 +45,9 @@ def scales(graph: Graph, node: Node) -> tuple[float, ...]:
     """Output size over input size for every dimension: as given, else from the sizes."""
     source = graph.shape(node.inputs[0])
     result = [new / old for old, new in zip(source, graph.shape(node.output), strict=True)]
-    given = constant(graph, node, 2)
+    given, asked = constant(graph, node, 2), constant(graph, node, 3)
+    if node.text("keep_aspect_ratio_policy", "stretch") != "stretch" and asked is not None and asked.size:
+        return _in_proportion(node, source, asked, result)
     if given is not None and given.size:
         axes = node.integers("axes") or tuple(range(len(source)))
         for axis, scale in zip(axes, given, strict=True):
@@ -53,17 +55,30 @@ def scales(graph: Graph, node: Node) -> tuple[float, ...]:
     return tuple(result)
 
 
+def _in_proportion(node: Node, source: Sequence[int], asked: Array, stretched: Sequence[float]) -> tuple[float, ...]:
+    """One factor for all the axes that are resized: of the sizes that were asked for, not of those that came out (Resize-18)."""
+    along = [axis % len(source) for axis in node.integers("axes") or range(len(source))]
+    factors = [int(size) / source[axis] for axis, size in zip(along, asked, strict=True)]
+    kept = (min if node.text("keep_aspect_ratio_policy", "") == "not_larger" else max)(factors)
+    return tuple(kept if axis in along else factor for axis, factor in enumerate(stretched))
+
+
 def coordinates(node: Node, old: int, new: int, scale: float) -> Coordinates:
-    """The real-valued place in the input, which may lie outside (Resize-13 to -19)."""
-    at = np.arange(new, dtype=np.float64)
-    adjusted = new / (old * scale)
-    return {
+    """The real-valued place in the input, which may lie outside (Resize-13 to -19).
+
+    In single precision: 3 / 0.6 is exactly 5 there, and slightly less in double, where rounding down would give another pixel.
+    """
+    at, scale = np.arange(new, dtype=np.float32), np.float32(scale)
+    half = np.float32(0.5)
+    adjusted = new / (old * float(scale))
+    places = {
         "asymmetric": at / scale,
-        "half_pixel": (at + 0.5) / scale - 0.5,
+        "half_pixel": (at + half) / scale - half,
         "half_pixel_symmetric": old / 2 * (1 - adjusted) + (at + 0.5) / scale - 0.5,
-        "pytorch_half_pixel": (at + 0.5) / scale - 0.5 if new > 1 else np.zeros(1),
+        "pytorch_half_pixel": (at + half) / scale - half if new > 1 else np.zeros(1),
         "align_corners": at * (old - 1) / max(new - 1, 1),
     }[node.text("coordinate_transformation_mode", "half_pixel")]
+    return np.asarray(places, np.float64)
 
 
 def rounded(node: Node, x: Coordinates) -> Coordinates:

@@ -18,6 +18,9 @@ from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Port, Precision, TensorSpec
 
 FILE = "model.tflite"
+ALREADY_INTEGER = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"})
+AGAIN_FROM_FLOAT = "the model is quantized already: convert the float model that it was made from"
+ANOTHER_WAY = "convert for a board that runs ONNX, or export the model without it"
 
 
 def lower(graph: Graph, *, precision: Precision, quantization: Quantization | None, edgetpu: bool) -> Lowered:
@@ -79,7 +82,8 @@ def _refuse(graph: Graph) -> None:
     reasons = tuple(refusals(graph))
     if reasons:
         others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        raise Unsupported(f"tflite: {reasons[0]}{others}", "convert for a board that runs ONNX, or export the model without it")
+        instead = AGAIN_FROM_FLOAT if any(node.op in ALREADY_INTEGER for node in graph.nodes) else ANOTHER_WAY
+        raise Unsupported(f"tflite: {reasons[0]}{others}", instead)
 
 
 def _input(spec: TensorSpec, planned: Plan, quantization: Quantization | None) -> Tensor:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.quantize.rules.roles import MOVES
 
-CELL = frozenset({"Add", "Sub", "Mul", "Sigmoid", "Tanh", "Relu", "Clip", "Split", "Slice", "Where"})
+ARITHMETIC = frozenset({"Add", "Sub", "Mul", "Div", "Max", "Min", "Clip", "Neg", "Abs", "Split", "Slice", "Where"})
+CELL = ARITHMETIC | {"Sigmoid", "Tanh", "Relu", "LeakyRelu", "Elu", "Exp", "Log"}
 """What a step does with its products; a choice holds the state of a sequence that has ended."""
 
 

@@ -45,7 +45,7 @@ def noise(reference: Answers, given: Answers, weights: Sequence[Sequence[Floats]
 
     All hold for each sample its tensors, in the same order; `weights`, which broadcast against them, say what each place counts.
     """
-    counted = weights or [[np.ones(1) for _ in tensors] for tensors in reference]
+    counted = weights or [[np.ones(()) for _ in tensors] for tensors in reference]
     columns = zip(zip(*reference, strict=True), zip(*given, strict=True), zip(*counted, strict=True), strict=True)
     ratios = [ratio for column in columns if (ratio := _ratio(*column)) is not None]
     return float(np.mean(ratios)) if ratios else 0.0
@@ -69,7 +69,7 @@ def places_of(graph: Graph, names: Sequence[str], samples: Sequence[Feed], execu
 
     def over(sample: int, name: str) -> Floats:
         if name not in pictures:
-            return np.ones(1)
+            return np.ones(())
         count, _, height, width = graph.shape(name)
         return places.weights(sample, (count, height, width)).reshape(count, 1, height, width)
 

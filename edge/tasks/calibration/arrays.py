@@ -92,7 +92,7 @@ def fitted(array: NDArray[Any], spec: TensorSpec, where: str) -> NDArray[Any]:
             f"{where}: shape {list(array.shape)} does not fit input {spec.name!r}, which takes {list(spec.shape)}",
             "is the layout right (channels first or last), and the size?",
         )
-    return np.ascontiguousarray(array, dtype=spec.dtype)
+    return np.asarray(array, dtype=spec.dtype, order="C")
 
 
 def array_feeds(sources: Mapping[str, NDArray[Any] | Path], inputs: Sequence[TensorSpec], limit: int) -> ArrayFeeds:

@@ -92,3 +92,9 @@ def test_what_is_wrong_where_the_network_sees_something_counts_more(build: Calla
     loud, quiet = (noise([exact], [[given, given]], [counted]) for given in (seen, unseen))
     assert loud > 5 * quiet > 0
     assert noise([exact], [[seen, seen]]) == pytest.approx(noise([exact], [[unseen, unseen]]))
+
+
+def test_a_head_may_be_a_single_number() -> None:
+    """A network's energy, its loss: an output without dimensions."""
+    exact, given = ([np.float32(value)] for value in (1.0, 3.0)), ([np.float32(value)] for value in (1.5, 3.5))
+    assert noise(list(exact), list(given)) == pytest.approx(0.25)

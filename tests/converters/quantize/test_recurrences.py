@@ -21,7 +21,9 @@ STEPS, WIDTH, HIDDEN = 5, 6, 16
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
-def graph_of(op: str, *, edgetpu: bool = False, layers: int = 1, steps: int = STEPS, after: bool = False) -> Graph:
+def graph_of(
+    op: str, *, edgetpu: bool = False, layers: int = 1, steps: int = STEPS, after: bool = False, **attributes: Any
+) -> Graph:
     """Layers of a recurrent operator on x [steps, 1, width], a matrix product on the last state and maybe one more; legalised."""
     rng = np.random.default_rng(0)
     constants: dict[str, Any] = {"flat": np.int64([1, HIDDEN]), "one": np.int64([1])}
@@ -31,7 +33,7 @@ def graph_of(op: str, *, edgetpu: bool = False, layers: int = 1, steps: int = ST
         sizes = {"w": (1, rows, width), "r": (1, rows, HIDDEN), "b": (1, 2 * rows)}
         constants |= {f"{key}{i}": (rng.normal(size=size) / 4).astype(np.float32) for key, size in sizes.items()}
         read = [x, f"w{i}", f"r{i}", f"b{i}"]
-        nodes.append(helper.make_node(op, read, [f"y{i}", f"h{i}"], name=f"layer{i}", hidden_size=HIDDEN))
+        nodes.append(helper.make_node(op, read, [f"y{i}", f"h{i}"], name=f"layer{i}", hidden_size=HIDDEN, **attributes))
         nodes.append(helper.make_node("Squeeze", [f"y{i}", "one"], [f"x{i}"], name=f"squeeze{i}"))
         x, width = f"x{i}", HIDDEN
     constants |= {"wo": rng.normal(size=(3, HIDDEN)).astype(np.float32)}
@@ -64,6 +66,21 @@ def test_every_step_of_every_layer_is_found_and_nothing_else(op: str, layers: in
     found = recurrences(graph)
     assert found.nodes == {node.name for node in graph.nodes} - {"after"}
     assert found.products == {node.name for node in graph.nodes if node.op == "Gemm"} - {"after"}
+
+
+SPECIAL = [
+    ("LSTM", {"clip": 0.75}),
+    ("LSTM", {"input_forget": 1}),
+    ("LSTM", {"activations": ["HardSigmoid", "Softsign", "Elu"], "activation_alpha": [0.2, 0.5]}),
+    ("GRU", {"activations": ["Sigmoid", "Softplus"]}),
+    ("RNN", {"activations": ["LeakyRelu"]}),
+]
+
+
+@pytest.mark.parametrize(("op", "attributes"), SPECIAL)
+def test_the_steps_of_an_unusual_cell_are_found_too(op: str, attributes: dict[str, Any]) -> None:
+    graph = graph_of(op, after=True, **attributes)
+    assert recurrences(graph).nodes == {node.name for node in graph.nodes} - {"after"}
 
 
 def test_one_step_alone_is_no_recurrence() -> None:

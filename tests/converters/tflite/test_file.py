@@ -208,3 +208,11 @@ def test_the_square_of_x_times_its_gate_is_no_gelu(bench):
     ]
     constants = {"root": np.float32(0.5**0.5), "one": np.float32(1), "half": np.float32(0.5)}
     bench.check_float(bench.graph({"x": (2, 3)}, nodes, constants))
+
+
+def test_a_model_that_is_quantized_already_is_sent_back_to_its_float_source(bench):
+    constants = {"scale": np.float32(0.05), "zero": np.int8(3)}
+    nodes = [("QuantizeLinear", ["x", "scale", "zero"], ["q"], {}), ("DequantizeLinear", ["q", "scale", "zero"], ["y"], {})]
+    with pytest.raises(Unsupported) as caught:
+        lower(bench.graph({"x": (2, 3)}, nodes, constants), precision="fp32", quantization=None, edgetpu=False)
+    assert "convert the float model" in caught.value.hint

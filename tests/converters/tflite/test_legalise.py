@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgekit.converters.lower.tflite import legalise
+from edgekit.converters.lower.tflite import legalise, lower
+from edgekit.core.errors import Unsupported
 
 RNG = np.random.default_rng(5)
 
@@ -211,3 +212,47 @@ def test_a_list_of_neighbours_and_a_single_place_are_slices(bench):
     nodes = [("Gather", ["x", "list"], ["g"], {"axis": 1}), ("Gather", ["g", "one"], ["y"], {"axis": 2})]
     graph = bench.graph({"x": (2, 6, 4)}, nodes, {"list": np.array([2, 3, 4]), "one": np.array(-1)})
     assert ops(legal(bench, graph)) == ["Slice", "Slice", "Reshape"]
+
+
+def refusal(graph):
+    with pytest.raises(Unsupported) as caught:
+        lower(legalise(graph, edgetpu=False).graph, precision="fp32", quantization=None, edgetpu=False)
+    return str(caught.value)
+
+
+def test_a_batch_normalization_written_for_training_is_refused_with_the_way_out(bench):
+    constants = {name: np.ones(4, np.float32) for name in ("scale", "bias", "mean", "variance")}
+    node = ("BatchNormalization", ["x", *constants], ["y", "m", "v"], {"training_mode": 1})
+    assert "written for training; export the model in evaluation mode" in refusal(
+        bench.graph({"x": (1, 4, 3, 5)}, [node], constants)
+    )
+
+
+def test_an_average_over_a_dilated_window_is_refused(bench):
+    pool = ("AveragePool", ["x"], ["y"], {"kernel_shape": [3, 3], "dilations": [2, 2]})
+    assert "dilated pool" in refusal(bench.graph({"x": (1, 4, 9, 9)}, [pool], opset=19))
+
+
+@pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
+@pytest.mark.parametrize("mode", ["nearest", "linear"])
+def test_a_resize_that_keeps_the_aspect_has_one_factor(bench, policy, mode):
+    attributes = {"mode": mode, "keep_aspect_ratio_policy": policy, "axes": [2, 3]}
+    resize = ("Resize", ["x", "", "", "sizes"], ["y"], attributes)
+    bench.check_float(bench.graph({"x": (1, 2, 9, 7)}, [resize], {"sizes": np.array([12, 12])}, opset=18))
+
+
+def test_a_group_normalization_over_patches_keeps_to_the_axes_that_engines_take(bench):
+    """MobileViT v2: pictures are told apart into patches of pixels, and normalised as a whole."""
+    constants = {"patches": np.array([1, 6, 4, 2, 3, 2]), "groups": np.array([1, 1, -1]), "back": np.array([1, 6, 8, 6])}
+    constants |= {"ones": np.ones(1, np.float32), "zeros": np.zeros(1, np.float32), "k": normal(6, 3, 1, 1)}
+    nodes = [
+        ("Conv", ["x", "k"], ["c"], {}),
+        ("Reshape", ["c", "patches"], ["p"], {}),
+        ("Transpose", ["p"], ["t"], {"perm": [0, 1, 2, 4, 3, 5]}),
+        ("Reshape", ["t", "groups"], ["g"], {}),
+        ("InstanceNormalization", ["g", "ones", "zeros"], ["n"], {}),
+        ("Reshape", ["n", "back"], ["y"], {}),
+    ]
+    graph = bench.graph({"x": (1, 3, 8, 6)}, nodes, constants)
+    bench.check_float(graph)
+    assert max(len(tensor.shape) for operator in bench.program(graph).operators for tensor in operator.outputs) <= 6

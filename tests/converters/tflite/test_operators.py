@@ -208,13 +208,35 @@ CASES = {
     "pad that crops": (PICTURE, "Pad", [i64(0, 0, -2, 1, 0, 0, 3, -4)], {}),
     "transposed conv dilated": (PICTURE, "ConvTranspose", [normal(4, 5, 3, 2), normal(5)], {"dilations": [2, 3], "pads": [1, 1, 1, 1]}),
     "transposed conv with padding beyond": (PICTURE, "ConvTranspose", [normal(4, 5, 2, 1), normal(5)], {"strides": [2, 2], "output_padding": [1, 1]}),
+    "resize nearest, floor of what single precision makes whole": (PICTURE, "Resize", [None, f32(1, 1, 1.5, 0.6)], {"nearest_mode": "floor"}),
+    "hyperbolic sine": (PICTURE, "Sinh", [], {}),
+    "hyperbolic cosine": (PICTURE, "Cosh", [], {}),
+    "tangent": ((3, 7), "Tan", [], {}),
+    "shrunk": (PICTURE, "Shrink", [], {"lambd": 0.4, "bias": 0.1}),
+    "shrunk softly": (PICTURE, "Shrink", [], {"lambd": 0.2, "bias": 0.2}),
+    "relu above a threshold": (PICTURE, "ThresholdedRelu", [], {"alpha": 0.3}),
+    "mean of two": (PICTURE, "Mean", [normal(4, 1, 1)], {}),
+    "vector by a matrix": ((5,), "MatMul", [normal(5, 3)], {}),
+    "matrix by a vector": ((2, 4, 5), "MatMul", [normal(5)], {}),
+    "gather of known elements": ((4, 5), "GatherElements", [np.array([[0, -1, 1]])], {"axis": 0}),
+    "slice backwards along two axes and forwards along a third": (PICTURE, "Slice", [i64(-1, -2, 1), i64(-(2**63), -8, 3), i64(2, 3, 1), i64(-1, -3, 1)], {}),
     "cast to integers": ((3, 7), "Cast", [], {"to": 6}),
 }  # fmt: skip
 if tuple(int(part) for part in metadata.version("onnxruntime").split(".")[:2]) < (1, 24):
     del CASES["average pool rounding up, padding counted"]  # what it is compared with divides by other counts there
 NO_INT8 = ("argmax", "cast")
 """What gives integers."""
-COARSE = {"exponential": 20.0, "sign": 15.0, "length normalization": 15.0, "rounded down": 8.0, "to the power of 3": 20.0}
+COARSE = {
+    "hyperbolic sine": 20.0,
+    "hyperbolic cosine": 20.0,
+    "tangent": 15.0,
+    "shrunk": 20.0,
+    "exponential": 20.0,
+    "sign": 15.0,
+    "length normalization": 15.0,
+    "rounded down": 8.0,
+    "to the power of 3": 20.0,
+}
 
 
 # nodes that end in an output, and constants: what needs more than one operator to be tried
@@ -242,6 +264,13 @@ CHAINS = {
         {"three": np.array(3)},
     ),
     "the largest": ([("TopK", ["x", "k"], ["y", "i"], {"axis": -1})], {"k": i64(3)}),
+    "the smallest": ([("TopK", ["x", "k"], ["y", "i"], {"axis": -1, "largest": 0})], {"k": i64(3)}),
+    "sorted": ([("TopK", ["x", "k"], ["y", "i"], {"axis": 0, "largest": 0})], {"k": i64(3)}),
+    "division of whole numbers": (
+        [("Cast", ["x"], ["i"], {"to": 7}), ("Mul", ["i", "five"], ["f"], {}), ("Div", ["f", "minus_two"], ["d"], {}), ("Cast", ["d"], ["y"], {"to": 1})],
+        {"five": np.array(5), "minus_two": np.array(-2)},
+    ),
+    "clip from below by what is computed": ([("ReduceMean", ["x"], ["m"], {"keepdims": 0}), ("Clip", ["x", "m"], ["y"], {})], {}),
     "the largest along another axis": ([("TopK", ["x", "k"], ["y", "i"], {"axis": 0})], {"k": i64(2)}),
     "looking up in a table": (
         [("Abs", ["x"], ["a"], {}), ("Cast", ["a"], ["i"], {"to": 7}), ("Gather", ["table", "i"], ["y"], {})],

@@ -209,6 +209,43 @@ def test_large_weights_are_not_packed_anew_for_every_step(bench) -> None:
     assert_alike(bench, graph)
 
 
+@pytest.mark.parametrize("start", ["none", "constant", "computed"])
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("clip", [None, 0.75])
+def test_gates_may_see_the_cell(bench, direction: str, start: str, clip: float | None) -> None:
+    case = Case(batch=2, direction=direction, start=start, clip=clip, wanted=OUTPUTS["LSTM"])
+    seen = np.random.default_rng(2).normal(size=(1 + (direction == "bidirectional"), 15)).astype(np.float32)
+    assert_alike(bench, with_input(case.graph(bench), 7, seen))
+
+
+@pytest.mark.parametrize("start", ["none", "computed"])
+@pytest.mark.parametrize("peepholes", [False, True])
+def test_what_is_kept_of_the_cell_may_be_what_does_not_enter(bench, start: str, peepholes: bool) -> None:
+    graph = altered(Case(start=start, wanted=OUTPUTS["LSTM"]).graph(bench), input_forget=1)
+    assert_alike(bench, with_input(graph, 7, np.linspace(-1, 1, 15, dtype=np.float32)[None]) if peepholes else graph)
+
+
+@pytest.mark.parametrize(
+    ("op", "attributes"),
+    [
+        ("LSTM", {"activations": ("HardSigmoid", "Tanh", "Tanh")}),  # what Keras called LSTM for years
+        ("LSTM", {"activations": ("HardSigmoid", "Elu", "LeakyRelu"), "activation_alpha": (0.25, 0.5, 0.125), "activation_beta": (0.375,)}),
+        ("LSTM", {"activations": ("sigmoid", "RELU", "Softsign")}),
+        ("GRU", {"activations": ("HardSigmoid", "Softplus"), "activation_alpha": (0.125,)}),
+        ("RNN", {"activations": ("LeakyRelu",), "activation_alpha": (0.25,)}),
+        ("RNN", {"activations": ("Sigmoid",)}),
+    ],
+)  # fmt: skip
+def test_activations_are_those_that_the_node_names(bench, op: str, attributes) -> None:
+    assert_alike(bench, altered(Case(op=op, batch=2).graph(bench), **attributes))
+
+
+def test_directions_may_have_activations_of_their_own(bench) -> None:
+    graph = Case(direction="bidirectional", wanted=("y", "h", "c")).graph(bench)
+    both = ("HardSigmoid", "Tanh", "Relu", "HardSigmoid", "Softsign", "Tanh")
+    assert_alike(bench, altered(graph, activations=both, activation_alpha=(0.2, 0.1), activation_beta=(0.5, 0.25)))
+
+
 def refused(bench, graph: Graph) -> str:
     with pytest.raises(Unsupported) as caught:
         lower(legalise(graph, edgetpu=False).graph, precision="fp32", quantization=None, edgetpu=False)
@@ -227,16 +264,26 @@ def with_input(graph: Graph, index: int, value: np.ndarray) -> Graph:
     return graph.with_nodes([replace(node, inputs=tuple(inputs))], constants={"extra": value})
 
 
+def with_peepholes_given(graph: Graph) -> Graph:
+    (node,) = graph.nodes
+    spec = TensorSpec(name="p", shape=(1, 15), dtype="float32")
+    reads = replace(node, inputs=(*node.inputs, *[""] * (7 - len(node.inputs)), "p"))
+    return replace(graph, inputs=(*graph.inputs, spec), specs={**graph.specs, "p": spec}, nodes=(reads,))
+
+
 def test_what_is_not_unrolled_is_refused_by_name(bench) -> None:
     graph = Case(batch=2).graph(bench)
-    assert "op LSTM at 'LSTM_0': activations HardSigmoid, Tanh, Tanh" in refused(
-        bench, altered(graph, activations=("HardSigmoid", "Tanh", "Tanh"))
+    assert "op LSTM at 'LSTM_0': activations ScaledTanh, Tanh, Tanh" in refused(
+        bench, altered(graph, activations=("ScaledTanh", "Tanh", "Tanh"))
     )
-    assert "an input gate coupled to the forget gate" in refused(bench, altered(graph, input_forget=1))
+    assert "activations Sigmoid, Tanh" in refused(bench, altered(graph, activations=("Sigmoid", "Tanh")))
+    assert "its weights do not fit its input and direction" in refused(
+        bench, with_input(graph, 7, np.ones((1, 10), np.float32))
+    )
     assert "its weights do not fit its input and direction" in refused(bench, altered(graph, direction="sideways"))
     assert "its weights do not fit its input and direction" in refused(bench, altered(graph, direction="bidirectional"))
     assert "0 steps; 1 to 1024 are unrolled" in refused(bench, with_input(graph, 4, np.int32([0, 0])))
-    assert "peephole connections" in refused(bench, with_input(graph, 7, np.ones((1, 15), np.float32)))
+    assert "its peephole connections are computed, not constant" in refused(bench, with_peepholes_given(graph))
     assert "1025 steps" in refused(bench, Case(steps=1025, hidden=1).graph(bench))
 
 

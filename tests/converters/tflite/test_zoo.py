@@ -20,6 +20,8 @@ TRANSPOSES = {
     "bert_tiny": 8,
     "dcgan": 0,
     "dueling_dqn": 0,
+    "lstm": 0,
+    "lstm_dyn": 0,
     "ppo_mlp": 0,
     "timm_deit_tiny_dyn": 24,
     "timm_deit_tiny_patch16_224": 24,
@@ -47,7 +49,7 @@ TRANSPOSES = {
     "yolov8n-seg": 2,
     "yolov8n": 2,
 }
-QUICK = ("bert_tiny", "dcgan", "dueling_dqn", "ppo_mlp", "tv_shufflenet", "unet", "vae_dec")
+QUICK = ("bert_tiny", "dcgan", "dueling_dqn", "lstm", "lstm_dyn", "ppo_mlp", "tv_shufflenet", "unet", "vae_dec")
 MODELS = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in TRANSPOSES]
 
 

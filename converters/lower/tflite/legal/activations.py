@@ -23,6 +23,19 @@ class Term:
         shape = self.scribe.shape(self.name)
         return Term(self.scribe, self.scribe.add(op, [self.name, *names], shape, op.lower()))
 
+    def compared(self, op: str, limit: float) -> Term:
+        """Where this is above or below a number."""
+        bound, shape = self.scribe.constant("limit", limit), self.scribe.shape(self.name)
+        return Term(self.scribe, self.scribe.add_as("bool", op, [self.name, bound], shape, op.lower()))
+
+    def chosen(self, here: Term, there: Term) -> Term:
+        """One term where this is true, another elsewhere."""
+        return self.of("Where", here, there)
+
+    def zero(self) -> Term:
+        """A constant, shaped to stand beside this."""
+        return Term(self.scribe, self.scribe.constant("zero", 0.0))
+
     def __add__(self, other: Term | float) -> Term:
         return self.of("Add", other)
 
@@ -74,6 +87,35 @@ def reciprocal(x: Term, node: Node) -> Term:
     return Term(x.scribe, x.scribe.add("Div", [one, x.name], x.scribe.shape(x.name), "reciprocal"))
 
 
+def hyperbolic_sine(x: Term, node: Node) -> Term:
+    """(exp x - exp -x) / 2."""
+    return (x.of("Exp") - x.of("Neg").of("Exp")) * 0.5
+
+
+def hyperbolic_cosine(x: Term, node: Node) -> Term:
+    """(exp x + exp -x) / 2."""
+    return (x.of("Exp") + x.of("Neg").of("Exp")) * 0.5
+
+
+def tangent(x: Term, node: Node) -> Term:
+    """sin x / cos x."""
+    return x.of("Sin") / x.of("Cos")
+
+
+def shrink(x: Term, node: Node) -> Term:
+    """Towards zero by `bias` outside [-lambd, lambd], zero inside; with equal numbers max(x - a, 0) - max(-x - a, 0)."""
+    limit, bias = node.number("lambd", 0.5), node.number("bias", 0.0)
+    if bias == limit:
+        return (x - limit).of("Relu") - (x.of("Neg") - limit).of("Relu")
+    above, below = x.compared("Greater", limit), x.compared("Less", -limit)
+    return above.chosen(x - bias, below.chosen(x + bias, x.zero()))
+
+
+def thresholded(x: Term, node: Node) -> Term:
+    """x where it is more than alpha, else zero."""
+    return x.compared("Greater", node.number("alpha", 1.0)).chosen(x, x.zero())
+
+
 FORMULAS: dict[str, Callable[[Term, Node], Term]] = {
     "Softplus": softplus,
     "Mish": mish,
@@ -81,6 +123,11 @@ FORMULAS: dict[str, Callable[[Term, Node], Term]] = {
     "Selu": selu,
     "Celu": celu,
     "Reciprocal": reciprocal,
+    "Sinh": hyperbolic_sine,
+    "Cosh": hyperbolic_cosine,
+    "Tan": tangent,
+    "Shrink": shrink,
+    "ThresholdedRelu": thresholded,
 }
 
 

@@ -9,6 +9,9 @@ from edgekit.converters.lower.tflite.attributes import constant, given, scalar
 from edgekit.converters.lower.tflite.fuse import activation
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
 
+INT32, INT64 = 6, 7
+"""Element types by their number in ONNX."""
+
 
 def divide_by_constant(graph: Graph, node: Node) -> Replacement | None:
     """x / c is x * (1 / c)."""
@@ -30,6 +33,29 @@ def power(graph: Graph, node: Node) -> Replacement | None:
     return Scribe(graph, node).finish("Sqrt", [x]) if exponent == 0.5 else None
 
 
+def whole_division(graph: Graph, node: Node) -> Replacement | None:
+    """Integers of 64 bits are divided as those of 32, which TFLite has a kernel for."""
+    if node.op != "Div" or graph.specs[node.output].dtype != "int64":
+        return None
+    scribe = Scribe(graph, node)
+    narrow = [
+        scribe.constant(f"operand{index}", value, "int32")
+        if (value := graph.constants.get(name)) is not None
+        else scribe.add_as("int32", "Cast", [name], graph.shape(name), f"narrow{index}", to=INT32)
+        for index, name in enumerate(node.inputs)
+    ]
+    return scribe.finish("Cast", [scribe.add_as("int32", "Div", narrow, graph.shape(node.output), "quotient")], to=INT64)
+
+
+def mean(graph: Graph, node: Node) -> Replacement | None:
+    """The mean of several tensors is their sum times a constant."""
+    if node.op != "Mean":
+        return None
+    scribe, shape = Scribe(graph, node), graph.shape(node.output)
+    total = scribe.add("Sum", node.inputs, shape, "sum")
+    return scribe.finish("Mul", [total, scribe.constant("share", 1 / len(node.inputs))])
+
+
 def variadic(graph: Graph, node: Node) -> Replacement | None:
     """Max, Min and Sum of several are taken two at a time; of one they are the operand."""
     if node.op not in ("Max", "Min", "Sum") or (len(node.inputs) == 2 and node.op != "Sum"):
@@ -47,7 +73,7 @@ def variadic(graph: Graph, node: Node) -> Replacement | None:
 def batch_normalization(graph: Graph, node: Node) -> Replacement | None:
     """What could not be folded into a convolution is a product and a sum per channel."""
     values = [constant(graph, node, index) for index in range(1, 5)] if node.op == "BatchNormalization" else []
-    if not values or any(value is None for value in values):
+    if node.integer("training_mode", 0) or any(node.outputs[1:]) or not values or any(value is None for value in values):
         return None
     gamma, beta, mean, variance = (np.asarray(value, np.float64) for value in values)
     factor = gamma / np.sqrt(variance + node.number("epsilon", 1e-5))
@@ -91,10 +117,7 @@ def clip(graph: Graph, node: Node) -> Replacement | None:
     """Clamps that are no activation: from below by Max (Relu at 0), from above by Min."""
     if node.op != "Clip" or activation(graph, node):
         return None
-    bounds = [given(node, 1), given(node, 2)]
-    if any(name and name not in graph.constants for name in bounds):
-        return None
-    scribe, (low, high) = Scribe(graph, node), bounds
+    scribe, low, high = Scribe(graph, node), given(node, 1), given(node, 2)
     if not (low or high):
         return scribe.finish("Identity", node.inputs[:1])
     lower = ("Relu", [node.inputs[0]]) if low and scalar(graph, low) == 0 else ("Max", [node.inputs[0], low])
@@ -114,5 +137,5 @@ def leaky_relu(graph: Graph, node: Node) -> Replacement | None:
     return scribe.finish("Max", [node.inputs[0], sloped])
 
 
-RULES: tuple[Rule, ...] = (divide_by_constant, power, variadic, batch_normalization, hard_sigmoid, clip)
+RULES: tuple[Rule, ...] = (divide_by_constant, whole_division, power, mean, variadic, batch_normalization, hard_sigmoid, clip)
 EDGETPU_RULES: tuple[Rule, ...] = (hard_swish, leaky_relu)

@@ -9,6 +9,7 @@ import numpy as np
 from edgekit.converters.graph import Array, Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, normal_axis
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+from edgekit.converters.sheet import Sheet
 
 
 def gather_in_a_row(graph: Graph, node: Node) -> Replacement | None:
@@ -78,6 +79,11 @@ def gather_elements(graph: Graph, node: Node) -> Replacement | None:
     shape, kind = graph.shape(node.output), graph.specs[node.inputs[1]].dtype
     axis, scribe, column = normal_axis(node.integer("axis", 0), len(shape)), Scribe(graph, node), (*shape, 1)
     parts = []
+    known = constant(graph, node, 1)
+    if known is not None:
+        everywhere = list(np.indices(shape))
+        everywhere[axis] = known % graph.shape(node.inputs[0])[axis]
+        return scribe.finish("GatherND", [node.inputs[0], scribe.constant("coordinates", np.stack(everywhere, -1), kind)])
     for other, places in enumerate(np.indices(shape)):
         here = scribe.constant(f"places{other}", places[..., None], kind)
         parts.append(scribe.view(node.inputs[1], column, "picked") if other == axis else here)
@@ -149,4 +155,21 @@ def _side_by_side(graph: Graph, node: Node, axis: int, start: int, end: int) -> 
     return scribe.finish("Concat", [*part(0, start, "before"), block, *part(end, shape[axis], "behind")], axis=axis)
 
 
-RULES: tuple[Rule, ...] = (gather_in_a_row, triangle, not_a_number, one_hot, gather_elements, scatter_in_place)
+def smallest(graph: Graph, node: Node) -> Replacement | None:
+    """The smallest are the largest of the negated."""
+    if node.op != "TopK" or node.integer("largest", 1) or not all(node.outputs):
+        return None
+    if graph.specs[node.inputs[0]].dtype != "float32":
+        return None
+    sheet = Sheet(graph, node)
+    values, places = node.outputs
+    turned = sheet.same("Neg", [node.inputs[0]], "negated")
+    attributes = {**node.attributes, "largest": 1}
+    found = sheet.several(
+        "TopK", [turned, node.inputs[1]], {"values": graph.specs[values], places: graph.specs[places]}, attributes
+    )
+    sheet.add("Neg", [found[0]], graph.shape(values), "back", output=values)
+    return sheet.finish()
+
+
+RULES: tuple[Rule, ...] = (smallest, gather_in_a_row, triangle, not_a_number, one_hot, gather_elements, scatter_in_place)

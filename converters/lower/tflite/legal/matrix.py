@@ -92,6 +92,26 @@ def matmul(graph: Graph, node: Node) -> Replacement | None:
     return _product(graph, node, node, None) if _is_plain(graph, node) else None
 
 
+def product_of_vectors(graph: Graph, node: Node) -> Replacement | None:
+    """A vector in a product is a matrix of one row or one column, which the result loses again."""
+    shapes = [graph.shape(name) for name in node.inputs] if node.op == "MatMul" else []
+    if not shapes or all(len(shape) > 1 for shape in shapes):
+        return None
+    scribe, out = Scribe(graph, node), graph.shape(node.output)
+    wide = [(1, *shapes[0]) if len(shapes[0]) == 1 else shapes[0], (*shapes[1], 1) if len(shapes[1]) == 1 else shapes[1]]
+    operands = [_as_matrix(scribe, *one) for one in zip(node.inputs, shapes, wide, strict=True)]
+    stack = np.broadcast_shapes(wide[0][:-2], wide[1][:-2])
+    product = scribe.add("MatMul", operands, (*stack, wide[0][-2], wide[1][-1]), "product")
+    return scribe.finish("Reshape", [product, scribe.constant("shape", out, "int64")])
+
+
+def _as_matrix(scribe: Scribe, name: str, shape: tuple[int, ...], wide: tuple[int, ...]) -> str:
+    if shape == wide:
+        return name
+    value = scribe.graph.constants.get(name)
+    return scribe.view(name, wide, f"{name}_matrix") if value is None else scribe.constant("matrix", value.reshape(wide))
+
+
 def _is_plain(graph: Graph, node: Node) -> bool:
     if node.op != "MatMul" or node.inputs[0] in graph.constants or node.inputs[1] not in graph.constants:
         return False
@@ -155,4 +175,4 @@ def clamp_of_places(graph: Graph, node: Node) -> Replacement | None:
 
 
 EDGETPU_RULES: tuple[Rule, ...] = (rows_as_picture, clamp_of_places)
-RULES: tuple[Rule, ...] = (gemm, matmul_with_bias, matmul, clamp_of_rows)
+RULES: tuple[Rule, ...] = (gemm, product_of_vectors, matmul_with_bias, matmul, clamp_of_rows)

@@ -48,6 +48,8 @@ def average_pool(graph: Graph, node: Node) -> Replacement | None:
     if node.op != "AveragePool" or len(graph.shape(node.inputs[0])) != 4:
         return None
     span, scribe = window(graph, node), Scribe(graph, node)
+    if any(step != 1 for step in span.dilations):
+        return None
     counted = bool(node.integer("count_include_pad", 0))
     share = _share(span, counted)
     if (span.valid and np.all(share == 1)) or (span.same and not counted):

@@ -7,13 +7,14 @@ specification (LSTM-14, GRU-14, RNN-14); gates stand in the order i, o, f, c (LS
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, number, text
+from edgekit.converters.lower.tflite.legal.recurrent_activations import activations, unknown
 from edgekit.converters.lower.tflite.legal.recurrent_cells import CELLS, Cell, State, Weights
 from edgekit.converters.lower.tflite.legal.recurrent_lengths import Lengths
 from edgekit.converters.lower.tflite.legal.recurrent_pictures import Picture, picture
@@ -23,12 +24,6 @@ from edgekit.converters.sheet import Sheet
 STEPS_LIMIT = 1024
 """Longer sequences would make programs of more than ten thousand operators."""
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
-KNOWN: Mapping[str, Sequence[tuple[str, ...]]] = {
-    "LSTM": [("sigmoid", "tanh", "tanh")],
-    "GRU": [("sigmoid", "tanh")],
-    "RNN": [("tanh",), ("relu",)],
-}
-"""The activations of one direction that are known, the default first; ONNX does not mind their case."""
 DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 """For each direction, whether it goes back in time."""
 LENGTHS, STATE, CELL, PEEPHOLES = 4, 5, 6, 7
@@ -71,13 +66,10 @@ def refusal(graph: Graph, node: Node) -> str | None:
         return "its weights are computed, not constant"
     if text(node, "direction", "forward") not in DIRECTIONS or not _fit(graph, node):
         return "its weights do not fit its input and direction"
-    if given(node, PEEPHOLES) and (_is_computed(graph, node, PEEPHOLES) or np.any(graph.constants[given(node, PEEPHOLES)])):
-        return "peephole connections"
-    if number(node, "input_forget", 0):
-        return "an input gate coupled to the forget gate"
-    activations = _activations(node)
-    if tuple(name.lower() for name in activations) not in KNOWN[node.op]:
-        return f"activations {', '.join(activations)}"
+    if _is_computed(graph, node, PEEPHOLES):
+        return "its peephole connections are computed, not constant"
+    if names := unknown(node, len(DIRECTIONS[text(node, "direction", "forward")])):
+        return f"activations {names}"
     sizes = _sizes(graph, node)
     if not 1 <= sizes.length <= STEPS_LIMIT:
         return f"{sizes.length} steps; 1 to {STEPS_LIMIT} are unrolled"
@@ -138,16 +130,10 @@ def _fit(graph: Graph, node: Node) -> bool:
     width, hidden = graph.shape(node.inputs[0])[2], graph.shape(node.inputs[2])[-1]
     shapes = [graph.shape(name) for name in node.inputs[1:4] if name]
     rows = gates * hidden
+    seen = constant(graph, node, PEEPHOLES)
+    if seen is not None and seen.shape != (directions, 3 * hidden):
+        return False
     return shapes == [(directions, rows, width), (directions, rows, hidden), (directions, 2 * rows)][: len(shapes)]
-
-
-def _activations(node: Node) -> tuple[str, ...]:
-    """One direction's activations; both directions' when they differ."""
-    named = node.attributes.get("activations", ())
-    names = tuple(str(name) for name in named) if isinstance(named, tuple) else (str(named),)
-    half = len(names) // 2
-    both = text(node, "direction", "forward") == "bidirectional" and names[:half] == names[half:]
-    return (names[:half] if both else names) or KNOWN[node.op][0]
 
 
 def _sizes(graph: Graph, node: Node) -> Sizes:
@@ -172,8 +158,14 @@ def _weights(graph: Graph, node: Node, index: int) -> Weights:
     hidden = r.shape[1]
     biases = constant(graph, node, 3)
     both = np.zeros((2, gates, hidden), w.dtype) if biases is None else biases[index].reshape(2, gates, hidden)
+    seen = constant(graph, node, PEEPHOLES)
     return Weights(
-        input=w.reshape(gates, hidden, -1), state=r.reshape(gates, hidden, hidden), input_bias=both[0], state_bias=both[1]
+        input=w.reshape(gates, hidden, -1),
+        state=r.reshape(gates, hidden, hidden),
+        input_bias=both[0],
+        state_bias=both[1],
+        peepholes=seen[index].reshape(3, hidden) if seen is not None and np.any(seen) else None,
+        activations=activations(node, len(DIRECTIONS[text(node, "direction", "forward")]))[index],
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from edgekit.converters.graph import Array
 from edgekit.converters.lower.tflite.attributes import number
+from edgekit.converters.lower.tflite.legal.recurrent_activations import Activation
 from edgekit.converters.sheet import Sheet
 
 State = tuple[str, ...]
@@ -18,12 +19,16 @@ State = tuple[str, ...]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Weights:
-    """What one direction multiplies by and adds, gate after gate: [gates, hidden, ...]."""
+    """What one direction multiplies by and adds, gate after gate: [gates, hidden, ...]; and its activations."""
 
     input: Array
     state: Array
     input_bias: Array
     state_bias: Array
+    peepholes: Array | None = None
+    """What the cell is multiplied by where the gates i, o and f of an LSTM see it: [3, hidden]."""
+    activations: tuple[Activation, ...] = field(default=())
+    """In ONNX's order: of the gates, of the candidate and, of an LSTM, of the cell that is shown."""
 
 
 class Cell(Protocol):
@@ -37,10 +42,11 @@ class Cell(Protocol):
 
 
 class _Lstm:
-    """i, o, f = sigmoid, c = tanh; C = f C + i c; H = o tanh C."""
+    """i, o, f = sigmoid, c = tanh; C = f C + i c; H = o tanh C; other activations where the node has them."""
 
     def __init__(self, sheet: Sheet, weights: Weights, label: str) -> None:
         self.sheet, self.weights, self.label = sheet, weights, label
+        self.of_gates, self.of_candidate, self.of_cell = weights.activations
         self.recurrent = _shared(sheet, _rows_of(weights.state), f"{label}/state")
 
     def inputs(self, rows: str, label: str) -> Sequence[str]:
@@ -55,12 +61,15 @@ class _Lstm:
         gates = _clipped(sheet, _plus(sheet, parts[0], product, f"{label}/gates"), f"{label}/clipped")
         used = 3 if c else 2  # without a cell there is nothing to forget, and the forget gate stands last
         squashed, candidate = self._parts(gates, used, label)
-        entering, leaving, *kept = sheet.split(
-            sheet.same("Sigmoid", [squashed], f"{label}/sigmoid"), (hidden,) * used, 1, f"{label}/gate"
-        )
-        new = sheet.same("Mul", [entering, sheet.same("Tanh", [candidate], f"{label}/tanh")], f"{label}/new")
-        cell = _plus(sheet, new, c and sheet.same("Mul", [*kept, c], f"{label}/kept"), f"{label}/cell")
-        return sheet.same("Mul", [leaving, sheet.same("Tanh", [cell], f"{label}/shown")], f"{label}/h"), cell
+        entering, leaving, *kept = sheet.split(self.of_gates.on(sheet, squashed, label), (hidden,) * used, 1, f"{label}/gate")
+        cell = self._cell(entering, kept, candidate, c, label)
+        return sheet.same("Mul", [leaving, self.of_cell.on(sheet, cell, f"{label}/shown")], f"{label}/h"), cell
+
+    def _cell(self, entering: str, kept: Sequence[str], candidate: str, c: str, label: str) -> str:
+        """What is kept of the cell, and what enters it."""
+        sheet = self.sheet
+        new = sheet.same("Mul", [entering, self.of_candidate.on(sheet, candidate, label)], f"{label}/new")
+        return _plus(sheet, new, c and sheet.same("Mul", [*kept, c], f"{label}/kept"), f"{label}/cell")
 
     def _parts(self, gates: str, used: int, label: str) -> tuple[str, ...]:
         """The first gates that are used, and the candidate."""
@@ -71,11 +80,53 @@ class _Lstm:
         return squashed, self.sheet.part(gates, 3 * hidden, hidden, 1, f"{label}/parts/1")
 
 
+class _SeeingLstm(_Lstm):
+    """An LSTM whose gates see the cell (peepholes: i and f the one before, o the new one), or that keeps what does not enter."""
+
+    def step(self, parts: Sequence[str], state: State, label: str) -> State:
+        sheet, (h, c) = self.sheet, state
+        product = h and self.recurrent(h, f"{label}/recurrent")
+        gates = _plus(sheet, parts[0], product, f"{label}/gates")
+        first, second, third, last = sheet.split(gates, (self.weights.state.shape[1],) * 4, 1, f"{label}/parts")
+        entering = self._gate(first, 0, c, f"{label}/i")
+        keeping = self._keeping(entering, third, c, label) if c else ""
+        cell = self._cell(entering, [keeping], _clipped(sheet, last, f"{label}/clipped"), c, label)
+        leaving = self._gate(second, 1, cell, f"{label}/o")
+        return sheet.same("Mul", [leaving, self.of_cell.on(sheet, cell, f"{label}/shown")], f"{label}/h"), cell
+
+    def _gate(self, total: str, place: int, cell: str, label: str) -> str:
+        """A gate, with what it sees of a cell that is not zeros."""
+        sheet, peepholes = self.sheet, self.weights.peepholes
+        if peepholes is not None and cell:
+            total = sheet.same("Add", [total, self._seen(cell, peepholes[place], place, label)], f"{label}/total")
+        return self.of_gates.on(sheet, _clipped(sheet, total, f"{label}/clipped"), label)
+
+    def _seen(self, cell: str, weights: Array, place: int, label: str) -> str:
+        """The cell times the weights of a peephole: a constant where the cell is one."""
+        sheet, start = self.sheet, self.sheet.known(cell)
+        if start is not None:
+            return sheet.constant(f"{label}/seen", start * weights)
+        return sheet.same("Mul", [cell, sheet.constant(f"{self.label}/peephole {place}", weights)], f"{label}/seen")
+
+    def _keeping(self, entering: str, total: str, c: str, label: str) -> str:
+        """The forget gate; coupled to the input gate it is 1 - i, as ONNX Runtime reads it."""
+        if not number(self.sheet.node, "input_forget", 0):
+            return self._gate(total, 2, c, f"{label}/f")
+        one = self.sheet.constant("one", 1.0)
+        return self.sheet.same("Add", [self.sheet.same("Neg", [entering], f"{label}/less"), one], f"{label}/f")
+
+
+def _lstm(sheet: Sheet, weights: Weights, label: str) -> Cell:
+    seeing = weights.peepholes is not None or number(sheet.node, "input_forget", 0)
+    return (_SeeingLstm if seeing else _Lstm)(sheet, weights, label)
+
+
 class _Gru:
     """z, r = sigmoid; h = tanh(x + r (h R + b)) or tanh(x + (r h) R + b); H = h + z (H - h)."""
 
     def __init__(self, sheet: Sheet, weights: Weights, label: str) -> None:
         self.sheet, self.weights, self.label = sheet, weights, label
+        self.of_gates, self.of_candidate = weights.activations
         self.reset_last = bool(number(sheet.node, "linear_before_reset", 0))
         state, bias = weights.state, weights.state_bias
         if self.reset_last:
@@ -101,14 +152,14 @@ class _Gru:
         hidden = self.weights.state.shape[1]
         early, late = self._recurrent(h, label)
         sums = _clipped(sheet, _plus(sheet, parts[0], early, f"{label}/gates"), f"{label}/clipped gates")
-        gates = sheet.same("Sigmoid", [sums], f"{label}/sigmoid")
+        gates = self.of_gates.on(sheet, sums, label)
         update, reset = sheet.split(gates, (hidden, hidden), 1, f"{label}/gate")
         if self.reset_last:
             remembered = sheet.same("Mul", [reset, late], f"{label}/remembered")
         else:
             remembered = h and self.candidate(sheet.same("Mul", [reset, h], f"{label}/reset"), f"{label}/remembered")
         total = _clipped(sheet, _plus(sheet, parts[1], remembered, f"{label}/candidate"), f"{label}/clipped candidate")
-        candidate = sheet.same("Tanh", [total], f"{label}/tanh")
+        candidate = self.of_candidate.on(sheet, total, label)
         if not h:
             return (sheet.same("Sub", [candidate, sheet.same("Mul", [update, candidate], f"{label}/held")], f"{label}/h"),)
         change = sheet.same("Mul", [update, sheet.same("Sub", [h, candidate], f"{label}/change")], f"{label}/held")
@@ -127,13 +178,12 @@ class _Gru:
 
 
 class _Rnn:
-    """H = tanh or relu (x W + h R + b)."""
+    """H = tanh (x W + h R + b), or another activation of it."""
 
     def __init__(self, sheet: Sheet, weights: Weights, label: str) -> None:
         self.sheet, self.weights, self.label = sheet, weights, label
         self.recurrent = _shared(sheet, weights.state[0], f"{label}/state")
-        named = sheet.node.attributes.get("activations", ("Tanh",))
-        self.activation = "Relu" if str(named[0] if isinstance(named, tuple) else named).lower() == "relu" else "Tanh"
+        (self.activation,) = weights.activations
 
     def inputs(self, rows: str, label: str) -> Sequence[str]:
         bias = self.weights.input_bias[0] + self.weights.state_bias[0]
@@ -142,10 +192,10 @@ class _Rnn:
 
     def step(self, parts: Sequence[str], state: State, label: str) -> State:
         total = _plus(self.sheet, parts[0], state[0] and self.recurrent(state[0], f"{label}/recurrent"), f"{label}/gates")
-        return (self.sheet.same(self.activation, [_clipped(self.sheet, total, f"{label}/clipped")], f"{label}/h"),)
+        return (self.activation.on(self.sheet, _clipped(self.sheet, total, f"{label}/clipped"), f"{label}/h"),)
 
 
-CELLS: Mapping[str, Callable[[Sheet, Weights, str], Cell]] = {"LSTM": _Lstm, "GRU": _Gru, "RNN": _Rnn}
+CELLS: Mapping[str, Callable[[Sheet, Weights, str], Cell]] = {"LSTM": _lstm, "GRU": _Gru, "RNN": _Rnn}
 
 
 def _rows_of(weights: Array) -> Array:

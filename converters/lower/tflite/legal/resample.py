@@ -27,7 +27,7 @@ def resample(graph: Graph, node: Node) -> Replacement | None:
 
 
 def _is_known(node: Node) -> bool:
-    plain = not node.integer("antialias", 0) and node.text("keep_aspect_ratio_policy", "stretch") == "stretch"
+    plain = not node.integer("antialias", 0)
     kind = node.text("coordinate_transformation_mode", "half_pixel")
     return plain and kind in COORDINATE_MODES and node.text("mode", "nearest") in MODES
 

@@ -10,6 +10,7 @@ from edgekit.converters.lower.tflite.arrange import Arrange
 from edgekit.converters.lower.tflite.site import Site
 
 Emit = Callable[[Site], None]
+TRAINABLE = frozenset({"BatchNormalization", "Dropout", "LayerNormalization"})
 Limits = Callable[[Graph, Node], "str | None"]
 
 
@@ -40,10 +41,18 @@ def op(*names: str, arrange: Arrange, limits: Limits = no_limits, int8: bool = T
     return register
 
 
+def _unknown(node: Node) -> str:
+    """Of some operators only what they compute when nobody trains is known."""
+    used = [name for name in node.outputs if name]
+    if node.integer("training_mode", 0) or (node.op in TRAINABLE and len(used) > 1):
+        return "it is written for training; export the model in evaluation mode"
+    return "no TFLite form is known for this operator"
+
+
 def refusals(graph: Graph) -> Iterator[str]:
     """Why nodes of a legalised graph cannot be lowered, as "Op at 'node': reason"."""
     for node in graph.nodes:
         entry = TABLE.get(node.op) if not node.domain else None
-        reason = entry.limits(graph, node) if entry else "no TFLite form is known for this operator"
+        reason = entry.limits(graph, node) if entry else _unknown(node)
         if reason:
             yield f"op {node.op} at {node.name!r}: {reason}"
