@@ -22,7 +22,7 @@ from edgekit.core.errors import GateFailed, InputError, MissingDependency, Unsup
 from edgekit.core.files import ensure_free, ensure_writable, sha256_file
 from edgekit.core.gguf_file import read_header
 from edgekit.core.language import Shape, need_of, read_per_token, shape_of, weights_of
-from edgekit.core.language_room import Room, room_of, speed
+from edgekit.core.language_room import room_of, speed
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import (
     MANIFEST_VERSION,

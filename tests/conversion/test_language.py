@@ -117,7 +117,8 @@ def test_what_a_conversion_costs_is_said_before_and_after_the_work(
 
 def test_a_model_that_does_not_fit_is_written_and_that_is_said(model: Path) -> None:
     room = room_of(find("rpi5"), memory_bytes=1 << 20)
-    assert [*fit(5_000_000, 64, room.usable)][0].startswith("DOES NOT FIT this board: needs 0.01 GB with 64 tokens, 0.00 GB")
+    (said,) = fit(5_000_000, 64, room.usable)
+    assert said.startswith("DOES NOT FIT this board: needs 0.01 GB with 64 tokens, 0.00 GB")
     assert [*fit(5_000_000, 64, None)] == []
 
 

@@ -20,7 +20,7 @@ from edgekit.apps.assistant.conversations import Conversations
 from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.generation import Writer
 from edgekit.apps.assistant.pages import answer
-from edgekit.apps.assistant.pages.charts import CHARTS, described, is_empty, options
+from edgekit.apps.assistant.pages.charts import CHARTS, STEPS, described, is_empty, options
 from edgekit.apps.assistant.pages.documents import safe_name, why
 from edgekit.core.errors import InputError, NotFound
 from edgekit.runtimes.language.parrot import ParrotSession
@@ -168,6 +168,19 @@ def test_charts_draw_what_was_measured_and_say_it_in_words() -> None:
     assert described(share, [*rows, {"at": 20.0, "bandwidth_share": 0.5}]).endswith("reached 25.0 to 50.0")
     assert is_empty(by_title["Tokens"], rows) and is_empty(by_title["Temperature, °C"], rows)
     assert not is_empty(by_title["Queries"], rows)
+
+
+def test_bars_stand_in_every_step_of_the_time_they_are_over() -> None:
+    (queries,) = (chart for chart in CHARTS if chart.title == "Queries")
+    since, until = 86_400 * 20_000.3, 86_400 * 20_001.3
+    step = (until - since) / STEPS
+    at = int((since + 20_000) / step) * step  # as the log has it: where the step begins
+    shown = options(queries, [{"at": at, "queries": 3}], since, until)
+    points = shown["series"][0]["data"]
+    assert [value for _, value in points if value] == [3] and len(points) in (STEPS, STEPS + 1)
+    (middle,) = [time for time, value in points if value]
+    assert middle / 1000 == pytest.approx(at + step / 2)
+    assert (shown["xAxis"]["min"], shown["xAxis"]["max"]) == (since * 1000, until * 1000)
 
 
 def test_a_single_measurement_is_a_dot_since_it_makes_no_line() -> None:
