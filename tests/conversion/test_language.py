@@ -12,7 +12,7 @@ from tiny_language import loads, tiny_gguf
 
 from edgekit.artifact import read
 from edgekit.cli import main
-from edgekit.conversion.language import LanguageRequest, convert_language
+from edgekit.conversion.language import LanguageRequest, convert_language, libllama_works
 from edgekit.conversion.language_board import best_that_fits
 from edgekit.conversion.language_notes import fit, shortened
 from edgekit.converters.gguf import gguf_source
@@ -113,6 +113,24 @@ def test_what_a_conversion_costs_is_said_before_and_after_the_work(
     assert re.search(r"by 0\.\d\d% at most \(.*\.weight\); each is in the manifest", said.out)
     language = read(tmp_path / "stories260K.rpi5.q8_0").manifest.language
     assert language is not None and len(language.tensor_errors) == 7 * 5 + 2
+
+
+def test_a_text_that_says_which_weights_matter_is_used_by_libllama_and_refused_without(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is given a file made without it."""
+    folder = shared_data / "llm"
+    text, out = folder / "stories260K.greedy.txt", tmp_path / "out"
+    asked = ["convert", str(folder / "stories260K.bin"), "-t", "rpi5", "--precision", "q4_0", "-o", str(out)]
+    code = main([*asked, "--imatrix", str(text)])
+    if libllama_works():
+        assert code == 0 and (out / "stories260K.rpi5.q4_0" / "model.gguf").is_file()
+    else:
+        assert code == 1 and "an importance matrix needs libllama" in capsys.readouterr().err
+        assert not list(out.glob("*"))
+    (tmp_path / "few.txt").write_text("too few")
+    assert main([*asked, "--force", "--imatrix", str(tmp_path / "few.txt")]) == 1
+    assert "too few to judge by" in capsys.readouterr().err
 
 
 def test_a_model_that_does_not_fit_is_written_and_that_is_said(model: Path) -> None:
