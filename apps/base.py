@@ -1,6 +1,7 @@
 """The shape of an app: one module or folder in `apps/` with `HELP` and `run(options) -> Answer`.
 
 An app with options that no other has also defines `configure(parser)`, which adds them; `options.own` holds what they were given.
+One with `TAKES_ADDRESS = True` may be given a server's address as its artifact, in `options.address`; the others refuse it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class RunOptions:
     """
 
     artifact: Path | None = None
+    address: str = ""
+    """A server that was named as the artifact: `http://HOST:PORT/v1`."""
     image: Path | None = None
     source: str | None = None
     config: Path | None = None

@@ -116,3 +116,8 @@ def test_an_option_of_another_app_is_refused(foreign: Path, capsys: pytest.Captu
 def test_a_misspelt_app_is_named_whatever_options_follow(foreign: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "waev", "--times", "3", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == {"error": "no app named 'waev'", "hint": "did you mean 'wave'?"}
+
+
+def test_a_server_is_no_artifact_of_an_app_that_runs_one_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "detect", "--artifact", "http://localhost:8080/v1"]) == 2
+    assert "detect runs an artifact that is here, not 'http://localhost:8080/v1'" in capsys.readouterr().err

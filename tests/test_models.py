@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -223,6 +224,15 @@ def test_every_shipped_entry_says_its_licence_and_where_it_is_from() -> None:
     for entry in catalogue.read(catalogue.SHIPPED):
         assert entry.licence and entry.source and entry.page.startswith("https://"), entry.name
         assert entry.url or entry.note, f"{entry.name} can neither be fetched nor says why"
+
+
+def test_every_shipped_file_is_one_model_of_a_known_size_and_hash_at_an_address_that_does_not_move() -> None:
+    """A whole model: weights without their tokenizer could not be run."""
+    for entry in catalogue.read(catalogue.SHIPPED):
+        if entry.url and entry.kind == "text":
+            assert entry.file.endswith(".gguf"), entry.name
+            assert entry.bytes and re.fullmatch("[0-9a-f]{64}", entry.sha256), entry.name
+            assert re.search("/resolve/[0-9a-f]{40}/", entry.url), entry.name
 
 
 def test_the_list_says_of_each_whether_it_fits_a_board(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgekit.apps.assistant.options import Request
 
 log = logging.getLogger(__name__)
+TAKES_ADDRESS = True
 HELP = "answer questions from your documents and a language model, with citations"
 
 

@@ -74,7 +74,7 @@ def _engine(request: Request) -> Engine | None:
     """The language model, if one was named. `--runtime parrot` needs no file; its artifact is how many seconds it thinks."""
     if request.artifact is None and request.engine == "auto":
         return None
-    options = replace(DEFAULTS, context=request.context or DEFAULTS.context)
+    options = replace(DEFAULTS, context=request.context or DEFAULTS.context, key=request.key)
     is_parrot = request.engine == PARROT
     if request.artifact is None and not is_parrot:
         raise UsageError(f"--runtime {request.engine} needs --artifact", "edgekit run assistant --artifact MODEL.gguf")

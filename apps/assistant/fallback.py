@@ -23,6 +23,7 @@ from edgekit.runtimes.text import (
     TextOptions,
     TextRequest,
     TextSession,
+    Timings,
 )
 
 Trigger = Literal["refused", "deadline", "memory", "stream", "lost"]
@@ -94,8 +95,9 @@ class Fallback:
         open_session: Callable[[str, TextOptions], TextSession],
         *,
         breaker: Breaker | None = None,
-        wait: Callable[[float], object] = time.sleep,
+        wait: Callable[[threading.Event, float], object] = threading.Event.wait,
     ) -> None:
+        """`wait` waits so many seconds, or until the event, by which an answer is cancelled, is set."""
         self.options, self._open, self._wait = options, open_session, wait
         self.breaker = breaker or Breaker()
         self._session: TextSession | None = None
@@ -108,11 +110,14 @@ class Fallback:
         return found if found in self.options.triggers else None
 
     def generate(self, request: TextRequest, cancel: threading.Event) -> Iterator[TextEvent]:
-        """The other engine's answer. What may pass is tried three times, as long as nothing has been said.
+        """The other engine's answer. What may pass is tried three times, as long as nothing has been said and nobody cancels.
 
         Raises `RemoteRefused`, also while the breaker is open, and what a stream raises.
         """
         for attempt in range(1, TRIES + 1):
+            if cancel.is_set():
+                yield Done(reason="cancelled", timings=Timings())
+                return
             if pause := self.breaker.open_for_s:
                 raise RemoteRefused(
                     f"the fallback {self.options.url} failed {FAILURES} times and rests for {pause:.0f} s",
@@ -131,7 +136,7 @@ class Fallback:
                 self.breaker.failed()
                 if said or attempt == TRIES or not _may_pass(exc):
                     raise
-            self._wait(FIRST_WAIT_S * 2 ** (attempt - 1))
+            self._wait(cancel, FIRST_WAIT_S * 2 ** (attempt - 1))
 
     def badge(self, trigger: Trigger, *, documents_sent: bool) -> Badge:
         """What to show."""

@@ -113,7 +113,9 @@ class Writer:
             trigger, reason = self._trigger(exc, wanted.elsewhere), exc.message
             if trigger is None:
                 raise
-        if trigger and wanted.elsewhere is not None:
+        if trigger and wanted.cancel.is_set():  # nobody waits for an answer: then nobody else is asked
+            yield Done(reason="cancelled", timings=Timings())
+        elif trigger and wanted.elsewhere is not None:
             yield from self._switched(trigger, reason, wanted.elsewhere, wanted)
 
     def _local(self, wanted: Wanted, measured: Measured) -> Generator[GenerationEvent, None, bool]:

@@ -6,7 +6,7 @@ import argparse
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from edgekit.apps.base import RunOptions
 from edgekit.apps.web import options as web
 from edgekit.core.errors import EdgekitError, UsageError
 
-KEY = "EDGEKIT_FALLBACK_KEY"
+KEY, SERVER_KEY = "EDGEKIT_FALLBACK_KEY", "EDGEKIT_SERVER_KEY"
+"""Where the keys of servers come from: the fallback's, and that of a server that is the artifact."""
 EMBEDDING_EXAMPLE = "edgekit run assistant --documents DIR --embedding FILE.gguf"
 EXAMPLE = 'edgekit run assistant --documents DIR --ask "QUESTION"'
 
@@ -41,6 +42,7 @@ class Request:
     top: int
     terminal: bool
     artifact: str | None
+    key: str = field(repr=False)
     engine: str
     documents: Path | None
     data: Path
@@ -175,7 +177,8 @@ def requested(options: RunOptions) -> Request:
         search=_said(own.get("search"), "--search"),
         top=top,
         terminal=bool(own.get("terminal")),
-        artifact=str(options.artifact) if options.artifact is not None else None,
+        artifact=options.address or (str(options.artifact) if options.artifact is not None else None),
+        key=os.environ.get(SERVER_KEY, "") if options.address else "",
         engine=options.runtime,
         documents=documents,
         data=own.get("data") or default_data(),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,7 @@ def _tensors(arrays: Mapping[str, StoredArray], config: Mapping[str, Any], archi
             continue
         found.append(_tensor(goal, stored, _arrangement(goal, config, architecture)))
     _ensure_whole({tensor.name for tensor in found}, _number(config, "num_hidden_layers"))
+    _ensure_shapes(found, config)
     return found
 
 
@@ -155,11 +157,37 @@ def _tensor(goal: str, stored: StoredArray, arrange: Arrangement | None) -> Weig
 
 def _ensure_whole(names: set[str], layers: int) -> None:
     each = ("attn_norm", "ffn_norm", "attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")
-    needed = ["token_embd.weight", "output_norm.weight"]
-    needed += [f"blk.{layer}.{part}.weight" for layer in range(layers) for part in each]
-    missing = next((name for name in needed if name not in names), None)
+    inside = (f"blk.{layer}.{part}.weight" for layer in range(layers) for part in each)  # of as many layers as are claimed
+    missing = next((name for name in chain(("token_embd.weight", "output_norm.weight"), inside) if name not in names), None)
     if missing is not None:
         raise InputError(f"the weights lack what becomes {missing!r}", "is the folder whole?")
+
+
+def _ensure_shapes(tensors: Sequence[WeightTensor], config: Mapping[str, Any]) -> None:
+    """Raise `InputError` where an array is not as large as the config says: nothing is reserved, or rearranged, by a claim alone."""
+    width, feed, rows = (_number(config, key) for key in ("hidden_size", "intermediate_size", "vocab_size"))
+    heads = _number(config, "num_attention_heads")
+    length = _number(config, "head_dim", max(1, width // heads))
+    keys = length * _number(config, "num_key_value_heads", heads)
+    wanted: Mapping[str, tuple[int, ...]] = {
+        "token_embd": (rows, width),
+        "output": (rows, width),
+        "attn_q": (heads * length, width),
+        "attn_k": (keys, width),
+        "attn_v": (keys, width),
+        "attn_output": (width, heads * length),
+        "ffn_gate": (feed, width),
+        "ffn_up": (feed, width),
+        "ffn_down": (width, feed),
+        **dict.fromkeys(("output_norm", "attn_norm", "ffn_norm"), (width,)),
+        **dict.fromkeys(("attn_q_norm", "attn_k_norm"), (length,)),
+    }
+    for tensor in tensors:
+        part, ending = tensor.name.split(".")[-2:]
+        expected = wanted[part][:1] if ending == "bias" else wanted[part]
+        if tensor.shape != expected:
+            found, said = (" x ".join(map(str, shape)) for shape in (tensor.shape, expected))
+            raise InputError(f"{tensor.name!r} is {found}, and by config.json {said}", "do both belong to one model?")
 
 
 def _values(folder: Path, config: Mapping[str, Any], architecture: str) -> dict[str, Typed]:

@@ -28,7 +28,10 @@ def tokenizer_values(folder: Path, size: int) -> dict[str, Typed]:
     model = whole.get("model")
     if not isinstance(model, dict) or model.get("type") != "BPE" or not isinstance(model.get("vocab"), dict):
         raise Unsupported("tokenizer.json is no BPE tokenizer", "the families that can be converted all have one")
-    added = [entry for entry in whole.get("added_tokens") or [] if isinstance(entry, dict)]
+    added_too, merged = whole.get("added_tokens") or [], model.get("merges") or []
+    if not isinstance(added_too, list) or not isinstance(merged, list):
+        raise InputError("tokenizer.json is no BPE tokenizer: its added pieces or merges are no lists")
+    added = [entry for entry in added_too if isinstance(entry, dict)]
     pieces, kinds = _pieces(model["vocab"], added, size, bool(model.get("byte_fallback")))
     common = {
         "tokenizer.ggml.tokens": array(pieces, STRING),
@@ -37,8 +40,8 @@ def tokenizer_values(folder: Path, size: int) -> dict[str, Typed]:
         **_template(folder, config),
     }
     if model.get("byte_fallback"):
-        return {**_like_sentencepiece(model, pieces), **common}
-    merges = [_merge(entry) for entry in model.get("merges") or []]
+        return {**_like_sentencepiece(merged, pieces), **common}
+    merges = [_merge(entry) for entry in merged]
     return {
         "tokenizer.ggml.model": text("gpt2"),
         "tokenizer.ggml.pre": text(_rule(whole.get("pre_tokenizer"))),
@@ -80,10 +83,12 @@ def _merge(entry: Any) -> str:
 
 def _rule(cutter: Any) -> str:
     """llama.cpp's name for how text is cut before merging. Raises `Unsupported` for one it has no name for."""
-    parts = cutter.get("pretokenizers", [cutter]) if isinstance(cutter, dict) else []
-    kinds = [part.get("type") for part in parts if isinstance(part, dict)]
-    expressions = [part.get("pattern", {}).get("Regex") for part in parts if part.get("type") == "Split"]
-    if kinds == ["Split", "ByteLevel"] and expressions[0] in RULES:
+    given = cutter.get("pretokenizers", [cutter]) if isinstance(cutter, dict) else []
+    parts = [part for part in given if isinstance(part, dict)] if isinstance(given, list) else []
+    kinds = [part.get("type") for part in parts]
+    patterns = [part.get("pattern") for part in parts if part.get("type") == "Split"]
+    expressions = [pattern.get("Regex") if isinstance(pattern, dict) else pattern for pattern in patterns]
+    if kinds == ["Split", "ByteLevel"] and isinstance(expressions[0], str) and expressions[0] in RULES:
         return RULES[expressions[0]]
     if kinds == ["Digits", "ByteLevel"] and parts[0].get("individual_digits") and parts[1].get("use_regex", True):
         return "smollm"
@@ -94,9 +99,9 @@ def _rule(cutter: Any) -> str:
     )
 
 
-def _like_sentencepiece(model: Mapping[str, Any], pieces: Sequence[str]) -> dict[str, Typed]:
+def _like_sentencepiece(merged: Sequence[Any], pieces: Sequence[str]) -> dict[str, Typed]:
     """Older llamas: merges in the order of scores. A piece's score is less the later it is merged."""
-    made = {"".join(_merge(entry).split(" ")): -float(rank) for rank, entry in enumerate(model.get("merges") or [])}
+    made = {"".join(_merge(entry).split(" ")): -float(rank) for rank, entry in enumerate(merged)}
     last = -float(len(made))
     return {
         "tokenizer.ggml.model": text("llama"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from edgekit.commands._arguments import add_general
 from edgekit.console import emit, note
-from edgekit.core.errors import EdgekitError, MissingDependency, NotFound
+from edgekit.core.errors import EdgekitError, MissingDependency, NotFound, UsageError
 from edgekit.core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def run(args: argparse.Namespace) -> int:
     from edgekit.loading import noted
 
     app = find_app(args.app)
+    artifact, address = _artifact(args.artifact or "", args.app, app)
     options = RunOptions(
-        artifact=args.artifact,
+        artifact=artifact,
+        address=address,
         image=args.image,
         source=args.source,
         config=args.config,
@@ -57,6 +59,15 @@ def run(args: argparse.Namespace) -> int:
             note(str(choice))
     emit(args, {**answer.result, "runtimes": [choice.plain() for choice in choices]}, answer.text)
     return 0
+
+
+def _artifact(named: str, name: str, app: ModuleType) -> tuple[Path | None, str]:
+    """The artifact's place, and its address where it is a server: a path would lose a slash of it. Raises `UsageError`."""
+    if not named.startswith(("http://", "https://")):
+        return (Path(named) if named else None), ""
+    if not getattr(app, "TAKES_ADDRESS", False):
+        raise UsageError(f"{name} runs an artifact that is here, not {named!r}", f"edgekit run {name} --artifact FOLDER")
+    return None, named
 
 
 def app_parser(name: str, app: ModuleType | None) -> argparse.ArgumentParser:
@@ -97,7 +108,9 @@ def _found(name: str) -> ModuleType | None:
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--artifact", type=Path, metavar="A", help="the artifact folder to run")
+    parser.add_argument(
+        "--artifact", metavar="A", help="the artifact to run: a folder; for the assistant also a file, or a server"
+    )
     given = parser.add_mutually_exclusive_group()
     given.add_argument("--image", type=Path, metavar="FILE", help="one picture")
     given.add_argument("--source", metavar="S", help="a camera, a stream or a recording")

@@ -12,16 +12,17 @@ from pathlib import Path
 from edgekit import __version__
 from edgekit import artifact as artifacts
 from edgekit.conversion.language_board import best_that_fits
+from edgekit.conversion.language_notes import fit, notes_of, substituted
 from edgekit.converters.gguf import forward, sources
 from edgekit.converters.gguf.convert import Written, convert, repackaged, write_floats
 from edgekit.converters.gguf.model import Array, LanguageModel
 from edgekit.converters.gguf.prune import pruned
-from edgekit.converters.gguf.types import MIXTURES, bits_per_weight, choose, substitutions
+from edgekit.converters.gguf.types import MIXTURES, Choice, bits_per_weight, choose, substitutions
 from edgekit.core.errors import GateFailed, InputError, MissingDependency, Unsupported, UsageError
 from edgekit.core.files import ensure_free, ensure_writable, sha256_file
 from edgekit.core.gguf_file import read_header
 from edgekit.core.language import Shape, need_of, read_per_token, shape_of, weights_of
-from edgekit.core.language_room import Room, room_of, speed
+from edgekit.core.language_room import room_of, speed
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import (
     MANIFEST_VERSION,
@@ -112,6 +113,7 @@ class _Work:
         goal = self._request.output / f"{_name(self._path)}.{self._device.name}.{precision}"
         ensure_free(goal, replace=self._request.force)
         ensure_writable(self._request.output)
+        self._say_before(model, shape, precision)
         written = self._written(model, precision, weights)
         source = self._reference(model, tokens)
         parity, notes_of_proof = self._proof(source, written, precision, engine)
@@ -163,21 +165,19 @@ class _Work:
 
     def _written(self, model: LanguageModel, precision: str, weights: Mapping[str, Array]) -> Written:
         goal = self._folder / MODEL_FILE
-        self._say_before(model, precision)
         if model.framework == FORMAT and not weights and _is_already(model, precision):
             return repackaged(model, goal, self._progress)
         quantizer = quantize if self._libllama else None
         return convert(model, goal, precision, quantizer=quantizer, importance=weights, progress=self._progress)
 
-    def _say_before(self, model: LanguageModel, precision: str) -> None:
+    def _say_before(self, model: LanguageModel, shape: Shape, precision: str) -> None:
         """What is to be expected, before the work."""
         choices = choose(model, precision, libllama=self._libllama)
-        changed = substitutions(choices)
         size = sum(choice.bytes for choice in choices)
+        need = need_of(shape, size, min(self._request.context or CONTEXT, shape.context))
         words = f"{precision}: about {size / 1e6:.1f} MB, {bits_per_weight(choices):.2f} bits per weight"
-        if changed:
-            words += f", {len(changed)} of {len(choices)} tensors in another type"
-        self._progress(Event(stage=words))
+        for said in (words, *fit(need.total, need.context, self._room.usable), *substituted(_substituted(choices))):
+            self._progress(Event(stage=said))
 
     def _reference(self, model: LanguageModel, tokens: Sequence[int]) -> Spoken:
         """What the source says: by our own forward pass, or by an engine on the source in float."""
@@ -227,10 +227,7 @@ class _Work:
             usable_bytes=self._room.usable,
             tokens_per_s=speed(self._room, read),
             tokens_per_s_from=self._room.known_from,
-            substituted=tuple(
-                Substituted(tensor=choice.name, wanted=choice.wanted, given=choice.kind, why=choice.why)
-                for choice in substitutions(written.choices)
-            ),
+            substituted=_substituted(written.choices),
             tensor_errors={name: round(error, 6) for name, error in written.errors.items()},
             has_template="tokenizer.chat_template" in model.values,
         )
@@ -257,27 +254,8 @@ class _Work:
             steps=(Step(name="quantize", tool="edgekit", version=__version__, detail=precision),),
             parity=parity,
             language=language,
-            notes=(*model.notes, *notes, *fit_notes(language, self._room)),
+            notes=(*model.notes, *notes, *notes_of(language, self._room)),
         )
-
-
-def fit_notes(language: Language, room: Room) -> tuple[str, ...]:
-    """What a person wants to know first, in sentences."""
-    notes = []
-    if language.usable_bytes is not None:
-        word = "fits" if language.fits else "DOES NOT FIT"
-        notes.append(
-            f"{word} this board: needs {language.need_bytes / 1e9:.2f} GB with {language.context} tokens, "
-            f"{language.usable_bytes / 1e9:.2f} GB can be used"
-        )
-    if language.tokens_per_s is not None:
-        notes.append(f"about {language.tokens_per_s:g} tokens/s by its memory, {room.known_from}; not measured here")
-    if language.substituted:
-        first = language.substituted[0]
-        notes.append(
-            f"{len(language.substituted)} tensors are in another type than asked for: {first.given}, since {first.why}"
-        )
-    return tuple(notes)
 
 
 def libllama_works() -> bool:
@@ -287,6 +265,13 @@ def libllama_works() -> bool:
     from edgekit.runtimes.language.apart import library_works
 
     return library_works()
+
+
+def _substituted(choices: Sequence[Choice]) -> tuple[Substituted, ...]:
+    return tuple(
+        Substituted(tensor=choice.name, wanted=choice.wanted, given=choice.kind, why=choice.why)
+        for choice in substitutions(choices)
+    )
 
 
 def _is_already(model: LanguageModel, precision: str) -> bool:

@@ -127,6 +127,7 @@ class EngineProcess:
 
     def _explained(self, refused: EngineRefused, process: Process) -> EdgekitError:
         """The refusal with the engine's own reason, out of its log."""
+        process.finish()  # engines write their logs when they have the time
         said = process.last_words()
         self.lose(process)
         memory = "alloc" in said.lower() or "memory" in said.lower()

@@ -49,8 +49,9 @@ class SocketFile(http.client.HTTPConnection):
 class Server:
     """A server, by how it is connected to, and the key it asks for."""
 
-    def __init__(self, connect: Callable[[], http.client.HTTPConnection], key: str) -> None:
-        self._connect = connect
+    def __init__(self, connect: Callable[[], http.client.HTTPConnection], key: str, *, silence_s: float | None = None) -> None:
+        """`silence_s` is how long an answer may let wait for it; how long reaching the server may take is the connection's."""
+        self._connect, self._silence_s = connect, silence_s
         authorization = {"Authorization": f"Bearer {key}"} if key else {}
         self._headers = {"Content-Type": "application/json", **authorization}
 
@@ -72,11 +73,27 @@ class Server:
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         """An answer that has begun. Raises as `ask` does."""
+        connection = self.reached()
+        return connection, self.begun(connection, method, path, body)
+
+    def reached(self) -> http.client.HTTPConnection:
+        """A connection over which nothing was asked yet. Raises `Unreachable`."""
         connection = self._connect()
         try:
             connection.connect()
-            # Of an answer that ends with its connection, http.client forgets the socket; whoever wants to hang up needs it.
-            connection.line = connection.sock  # type: ignore[attr-defined]
+        except (OSError, http.client.HTTPException) as exc:
+            connection.close()
+            raise Unreachable(str(exc) or type(exc).__name__) from exc
+        connection.sock.settimeout(self._silence_s)
+        # Of an answer that ends with its connection, http.client forgets the socket; whoever wants to hang up needs it.
+        connection.line = connection.sock  # type: ignore[attr-defined]
+        return connection
+
+    def begun(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> http.client.HTTPResponse:
+        """The answer that begins on that connection, which is closed where there is none. Raises as `ask` does."""
+        try:
             connection.request(method, path, None if body is None else json.dumps(body), self._headers)
             response = connection.getresponse()
             if response.status != 200:
@@ -87,7 +104,7 @@ class Server:
         except Refused:
             connection.close()
             raise
-        return connection, response
+        return response
 
 
 class Stream:
@@ -110,14 +127,15 @@ class Stream:
 
     def batches(self) -> Iterator[list[bytes]]:
         """The same not decoded, those together that were there at once; the first are never waited with."""
-        server, path, body = self._asked
-        connection, response = server.send("POST", path, body)
+        server = self._asked[0]
+        connection = server.reached()
         line: socket.socket = connection.line  # type: ignore[attr-defined]
         watcher = threading.Thread(target=self._watch, args=(line,), daemon=True)
         watcher.start()
         try:
+            response = self._begun(connection)
             rest = b""
-            while more := self._read(response, line):
+            while response is not None and (more := self._read(response, line)):
                 *lines, rest = (rest + more).split(b"\n")
                 if len(rest) > LONGEST_LINE:
                     raise Unreachable(f"a line of more than {LONGEST_LINE} bytes")
@@ -129,6 +147,16 @@ class Stream:
             self._over.set()
             connection.close()
             watcher.join()
+
+    def _begun(self, connection: http.client.HTTPConnection) -> http.client.HTTPResponse | None:
+        """The answer; None where it was no longer wanted before it began: a server may take long to say its first word."""
+        server, path, body = self._asked
+        try:
+            return server.begun(connection, "POST", path, body)
+        except (Unreachable, ValueError):  # the latter of an encrypted connection that was hung up
+            if self.interrupted:
+                return None
+            raise
 
     def _said(self, lines: Sequence[bytes]) -> list[bytes]:
         """What events say; the end is none."""

@@ -82,11 +82,15 @@ class Process:
 
     def close(self) -> None:
         """Let the child end by itself, for a moment."""
+        self.finish()
+        self.end()
+
+    def finish(self) -> None:
+        """Nothing more is asked: the child ends by itself, for a moment, and all that it had to say is then in its log."""
         with suppress(OSError):
             pipe(self._process.stdin).close()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(GOODBYE_S)
-        self.end()
 
     def end(self) -> None:
         """Kill the child if it still is; again does nothing."""

@@ -41,8 +41,8 @@ from edgekit.runtimes.text import (
 
 NAME = "openai_url"
 EXAMPLE = "such as http://localhost:8080/v1"
-CONNECT_S = 60.0
-"""Longest silence of a server: it may be reading a long prompt."""
+REACH_S, SILENCE_S = 10.0, 60.0
+"""How long reaching a server may take, and its silence afterwards: it may be reading a long prompt."""
 MOST = 2**53
 """Larger is no count, and no time."""
 RETRYABLE = frozenset({0, 408, 409, 425, 429, 500, 502, 503, 504})
@@ -63,7 +63,7 @@ class RemoteSession:
         self._root = parts.path.rstrip("/")
         self._address = f"{parts.scheme}://{parts.netloc}{self._root}"
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._server = Server(lambda: kind(host, port, timeout=CONNECT_S), _key(options.key))
+        self._server = Server(lambda: kind(host, port, timeout=REACH_S), _key(options.key), silence_s=SILENCE_S)
         name = parts.fragment or self._first_model()
         self.model = TextModel(name=name, engine=NAME, context=options.context, has_template=True, remote=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,6 +16,8 @@ class Elsewhere:
         self.script: list[int | str] = []
         self.bodies: list[dict[str, Any]] = []
         self.keys: list[str] = []
+        self.asked: Callable[[], None] = lambda: None
+        """Called when a question has come."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -24,6 +27,7 @@ class Elsewhere:
             def do_POST(self) -> None:
                 outer.bodies.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
                 outer.keys.append(self.headers.get("authorization", ""))
+                outer.asked()
                 step = outer.script.pop(0) if outer.script else "answer"
                 if isinstance(step, int):
                     self._json(step, {"error": {"message": "scripted"}})

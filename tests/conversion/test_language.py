@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from tiny_language import loads, tiny_gguf
 
 from edgekit.artifact import read
 from edgekit.cli import main
-from edgekit.conversion.language import LanguageRequest, convert_language
+from edgekit.conversion.language import LanguageRequest, convert_language, libllama_works
 from edgekit.conversion.language_board import best_that_fits
+from edgekit.conversion.language_notes import fit, shortened
 from edgekit.converters.gguf import gguf_source
 from edgekit.core.errors import ArtifactError, Unsupported, UsageError
 from edgekit.core.gguf_file import read_header
@@ -93,6 +95,54 @@ def test_the_command_writes_the_promised_object(model: Path, tmp_path: Path, cap
     assert (made["format"], made["precision"], made["parity"]["metric"]) == ("gguf", "q4_0", "kl_nats")
     assert any("layers" in note and "removed" in note for note in made["notes"])
     assert any("fits this board" in note for note in made["notes"])
+
+
+def test_what_a_conversion_costs_is_said_before_and_after_the_work(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the trained checkpoint, whose rows of 172 no block of 32 divides: a llama2.c file with its tokenizer beside it."""
+    checkpoint = shared_data / "llm" / "stories260K.bin"
+    assert main(["convert", str(checkpoint), "-t", "rpi5", "--precision", "q8_0", "--context", "256", "-o", str(tmp_path)]) == 0
+    said = capsys.readouterr()
+    substituted = "F16 instead of Q8_0, since rows of 172 are no multiple of 32: blk.0-4.ffn_down.weight (5)"
+    fits = r"fits this board: needs 0\.\d\d GB with 256 tokens, \d\.\d\d GB can be used"
+    for where in (said.err, said.out):
+        assert "9.97 bits per weight" in where and substituted in where and re.search(fits, where)
+    assert "640 bytes per token, 0.16 MB of 256 tokens" in said.out
+    assert re.search(r"tokens/s by its memory.*not measured here", said.out)
+    assert re.search(r"by 0\.\d\d% at most \(.*\.weight\); each is in the manifest", said.out)
+    language = read(tmp_path / "stories260K.rpi5.q8_0").manifest.language
+    assert language is not None and len(language.tensor_errors) == 7 * 5 + 2
+
+
+def test_a_text_that_says_which_weights_matter_is_used_by_libllama_and_refused_without(
+    tmp_path: Path, shared_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody is given a file made without it."""
+    folder = shared_data / "llm"
+    text, out = folder / "stories260K.greedy.txt", tmp_path / "out"
+    asked = ["convert", str(folder / "stories260K.bin"), "-t", "rpi5", "--precision", "q4_0", "-o", str(out)]
+    code = main([*asked, "--imatrix", str(text)])
+    if libllama_works():
+        assert code == 0 and (out / "stories260K.rpi5.q4_0" / "model.gguf").is_file()
+    else:
+        assert code == 1 and "an importance matrix needs libllama" in capsys.readouterr().err
+        assert not list(out.glob("*"))
+    (tmp_path / "few.txt").write_text("too few")
+    assert main([*asked, "--force", "--imatrix", str(tmp_path / "few.txt")]) == 1
+    assert "too few to judge by" in capsys.readouterr().err
+
+
+def test_a_model_that_does_not_fit_is_written_and_that_is_said(model: Path) -> None:
+    room = room_of(find("rpi5"), memory_bytes=1 << 20)
+    (said,) = fit(5_000_000, 64, room.usable)
+    assert said.startswith("DOES NOT FIT this board: needs 0.01 GB with 64 tokens, 0.00 GB")
+    assert [*fit(5_000_000, 64, None)] == []
+
+
+def test_tensors_that_differ_in_their_layer_alone_are_one_name() -> None:
+    names = ["output.weight", *(f"blk.{n}.ffn_up.weight" for n in (0, 1, 2, 5)), "blk.7.attn_q.weight"]
+    assert shortened(names) == ["output.weight", "blk.0-2,5.ffn_up.weight", "blk.7.attn_q.weight"]
 
 
 def test_a_page_that_calls_itself_a_model_is_refused_and_nothing_is_written(

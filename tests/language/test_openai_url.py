@@ -109,6 +109,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         self.server.release.wait(20)  # type: ignore[attr-defined]
 
+    def _mute(self) -> None:
+        """Reads for long before it says a word."""
+        self.server.read.set()  # type: ignore[attr-defined]
+        self.server.release.wait(20)  # type: ignore[attr-defined]
+
     def log_message(self, *args: object) -> None:
         pass
 
@@ -116,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
     made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    made.asked, made.release = [], threading.Event()  # type: ignore[attr-defined]
+    made.asked, made.read, made.release = [], threading.Event(), threading.Event()  # type: ignore[attr-defined]
     thread = threading.Thread(target=made.serve_forever, args=(0.01,))
     thread.start()
     yield made
@@ -207,6 +212,19 @@ def test_a_silent_server_is_left_when_the_deadline_is_over_or_the_caller_wants(s
     rest = list(answer)
     assert isinstance(rest[-1], Done) and rest[-1].reason == "cancelled"
     assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize("reason", ["deadline", "cancelled"])
+def test_a_server_that_has_not_begun_to_answer_is_left_as_well(
+    session: TextSession, server: ThreadingHTTPServer, reason: str
+) -> None:
+    cancel = threading.Event()
+    asked = TextRequest(messages=(Message(role="user", content="mute"),), deadline_s=0.3 if reason == "deadline" else None)
+    if reason == "cancelled":
+        threading.Thread(target=lambda: server.read.wait(20) and cancel.set()).start()  # type: ignore[attr-defined]
+    (done,) = session.generate(asked, cancel=cancel)
+    assert isinstance(done, Done) and done.reason == reason
+    assert not server.release.is_set()  # type: ignore[attr-defined]
 
 
 def test_embeddings_are_rows_of_length_one(session: TextSession) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -62,6 +63,10 @@ def test_a_second_turn_evaluates_only_what_is_new(parrot: SupervisedSession) -> 
 
 def test_the_engine_runs_in_a_process_of_its_own(parrot: SupervisedSession) -> None:
     assert parrot.pid not in (None, os.getpid())
+
+
+def test_an_engine_that_aborts_starts_no_debugger(parrot: SupervisedSession) -> None:
+    assert b"GGML_NO_BACKTRACE=1" in Path(f"/proc/{parrot.pid}/environ").read_bytes().split(b"\0")
 
 
 def test_a_killed_process_is_an_error_and_the_next_request_starts_another(slow: SupervisedSession) -> None:

@@ -13,11 +13,11 @@ from nicegui import ui
 
 from edgekit.apps.assistant.analytics import Log
 from edgekit.apps.assistant.pages.answer import seconds
-from edgekit.apps.assistant.pages.charts import CHARTS, Chart, is_empty, options
+from edgekit.apps.assistant.pages.charts import CHARTS, STEPS, Chart, is_empty, options
 from edgekit.apps.web.pages.parts import empty, heading, panel
 from edgekit.apps.web.shell import Visit
 
-DAY_S, STEPS = 86_400.0, 48
+DAY_S = 86_400.0
 PERIODS = {1 / 24: "Hour", 1.0: "Day", 7.0: "Week", 30.0: "Month"}
 KEEP = {7.0: "a week", 30.0: "30 days", 90.0: "90 days", 365.0: "a year", 0.0: "for ever"}
 EVERY_S = 10.0

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
 Details = Mapping[str, Any]
 _CODE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
-_MARK = re.compile(r"\[(\d{1,3})\]")
+_INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<bold>[^*\n]+)\*\*|\[(?P<cited>\d{1,3})\]")
 _ENDINGS = {
     "cancelled": ("as-quiet", "stopped"),
     "deadline": ("as-warn", "cut off: its time was up"),
@@ -25,28 +26,68 @@ _ENDINGS = {
 def said(text: str, details: Details) -> str:
     """The text, safe, with its citations as buttons and its unsupported sentences marked."""
     offered = {int(one["n"]) for one in details.get("citations", ())}
-    unsupported = tuple(details.get("unsupported", ()))
+    drawn = _Prose(text, offered, tuple(_places(text, details.get("unsupported", ()))))
     parts, at = [], 0
     for code in _CODE.finditer(text):
-        parts += [_prose(text[at : code.start()], offered, unsupported), f"<pre>{escape(code[1])}</pre>"]
+        parts += [drawn.between(at, code.start()), f"<pre>{escape(code[1])}</pre>"]
         at = code.end()
-    return "".join([*parts, _prose(text[at:], offered, unsupported)])
+    return "".join([*parts, drawn.between(at, len(text))])
 
 
-def _prose(text: str, offered: Collection[int], unsupported: Sequence[str]) -> str:
-    html = escape(text.strip("\n"))
-    for sentence in unsupported:
-        marked = f'<mark class="as-unsupported" title="its passage does not say so">{escape(sentence)}</mark>'
-        html = html.replace(escape(sentence), marked, 1)
-    html = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html)
-    html = re.sub(r"\*\*([^*\n]+)\*\*", r"<b>\1</b>", html)
-    html = _MARK.sub(lambda mark: _cited(int(mark[1]), offered), html)
-    return f'<div class="as-prose">{html}</div>' if html else ""
+def _places(text: str, sentences: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Start and end of each sentence; they come in the order in which they stand in the text."""
+    at = 0
+    for sentence in filter(None, sentences):
+        if (start := text.find(sentence, at)) >= 0:
+            at = start + len(sentence)
+            yield start, at
 
 
-def _cited(number: int, offered: Collection[int]) -> str:
-    if number not in offered:
-        return f"[{number}]"
+@dataclass(frozen=True, slots=True)
+class _Prose:
+    """An answer outside of its code. Places are told apart in the text itself, so nothing is ever sought in HTML."""
+
+    text: str
+    offered: Collection[int]
+    unsupported: tuple[tuple[int, int], ...]
+
+    def between(self, start: int, end: int) -> str:
+        """The paragraph from `start` to `end`; nothing where it is empty."""
+        shown = self.text[start:end].strip("\n")
+        start = end if not shown else self.text.index(shown, start)
+        return f'<div class="as-prose">{self._inside(start, start + len(shown))}</div>' if shown else ""
+
+    def _inside(self, start: int, end: int) -> str:
+        parts, at = [], start
+        for found in _INLINE.finditer(self.text, start, end):
+            parts += [self._plain(at, found.start()), self._element(found)]
+            at = found.end()
+        return "".join([*parts, self._plain(at, end)])
+
+    def _element(self, found: re.Match[str]) -> str:
+        """What stands between signs, without them; a number in brackets that leads nowhere is text."""
+        if found["code"]:
+            return f"<code>{self._plain(*found.span('code'))}</code>"
+        if found["bold"]:
+            return f"<b>{self._inside(*found.span('bold'))}</b>"
+        number = int(found["cited"])
+        return _citation(number) if number in self.offered else self._plain(*found.span())
+
+    def _plain(self, start: int, end: int) -> str:
+        """Text as it is, the unsupported parts of it marked."""
+        parts = []
+        for first, last in self.unsupported:
+            if start < last and first < end:
+                parts += [escape(self.text[start : max(start, first)]), _marked(self.text[max(start, first) : min(end, last)])]
+                start = min(end, last)
+        return "".join([*parts, escape(self.text[start:end])])
+
+
+def _marked(text: str) -> str:
+    return f'<mark class="as-unsupported" title="its passage does not say so">{escape(text)}</mark>'
+
+
+def _citation(number: int) -> str:
     return f'<button type="button" class="as-cite" data-source="{number}" aria-label="Source {number}">{number}</button>'
 
 

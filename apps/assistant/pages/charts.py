@@ -9,6 +9,8 @@ from typing import Any
 from edgekit.apps.web.pages.plots import COLORS, GRAY
 
 Row = Mapping[str, Any]
+STEPS = 48
+"""Of the time that a chart is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,9 @@ def is_empty(chart: Chart, series: Sequence[Row]) -> bool:
 
 def options(chart: Chart, series: Sequence[Row], since: float, until: float) -> dict[str, Any]:
     """The chart of those steps, from `since` to `until` (seconds since 1970)."""
-    drawn = [_series(chart, line, series) for line in chart.lines]
+    step_s = (until - since) / STEPS
+    every = range(int(since / step_s), int(until / step_s) + 1)
+    drawn = [_bars(line, series, every, step_s) if chart.bars else _line(chart, line, series) for line in chart.lines]
     return {
         "animation": False,
         "legend": {"right": 0, "top": 0, "textStyle": {"color": GRAY}, "icon": "roundRect", "show": len(drawn) > 1},
@@ -94,14 +98,19 @@ def options(chart: Chart, series: Sequence[Row], since: float, until: float) -> 
     }
 
 
-def _series(chart: Chart, line: Line, series: Sequence[Row]) -> dict[str, Any]:
+def _bars(line: Line, series: Sequence[Row], every: range, step_s: float) -> dict[str, Any]:
+    """A bar for every step, in its middle: of a few bars alone, ECharts makes the time they stand in as wide as it likes."""
+    sums = {round(row["at"] / step_s): row.get(line.field) or 0 for row in series}
+    points = [((number + 0.5) * step_s * 1000, sums.get(number, 0)) for number in every]
+    return {"name": line.name, "data": points, "type": "bar", "stack": "all", "barMaxWidth": 14}
+
+
+def _line(chart: Chart, line: Line, series: Sequence[Row]) -> dict[str, Any]:
     points = [
         (row["at"] * 1000, round(row[line.field] * line.times, chart.digits))
         for row in series
         if row.get(line.field) is not None
     ]
-    if chart.bars:
-        return {"name": line.name, "data": points, "type": "bar", "stack": "all", "barMaxWidth": 14}
     alone = len(points) == 1  # which makes no line
     return {"name": line.name, "data": points, "type": "line", "showSymbol": alone, "symbol": "circle", "symbolSize": 9}
 

@@ -14,7 +14,13 @@ from edgekit.core.errors import NotFound
 
 GONE = "This document is no longer there. What was cited:"
 CHANGED = "This document has changed since. What was cited:"
-SHOW = "requestAnimationFrame(() => document.querySelector('.as-passage')?.scrollIntoView({block: 'center'}))"
+SHOW = """(function show(frames) {
+  const text = document.querySelector('.as-dialog-text'), passage = text?.querySelector('.as-passage');
+  if (passage?.offsetHeight) text.scrollTop = passage.offsetTop - Math.max(0, (text.clientHeight - passage.offsetHeight) / 2);
+  else if (frames) requestAnimationFrame(() => show(frames - 1));
+})(1000)"""
+"""Brings the passage into sight once it has a place: on a slow machine that takes many frames. The dialog grows out of a point, and
+scrollIntoView goes by what is seen, so that nothing would have to be scrolled to yet."""
 
 
 class SourceDialog:
@@ -38,7 +44,7 @@ class SourceDialog:
         self._title.set_text(f"[{source['n']}] {answer.place(source)}")
         self._text.set_content(self._found(source))
         self._dialog.open()
-        ui.run_javascript(f"setTimeout(() => {SHOW}, 60)")
+        ui.run_javascript(SHOW)
 
     def _found(self, source: Mapping[str, Any]) -> str:
         cited = str(source.get("text", ""))

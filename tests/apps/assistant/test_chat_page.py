@@ -203,6 +203,29 @@ def test_quoted_answers_are_labelled_and_their_sources_open_at_the_passage(askin
     asking.locator(".as-dialog-text").wait_for(state="hidden")
 
 
+def test_a_passage_far_down_in_a_long_document_is_in_sight_on_a_slow_machine_too(chrome: Browser, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    many = [f"Paragraph {number} says nothing about it.\n\n" for number in range(100)]
+    (documents / "long.txt").write_text("".join([*many, "The zeppelin weighs nine tonnes.\n\n", *many]))
+    with assistant(tmp_path, "--documents", str(documents)) as server, visitor(chrome) as watched:
+        page = watched.page
+        log_in(page, server)
+        page.wait_for_function("document.querySelector('.as-about')?.textContent.includes('1 document')")
+        ask(page, "How much does the zeppelin weigh?")
+        answered(page)
+        page.context.new_cdp_session(page).send("Emulation.setCPUThrottlingRate", {"rate": 20})
+        page.get_by_role("button", name="Source 1", exact=True).click()
+        page.wait_for_function(IN_SIGHT)
+
+
+IN_SIGHT = """() => {
+  const one = document.querySelector('.as-passage')?.getBoundingClientRect();
+  const frame = document.querySelector('.as-dialog-text')?.getBoundingClientRect();
+  return one && one.height && frame.height > 200 && one.top >= frame.top && one.bottom <= frame.bottom;
+}"""
+
+
 def test_what_no_document_is_about_is_said_so(asking: Page) -> None:
     ask(asking, "Which emperor crossed the Alps with elephants?")
     answered(asking)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from elsewhere import Elsewhere
 
 from edgekit.apps.assistant.assistant import Assistant
 from edgekit.apps.assistant.chat import Chat
@@ -72,6 +73,18 @@ def test_a_model_is_asked_when_there_is_one(tmp_path: Path, capsys: pytest.Captu
     _, answer = run(capsys, "--ask", "say this", "--runtime", "parrot", "--data", str(tmp_path))
     assert (answer["answer"], answer["mode"], answer["model"]) == ("say this", "generated", "parrot")
     assert answer["timings"]["predicted_n"] == len("say this")
+
+
+def test_a_server_elsewhere_is_a_model_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEKIT_SERVER_KEY", "k3y")
+    monkeypatch.setenv("EDGEKIT_FALLBACK_KEY", "another's")
+    with closing(Elsewhere()) as other:
+        _, answer = run(capsys, "--ask", "say this", "--artifact", f"{other.url}#large", "--data", str(tmp_path))
+    assert (answer["answer"], answer["model"], answer["source"]) == ("From elsewhere [1].", "large", "local")
+    assert other.keys == ["Bearer k3y"]
+    assert other.bodies[0]["model"] == "large" and other.bodies[0]["messages"][-1]["content"] == "say this"
 
 
 def test_a_file_that_is_refused_is_named_and_the_others_answer(

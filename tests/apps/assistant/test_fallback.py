@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -52,10 +53,11 @@ def refusing(error: EdgekitError) -> Callable[[str, TextOptions], TextSession]:
 
 
 def fallback_to(url: str, waits: list[float] | None = None, **options: Any) -> Fallback:
-    remember = waits.append if waits is not None else (lambda seconds: None)
-    return Fallback(
-        FallbackOptions(url=url, **options), lambda address, chosen: open_text(address, options=chosen), wait=remember
-    )
+    def wait(cancel: threading.Event, seconds: float) -> None:
+        if waits is not None:
+            waits.append(seconds)
+
+    return Fallback(FallbackOptions(url=url, **options), lambda address, chosen: open_text(address, options=chosen), wait=wait)
 
 
 def assistant(engine: Engine, fallback: Fallback | None, library: Library | None = None, log: Log | None = None) -> Assistant:
@@ -165,11 +167,33 @@ def test_a_busy_server_is_asked_again_and_one_that_refuses_is_not(elsewhere: Els
     assert (len(elsewhere.bodies), waits) == (4, [])
 
 
+def test_whoever_cancels_while_a_busy_server_is_waited_for_waits_no_longer(
+    elsewhere: Elsewhere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.apps.assistant.fallback.FIRST_WAIT_S", 3600.0)
+    made = Fallback(FallbackOptions(url=elsewhere.url), lambda address, chosen: open_text(address, options=chosen))
+    elsewhere.script = [503] * FAILURES
+    cancel = threading.Event()
+    elsewhere.asked = cancel.set
+    answer = last(assistant(failing(), made), "x", cancel=cancel)
+    assert (answer.text, answer.reason, len(elsewhere.bodies)) == ("", "cancelled", 1)
+    assert answer.badge is not None  # the question did leave this machine
+
+
+def test_whoever_has_cancelled_asks_nobody_else(elsewhere: Elsewhere) -> None:
+    cancel = threading.Event()
+    cancel.set()
+    answer = last(assistant(failing(EngineLost("it was ended")), fallback_to(elsewhere.url)), "x", cancel=cancel)
+    assert (answer.reason, answer.badge, elsewhere.bodies) == ("cancelled", None, [])
+
+
 def test_a_server_that_keeps_failing_is_left_alone_for_a_while(elsewhere: Elsewhere) -> None:
     now = [100.0]
     breaker = Breaker(clock=lambda: now[0])
     options = FallbackOptions(url=elsewhere.url)
-    fallback = Fallback(options, lambda url, chosen: open_text(url, options=chosen), breaker=breaker, wait=lambda seconds: None)
+    fallback = Fallback(
+        options, lambda url, chosen: open_text(url, options=chosen), breaker=breaker, wait=lambda cancel, s: None
+    )
     made = assistant(failing(), fallback)
     elsewhere.script = [503] * FAILURES
     with pytest.raises(RemoteRefused, match="503"):

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from documents import write_documents
 from processes import engine_of
 from tiny_language import loads, tiny_gguf
 
@@ -95,6 +96,44 @@ def test_a_fault_is_named_and_the_same_process_answers_the_next_question(
     assert status == 400 and said in answer["error"]["message"]
     assert chat(talking)[0] == 200
     assert engine_of(talking.pid) == before
+
+
+MODELS: dict[str, tuple[Callable[[bytes], bytes], tuple[str, ...], str]] = {
+    "a web page": (lambda data: b"<!DOCTYPE html><html>404</html>", (), "is a web page"),
+    "a Git LFS pointer": (lambda data: b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", (), "Git LFS pointer"),
+    "half a file": (lambda data: data[: len(data) // 2], (), "is truncated"),
+    "a context that has no room": (lambda data: data, ("--context", "2000000000"), "can be used"),
+}
+
+
+@pytest.mark.parametrize("given", MODELS.values(), ids=list(MODELS))
+def test_a_model_that_is_refused_costs_its_own_answers_and_nothing_else(
+    given: tuple[Callable[[bytes], bytes], tuple[str, ...], str], serve: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Asked twice, the server says why twice; documents are quoted meanwhile, and the reason stands beside."""
+    change, options, said = given
+    model = tmp_path / "model.gguf"
+    model.write_bytes(change(tiny_gguf(tmp_path / "whole.gguf").read_bytes()))
+    documents = str(write_documents(tmp_path / "documents"))
+    with serve(tmp_path, "--artifact", str(model), "--documents", documents, *options) as server:
+        for _ in range(2):
+            status, answer = chat(server)
+            assert status >= 400 and said in answer["error"]["message"]
+        wait_for_documents(server)
+        status, answer = chat(server, "How often is the filter of the pump changed?", model="documents", max_tokens=100)
+        assert status == 200 and "six months" in answer["choices"][0]["message"]["content"]
+        assert said in str(answer)
+
+
+def wait_for_documents(server: Any) -> None:
+    parts = urlsplit(server.url)
+    for _ in range(600):
+        with closing(http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=60)) as connection:
+            connection.request("GET", "/api/documents", headers={"authorization": f"Bearer {server.token}"})
+            state = json.loads(connection.getresponse().read())
+        if not state["indexing"]["running"] and state["documents"]:
+            return
+    raise AssertionError(state)
 
 
 def killed_in_mid_answer(server: Any) -> bytes:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgekit.apps.assistant.analytics import Log, Query
 from edgekit.apps.assistant.assistant import Answered, Assistant
@@ -16,7 +20,7 @@ from edgekit.apps.assistant.conversations import Conversations
 from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.generation import Writer
 from edgekit.apps.assistant.pages import answer
-from edgekit.apps.assistant.pages.charts import CHARTS, described, is_empty, options
+from edgekit.apps.assistant.pages.charts import CHARTS, STEPS, described, is_empty, options
 from edgekit.apps.assistant.pages.documents import safe_name, why
 from edgekit.core.errors import InputError, NotFound
 from edgekit.runtimes.language.parrot import ParrotSession
@@ -39,6 +43,79 @@ def test_code_keeps_its_lines_and_nothing_in_it_is_a_citation() -> None:
 def test_sentences_that_their_passages_do_not_support_are_marked() -> None:
     html = answer.said("It moves [2]. It flies & sings.", {"citations": [CITED], "unsupported": ["It flies & sings."]})
     assert '<mark class="as-unsupported"' in html and "It flies &amp; sings.</mark>" in html
+
+
+UNSUPPORTED = '<mark class="as-unsupported" title="its passage does not say so">'
+
+
+@pytest.mark.parametrize(
+    "word", ["mark", "class", "as-unsupported", "title", "its passage does not say so", "div", "b", "code", "1"]
+)
+def test_an_unsupported_sentence_may_be_a_word_of_the_markup_itself(word: str) -> None:
+    html = answer.said(
+        f"It moves [2]. {word}. so. {word}.", {"citations": [CITED], "unsupported": [f"{word}.", "so.", f"{word}."]}
+    )
+    assert html.count(f"{UNSUPPORTED}{word}.</mark>") == 2 and html.count("<mark") == 3
+    assert shown(html) == f"It moves 2. {word}. so. {word}."
+
+
+def test_a_sentence_that_bold_words_code_and_numbers_stand_in_is_marked_around_them() -> None:
+    said = "It **never** runs `a<b` [2]. Fine."
+    html = answer.said(said, {"citations": [CITED], "unsupported": ["It **never** runs `a<b` [2]."]})
+    assert f"{UNSUPPORTED}It </mark><b>{UNSUPPORTED}never</mark></b>" in html and html.endswith(" Fine.</div>")
+    assert f"<code>{UNSUPPORTED}a&lt;b</mark></code>" in html and 'data-source="2"' in html
+
+
+def test_a_sentence_that_ends_within_bold_words_leaves_no_element_open() -> None:
+    html = answer.said("**One. Two.** Three.", {"unsupported": ["Two.** Three."]})
+    assert html == f'<div class="as-prose"><b>One. {UNSUPPORTED}Two.</mark></b>{UNSUPPORTED} Three.</mark></div>'
+
+
+PIECES = ["<", ">", "&", '"', "'", "<mark>", "</mark>", "</div>", "<img src=x onerror=alert(1)>", "`", "**", "[2]", "[7]", "```\n",
+          "mark", "class", "&lt;", "&amp;", "javascript:", ".", " ", "\n", "\0", "data-source", "\u202e"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=30), st.data())
+def test_whatever_is_said_is_text_in_elements_that_are_all_closed(pieces: list[str], data: st.DataObject) -> None:
+    """Of any sentences that are marked, in any text: an answer holds the elements below and nothing that was said becomes one."""
+    said = "".join(pieces)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(said)), max_size=8)))
+    html = answer.said(said, {"citations": [CITED], "unsupported": [said[a:b] for a, b in pairwise(cuts)]})
+    read = Elements.of(html)
+    assert read.open == [] and read.seen <= {"div", "pre", "b", "code", "mark", "button"}
+    assert shown(html) == shown(answer.said(said, {"citations": [CITED]}))
+
+
+class Elements(HTMLParser):
+    """The elements of a page, whether each is closed in its order, and the text in them."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.seen: set[str] = set()
+        self.text = ""
+
+    @classmethod
+    def of(cls, html: str) -> Elements:
+        one = cls()
+        one.feed(html)
+        one.close()
+        return one
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert {name for name, _ in attrs} <= {"class", "title", "type", "data-source", "aria-label"}
+        self.open.append(tag)
+        self.seen.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def shown(html: str) -> str:
+    return Elements.of(html).text
 
 
 def test_labels_say_whose_answer_it_is_and_how_it_ended() -> None:
@@ -91,6 +168,19 @@ def test_charts_draw_what_was_measured_and_say_it_in_words() -> None:
     assert described(share, [*rows, {"at": 20.0, "bandwidth_share": 0.5}]).endswith("reached 25.0 to 50.0")
     assert is_empty(by_title["Tokens"], rows) and is_empty(by_title["Temperature, °C"], rows)
     assert not is_empty(by_title["Queries"], rows)
+
+
+def test_bars_stand_in_every_step_of_the_time_they_are_over() -> None:
+    (queries,) = (chart for chart in CHARTS if chart.title == "Queries")
+    since, until = 86_400 * 20_000.3, 86_400 * 20_001.3
+    step = (until - since) / STEPS
+    at = int((since + 20_000) / step) * step  # as the log has it: where the step begins
+    shown = options(queries, [{"at": at, "queries": 3}], since, until)
+    points = shown["series"][0]["data"]
+    assert [value for _, value in points if value] == [3] and len(points) in (STEPS, STEPS + 1)
+    (middle,) = [time for time, value in points if value]
+    assert middle / 1000 == pytest.approx(at + step / 2)
+    assert (shown["xAxis"]["min"], shown["xAxis"]["max"]) == (since * 1000, until * 1000)
 
 
 def test_a_single_measurement_is_a_dot_since_it_makes_no_line() -> None:

@@ -121,7 +121,7 @@ def test_an_exported_program_is_read(torch: Any, net: Any, tmp_path: Path) -> No
     check(load(tmp_path / "net.pt2"))
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning", "ignore:`torch.jit:FutureWarning")
 def test_a_torchscript_file_is_read_when_its_shapes_are_named(torch: Any, net: Any, tmp_path: Path) -> None:
     torch.jit.trace(net, torch.rand(1, 3, 8, 8)).save(str(tmp_path / "net.pt"))
     with pytest.raises(InputError, match="does not say the shapes of its inputs: input") as caught:
