@@ -225,7 +225,14 @@ def test_every_shipped_entry_says_its_licence_and_where_it_is_from() -> None:
         assert entry.url or entry.note, f"{entry.name} can neither be fetched nor says why"
 
 
-CAMERA_MODELS = {"yolox-nano", "yolox-tiny", "ssd-mobilenet-v1", "efficientdet-lite0", "movenet-lightning", "pose-landmarker-lite"}
+CAMERA_MODELS = {
+    "yolox-nano",
+    "yolox-tiny",
+    "ssd-mobilenet-v1",
+    "efficientdet-lite0",
+    "movenet-lightning",
+    "pose-landmarker-lite",
+}
 
 
 def test_the_shipped_models_for_cameras_are_fetched_only_as_the_file_that_was_seen() -> None:
