@@ -20,6 +20,7 @@ from edgekit.apps.vision.analysis.analyst import Analyst, Finds, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.notify.outbox import RANKS
+from edgekit.apps.vision.poses.keypoints import PoseNetwork
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.encoder import Encoder
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
@@ -32,7 +33,6 @@ from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.feed import Feed, FeedStatus
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
-from edgekit.apps.vision.tracking.people import PoseModel
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.files import write_atomically
@@ -86,7 +86,7 @@ class CameraWatch:
         self,
         camera: Camera,
         detector: Finds,
-        pose: PoseModel | None,
+        pose: PoseNetwork | None,
         store: Writes,
         folder: Path,
         told: Told = lambda event, media: None,

@@ -14,13 +14,13 @@ from time import time
 
 from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.poses.keypoints import PoseNetwork
 from edgekit.apps.vision.recording.clock import SteadyClock
 from edgekit.apps.vision.recording.ledger import Ledger
 from edgekit.apps.vision.recording.retention import sweep
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.settings import Camera, Site, models_named
 from edgekit.apps.vision.showing.pictures import Veil, unveiled
-from edgekit.apps.vision.tracking.people import PoseModel
 from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS, CameraWatch, Kept, OneAtATime, Told
 from edgekit.apps.vision.watching.site_file import SiteFile
 from edgekit.apps.vision.watching.watchdog import Watchdog
@@ -43,7 +43,7 @@ class SiteWatch:
         site: Site,
         file: SiteFile,
         detector: Finds,
-        pose: PoseModel | None,
+        pose: PoseNetwork | None,
         store: EventStore,
         folder: Path,
         *,
