@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from cameras import FigureFinder, walk
 from detectors import artifact_of
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from waiting import wait_until
 
+from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame, from_rgb
 from edgekit.apps.vision.poses.keypoints import Region, SinglePose
+from edgekit.apps.vision.recording.store import EventStore
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.people import PeopleTracker, confidence
 from edgekit.apps.vision.tracking.tracks import Boxes, no_boxes
+from edgekit.apps.vision.watching.site import SiteWatch
+from edgekit.apps.vision.watching.site_file import SiteFile
 from edgekit.core.schema import TensorSpec
 from edgekit.loading import load
 from edgekit.runtimes.face import FaceSession
@@ -170,3 +177,31 @@ def test_who_was_lost_is_also_looked_for_lying_on_a_side(taking: Opener) -> None
     assert set(found.poses) == {1} and bool(found.tracks.fresh[0])
     lies = np.ptp(found.poses[1].points, axis=0)
     assert lies[0] > lies[1]
+
+
+def test_cameras_that_are_watched_share_the_pose_model(taking: Opener, tmp_path: Path) -> None:
+    source = walk(tmp_path / "yard.mp4", 4.0, size=(320, 180))
+    (tmp_path / "site.yaml").write_text(f"cameras: {{yard: {{source: {source}}}, gate: {{source: {source}}}}}\n")
+    file = SiteFile(tmp_path / "site.yaml", tmp_path / "good.yaml")
+    session, told = taking(2), list[Event]()
+    with closing(EventStore(tmp_path / "events.db")) as store:
+        watch = SiteWatch(
+            file.read(),
+            file,
+            FigureFinder(),
+            SinglePose(session),
+            store,
+            tmp_path,
+            told=lambda event, media: told.append(event),
+        )
+        watch.start()
+        wait_until(lambda: watch.done, "both recordings have ended")
+        looks = {name: camera.look for name, camera in watch.cameras.items()}
+        counts = [camera.stages.summary()["pose"]["count"] for camera in watch.cameras.values()]
+        failed = [camera.status().failed for camera in watch.cameras.values()]
+        watch.stop()
+    assert not any(failed) and {event.camera for event in told} == {"yard", "gate"}
+    assert min(counts) > 3 and sum(counts) == session.runs
+    for look in looks.values():
+        assert look is not None and len(look.people.poses) == 1
+    assert watch.unused == {"presence"}
