@@ -125,12 +125,12 @@ def _best(region: Region, people: Floats) -> Pose:
     return max(poses, key=lambda pose: pose.fit(region.box), default=nobody())
 
 
-def _reader(session: FaceSession) -> Callable[[Arrays], Sequence[NDArray[np.float32]]]:
+def _reader(session: FaceSession) -> Callable[[Arrays], Sequence[NDArray[np.floating[Any]]]]:
     """What makes of a model's answer the people in each of its squares: [N, 17, 3] of x, y (shares of the square) and how sure."""
     shape, outputs = session.inputs[0].shape, [spec.shape for spec in session.outputs]
     if len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3:
         if outputs in ([(shape[0], 1, movenet.POINTS, 3)], [(shape[0], movenet.POINTS, 3)]):
-            return lambda answer: movenet.people(answer, shape[0])[:, None]
+            return lambda answer: list(movenet.people(answer, shape[0])[:, None])
         if blazepose.recognise(session.inputs, session.outputs) is not None:
             return lambda answer: [blazepose.people(answer)]
     raise Unsupported(
