@@ -191,6 +191,8 @@ CASES = {
     "sum of squares": (PICTURE, "ReduceSumSquare", [], {"axes": [1]}),
     "log of a sum of exponentials": (PICTURE, "ReduceLogSumExp", [], {"axes": [1], "keepdims": 0}),
     "product over columns": ((3, 5), "ReduceProd", [], {"axes": [1]}),
+    "mean over five of seven dims": ((1, 2, 3, 2, 3, 2, 5), "ReduceMean", [], {"axes": [1, 2, 3, 4, 6], "keepdims": 0}),
+    "largest over six of seven dims": ((2, 2, 3, 2, 3, 2, 5), "ReduceMax", [], {"axes": [0, 1, 2, 4, 5, 6]}),
     "mean over nothing": ((3, 1, 5), "ReduceMean", [], {"axes": [1], "keepdims": 0}),
     "running sum": (PICTURE, "CumSum", [np.array(1)], {"reverse": 1}),
     "neighbouring channels": (PICTURE, "LRN", [], {"size": 3, "alpha": 0.5}),
@@ -310,6 +312,19 @@ CHAINS = {
             ("Reshape", ["n", "back"], ["y"], {}),
         ],
         {"picture": i64(1, 3, 7, 1), "k": normal(4, 3, 1, 1), "groups": i64(1, 2, -1), "ones": f32(1, 1), "zeros": f32(0, 0), "back": i64(1, 4, 7, 1)},
+    ),
+    "normalisation over all of five dims at once": (
+        [
+            ("Reshape", ["x", "windows"], ["w"], {}),
+            ("Reshape", ["w", "one group"], ["g"], {}),
+            ("InstanceNormalization", ["g", "one", "zero"], ["n"], {}),
+            ("Reshape", ["n", "windows"], ["m"], {}),
+            ("Mul", ["m", "scale"], ["y"], {}),
+        ],
+        {
+            "windows": i64(1, 7, 1, 3, 1, 1), "one group": i64(1, 1, -1), "one": f32(1), "zero": f32(0),
+            "scale": normal(1, 7, 1, 1, 1, 1),
+        },
     ),
     "a concatenation": ([("Concat", ["x", "more", "x"], ["y"], {"axis": 0})], {"more": normal(1, 7)}),
 }  # fmt: skip

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import constant, given, normal_axis
-from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+from edgekit.converters.lower.tflite.legal.rewrite import DIMS, Replacement, Rule, Scribe
 
 
 def layer_normalization(graph: Graph, node: Node) -> Replacement | None:
@@ -40,42 +42,52 @@ def instance_normalization(graph: Graph, node: Node) -> Replacement | None:
     columns = _columns(graph, node, (shape[1], *(1,) * (len(shape) - 2)))
     if columns is None:
         return None
-    scribe, (x, apart) = Scribe(graph, node), _told_apart(graph, node)
+    scribe, (x, apart, axes) = Scribe(graph, node), _told_apart(graph, node)
     x = x if apart == graph.shape(x) else scribe.view(x, apart, "groups")
-    even = _standardised(scribe, x, tuple(range(2, len(apart))), node.number("epsilon", 1e-5))
+    even = _standardised(scribe, x, axes, node.number("epsilon", 1e-5))
     even = even if apart == shape else scribe.view(even, shape, "whole")
     return _affine(
         scribe, even, *(scribe.constant(label, value) for label, value in zip(("scale", "bias"), columns, strict=True))
     )
 
 
-def _told_apart(graph: Graph, node: Node) -> tuple[str, tuple[int, ...]]:
-    """What is normalised, and the shape to see it in: [batch, groups, channels of a group, space...] where that is known."""
+def _told_apart(graph: Graph, node: Node) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
+    """What is normalised, the shape to see it in, and over which axes: channels and space apart where they are known."""
     name, shape = node.inputs[0], graph.shape(node.inputs[0])
+    as_it_is = name, shape, tuple(range(2, len(shape)))
     view = graph.producers.get(name)
     if view is None or view.op != "Reshape" or len(shape) != 3:
-        return name, shape
+        return as_it_is
     source = graph.shape(view.inputs[0])
     if len(source) < 4 or source[0] != shape[0] or source[1] % shape[1]:
-        return name, shape
-    return view.inputs[0], (shape[0], shape[1], source[1] // shape[1], *source[2:])
+        return as_it_is
+    few = source if len(source) < DIMS else (*source[:2], prod(source[2:]))
+    return view.inputs[0], *_by_group(few, shape[1])
 
 
 def group_normalization(graph: Graph, node: Node) -> Replacement | None:
     """The same over space and the channels of a group: channels are taken apart by a view (GroupNormalization-21 and -18)."""
     if node.op != "GroupNormalization":
         return None
-    shape, groups = graph.shape(node.output), node.integer("num_groups", 1)
-    per_channel = (shape[1], *(1,) * (len(shape) - 2))
-    columns = _columns(graph, node, per_channel)
+    shape = graph.shape(node.output)
+    columns = _columns(graph, node, (shape[1], *(1,) * (len(shape) - 2)))
     if columns is None:
         return None
-    scribe, apart = Scribe(graph, node), (shape[0], groups, shape[1] // groups, *shape[2:])
-    x = scribe.view(node.inputs[0], apart, "groups")
-    even = scribe.view(_standardised(scribe, x, tuple(range(2, len(apart))), node.number("epsilon", 1e-5)), shape, "whole")
+    scribe, (apart, axes) = Scribe(graph, node), _by_group(shape, node.integer("num_groups", 1))
+    x = node.inputs[0] if apart == shape else scribe.view(node.inputs[0], apart, "groups")
+    even = _standardised(scribe, x, axes, node.number("epsilon", 1e-5))
+    even = even if apart == shape else scribe.view(even, shape, "whole")
     return _affine(
         scribe, even, *(scribe.constant(label, value) for label, value in zip(("scale", "bias"), columns, strict=True))
     )
+
+
+def _by_group(shape: tuple[int, ...], groups: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """[batch, channels, space...] with the channels of each group apart, and the axes of what a group holds; one group is all there is."""
+    if groups == 1:
+        return shape, tuple(range(1, len(shape)))
+    apart = (shape[0], groups, shape[1] // groups, *shape[2:])
+    return apart, tuple(range(2, len(apart)))
 
 
 def _columns(graph: Graph, node: Node, shape: tuple[int, ...]) -> list[object] | None:

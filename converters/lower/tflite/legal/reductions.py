@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from math import prod
 
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import given, reduced_axes
-from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+from edgekit.converters.lower.tflite.legal.rewrite import DIMS, Replacement, Rule, Scribe
 
 
 class _Reduction:
@@ -66,9 +68,7 @@ def reduction(graph: Graph, node: Node) -> Replacement | None:
 
 def reduction_of_nothing(graph: Graph, node: Node) -> Replacement | None:
     """Over no axes, or axes of size one, a mean, sum or extreme is what it reads."""
-    if node.op not in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd"):
-        return None
-    if given(node, 1) and given(node, 1) not in graph.constants:
+    if not _is_known(graph, node):
         return None
     if any(graph.shape(node.inputs[0])[axis] != 1 for axis in reduced_axes(graph, node)):
         return None
@@ -76,4 +76,27 @@ def reduction_of_nothing(graph: Graph, node: Node) -> Replacement | None:
     return scribe.finish("Reshape", [node.inputs[0], scribe.constant("view", graph.shape(node.output), "int64")])
 
 
-RULES: tuple[Rule, ...] = (reduction, reduction_of_nothing)
+def reduction_in_few_dims(graph: Graph, node: Node) -> Replacement | None:
+    """Of more dims than the engine knows, neighbours that go together are one."""
+    shape = graph.shape(node.inputs[0]) if _is_known(graph, node) else ()
+    if len(shape) <= DIMS:
+        return None
+    scribe, (joined, axes) = Scribe(graph, node), _joined(shape, reduced_axes(graph, node))
+    made = scribe.reduced(node.op, scribe.view(node.inputs[0], joined, "joined"), axes, "over_joined")
+    return scribe.finish("Reshape", [made, scribe.constant("view", graph.shape(node.output), "int64")])
+
+
+def _is_known(graph: Graph, node: Node) -> bool:
+    """A reduction that TFLite has, over axes that are constant."""
+    known = node.op in ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin", "ReduceProd")
+    return known and (not given(node, 1) or given(node, 1) in graph.constants)
+
+
+def _joined(shape: Sequence[int], axes: Sequence[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The sizes of runs of dims that all go or all stay, and which of the runs go."""
+    sized = [axis for axis, size in enumerate(shape) if size != 1]
+    runs = [(goes, prod(shape[axis] for axis in run)) for goes, run in groupby(sized, lambda axis: axis in axes)]
+    return tuple(size for _, size in runs), tuple(at for at, (goes, _) in enumerate(runs) if goes)
+
+
+RULES: tuple[Rule, ...] = (reduction, reduction_of_nothing, reduction_in_few_dims)

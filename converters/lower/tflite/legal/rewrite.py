@@ -11,10 +11,12 @@ from edgekit.converters.graph import Array, Attribute, Graph, Node, PassResult
 from edgekit.converters.rewriting import Replacement, Rule
 from edgekit.core.schema import TensorSpec
 
-__all__ = ["AXES_AS_INPUT", "Replacement", "Rule", "Scribe", "rewrite", "without_unread"]
+__all__ = ["AXES_AS_INPUT", "DIMS", "Replacement", "Rule", "Scribe", "rewrite", "without_unread"]
 
 AXES_AS_INPUT = 18
 """The first operator set whose reductions take their axes as an input; ReduceSum did so before."""
+DIMS = 6
+"""The most dimensions that XNNPACK knows (XNN_MAX_TENSOR_DIMS), and that LiteRT's own kernels broadcast over."""
 
 
 def rewrite(graph: Graph, rule: Rule) -> PassResult:
