@@ -17,7 +17,7 @@ from measured import assistant, digits, fleet, models, numbers
 from measured_boards import deploying, emulated, flashing
 from measured_converters import accuracy, peers, pruning, zoo
 from measured_runtimes import face, loading, prediction, predictor
-from measured_vision import pipeline, scenes
+from measured_vision import eyes, pipeline, scenes
 from tables import table
 
 from edgekit.benchmark.report import Report
@@ -204,6 +204,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "devices": devices,
     "digits": digits,
     "pipeline": pipeline,
+    "eyes": eyes,
     "scenes": scenes,
     "assistant": assistant,
     "fleet": fleet,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tables import conditions, result, table
+
+PAPER = "inverted, photographed on paper"
 
 
 def pipeline() -> str:
@@ -39,6 +41,67 @@ def scenes() -> str:
         _tracker_row(result("pipeline")),
     ]
     return table(("what", "found", "asked", "detector", "how"), rows)
+
+
+def eyes() -> str:
+    """What the cameras and the digits reach beside what was asked, for the README."""
+    falls, loitering, visits, pipe, soak, read = (
+        result(name) for name in ("falls", "loitering", "visits", "pipeline", "soak", "digits")
+    )
+    boxed = next(found for found in visits["detectors"] if found["detector"].startswith("persons"))
+    rows = [
+        _fall_row(falls),
+        _loitering_row(loitering),
+        *_count_rows(boxed, visits["conditions"]),
+        _live_row(pipe),
+        *_share_rows(pipe["loops"]),
+        _tracker_row(pipe),
+        _soak_row(soak),
+        *_digit_rows(read),
+    ]
+    told = ((what, got, asked, how.replace("benchmarks/", "")) for what, got, asked, _, how in rows)
+    return (
+        f"{table(('what', 'measured', 'asked', 'program of `benchmarks/`, day'), told)}\n\nOn {falls['conditions']['machine']}."
+    )
+
+
+def _live_row(found: Mapping[str, Any]) -> tuple[str, ...]:
+    live = found["live"]
+    what = f"{live['cameras']} cameras at {live['fps']} frames a second for {live['seconds']:.0f} s, motion gate on"
+    got = f"{sum(live['frames_dropped'])} frames and {live['events_dropped']} events dropped"
+    return what, got, "no event", live["detector"], _how("pipeline.py", found["conditions"])
+
+
+def _share_rows(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+    """From a recording to events, over all detectors, threads and clips."""
+    how = _how("pipeline.py", max((row["conditions"] for row in rows), key=lambda each: str(each["date"])))
+    for name, what, goal in (
+        ("bare", "the whole way to events, of the bare model's rate", 0.9),
+        ("supervision", "over a loop of `supervision` and `trackers`", 1.3),
+        ("loop", "over a loop of `cv2.VideoCapture`", 1.3),
+    ):
+        found = [row["edgekit_of"][name] for row in rows]
+        reached = sum(share >= goal for share in found)
+        got = f"{min(found):.2f} to {max(found):.2f}; {reached} of {len(found)} rows reach it"
+        yield what, got, f"{goal:.2f}", "", how
+
+
+def _digit_rows(found: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Clean, spoiled, and through the whole app, of each artifact."""
+    how, artifacts = _how("digits.py", found["conditions"]), found["artifacts"]
+    spoiled = {name: min(each["network"].values(), key=_accuracy)["accuracy"] for name, each in artifacts.items()}
+    ways: tuple[tuple[str, Mapping[str, float], str], ...] = (
+        ("clean", {name: each["network"]["clean"]["accuracy"] for name, each in artifacts.items()}, "99.5 %, 0.05 apart"),
+        ("turned, moved, scaled, thick, thin or noisy, the worst", spoiled, "98 %"),
+        ("photographed on paper, through the app", {name: each["app"][PAPER] for name, each in artifacts.items()}, "98 %"),
+    )
+    for way, scores, asked in ways:
+        got = ", ".join(f"{name.rpartition('.')[2]} {score:.2f} %" for name, score in scores.items())
+        yield f"digits read rightly: {way}", got, asked, "", how
+
+
+def _accuracy(scores: Mapping[str, float]) -> float:
+    return scores["accuracy"]
 
 
 def _fall_row(found: Mapping[str, Any]) -> tuple[str, ...]:

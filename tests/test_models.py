@@ -235,6 +235,50 @@ def test_every_shipped_file_is_one_model_of_a_known_size_and_hash_at_an_address_
             assert re.search("/resolve/[0-9a-f]{40}/", entry.url), entry.name
 
 
+CAMERA_MODELS = {
+    "yolox-nano",
+    "yolox-tiny",
+    "ssd-mobilenet-v1",
+    "efficientdet-lite0",
+    "movenet-lightning",
+    "pose-landmarker-lite",
+}
+
+
+def test_the_shipped_models_for_cameras_are_fetched_only_as_the_file_that_was_seen() -> None:
+    entries = {entry.name: entry for entry in catalogue.read(catalogue.SHIPPED) if entry.kind == "vision"}
+    assert set(entries) >= CAMERA_MODELS
+    for entry in entries.values():
+        assert len(entry.sha256) == 64 and entry.url.startswith("https://") and entry.task and entry.note, entry.name
+        assert "AGPL" not in entry.licence and "NC" not in entry.licence, entry.name
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "finds"),
+    [
+        ("ssd-mobilenet-v1", "models_detection/coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.tflite", "ssd"),
+        ("movenet-lightning", "models_coral/movenet_single_pose_lightning_ptq.tflite", "movenet"),
+        ("visual-wake-words", "models_mlperf_tiny/vww_96_int8.tflite", "classification"),
+    ],
+)
+def test_a_tflite_file_that_is_pulled_is_taken_as_it_is(
+    home: Path, shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, file: str, finds: str
+) -> None:
+    """The shipped entry's hash is that of the file, whose head is known; fetched from a copy, since tests reach no network."""
+    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
+    import msgspec
+
+    from edgekit.apps.vision.networks.artifacts import opened
+
+    catalogue.add(msgspec.structs.replace(catalogue.find(name), url=(shared_data / file).as_uri()))
+    assert main(["models", "pull", name, "-o", str(tmp_path / "got"), "--json"]) == 0
+    pulled = json.loads(capsys.readouterr().out)
+    assert pulled["checked"] is True
+    with opened(Path(pulled["path"]), threads=1) as session:
+        postprocess = session.artifact.manifest.postprocess
+    assert postprocess is not None and postprocess.head == finds
+
+
 def test_the_list_says_of_each_whether_it_fits_a_board(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "list", "--target", "rpi-zero-2w", "--json"]) == 0
     listed = {row["name"]: row["fits"] for row in json.loads(capsys.readouterr().out)["models"]}

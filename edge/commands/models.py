@@ -49,9 +49,13 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
-    parameters = f"{row['parameters'] / 1e6:.0f} M" if row["parameters"] else "not known"
-    size = f"{row['bytes'] / 1e6:.0f} MB" if row["bytes"] else "size not known" if row["url"] else "by hand"
+    parameters = _millions(row["parameters"], "M")
+    size = _millions(row["bytes"], "MB", "size not known" if row["url"] else "by hand")
     return (row["name"], row["kind"], row["licence"], parameters, size, row["fits"])
+
+
+def _millions(count: int | None, unit: str, otherwise: str = "not known") -> str:
+    return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} {unit}" if count else otherwise
 
 
 def as_json(entry: Entry, target: str | None) -> dict[str, Any]:
@@ -82,7 +86,8 @@ def _pull(args: argparse.Namespace) -> int:
     if not entry.sha256:
         note(f"no hash of {entry.name} is known here: what came has the sha256 {digest}")
     found = {"name": entry.name, "path": str(path), "bytes": path.stat().st_size, "sha256": digest, "licence": entry.licence}
-    emit(args, {**found, "checked": bool(entry.sha256)}, f"{path}\n  licence: {entry.licence}")
+    told = [str(path), f"  licence: {entry.licence}", *([f"  note: {entry.note}"] if entry.note else [])]
+    emit(args, {**found, "checked": bool(entry.sha256)}, "\n".join(told))
     return 0
 
 

@@ -34,9 +34,9 @@ def constant_detector(rows: NDArray[np.float32]) -> bytes:
 def artifact_of(
     path: Path, model: bytes, spec_in: TensorSpec, *specs_out: TensorSpec, **changes: Preprocess | Postprocess | None
 ) -> Path:
-    """An artifact around an ONNX file with one input; `changes` replace fields of its manifest."""
-    known = recognise((spec_in,), specs_out)
-    assert known is not None
+    """An artifact around an ONNX file with one input; `changes` replace fields of its manifest, and stand for what is not recognised."""
+    known = recognise((spec_in,), specs_out) or (None, None)
+    assert known[0] is not None or {"preprocess", "postprocess"} <= changes.keys()
     files = {"model.onnx": model}
     manifest = Manifest(
         schema_version=1,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import hypot
+from statistics import median
 
 import numpy as np
 
@@ -23,12 +25,14 @@ def running(history: History) -> Sign | None:
     if not history.covers(RUN_S) or len(looks) < 4 or share(one.ratio < 1 for one in looks) < HELD:
         return None
     body = history.body()
+    straight = hypot(looks[-1].x - looks[0].x, looks[-1].y - looks[0].y) / body / (looks[-1].time_s - looks[0].time_s)
+    if straight < RUN_BODIES:
+        return None
     speeds = [
-        float(np.hypot(after.x - before.x, after.y - before.y)) / max(after.time_s - before.time_s, 1e-6) / body
+        hypot(after.x - before.x, after.y - before.y) / max(after.time_s - before.time_s, 1e-6) / body
         for before, after in zip(looks, looks[2:], strict=False)
     ]
-    straight = float(np.hypot(looks[-1].x - looks[0].x, looks[-1].y - looks[0].y)) / body
-    speed = min(float(np.median(speeds)), straight / (looks[-1].time_s - looks[0].time_s))
+    speed = min(median(speeds), straight)
     if speed < RUN_BODIES:
         return None
     return _sign(RUNNING, looks, margin(speed, RUN_BODIES, 2 * RUN_BODIES), {"bodies_per_s": speed})

@@ -7,15 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
 from edgekit.apps.vision.activities.sign import Sign
 from edgekit.apps.vision.activities.watch import ActivityWatch
 from edgekit.apps.vision.analysis.motion import Motion, MotionGate
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.poses.keypoints import Pose
+from edgekit.apps.vision.poses.keypoints import Pose, PoseNetwork, Region
 from edgekit.apps.vision.rules.engine import RuleEngine, Scene
 from edgekit.apps.vision.rules.settings import Camera, awake_rules
 from edgekit.apps.vision.stages import Stages
@@ -64,7 +61,7 @@ class Analyst:
         self,
         camera: Camera,
         detector: Finds,
-        pose: PoseModel | None = None,
+        pose: PoseNetwork | None = None,
         *,
         stages: Stages | None = None,
         starts: datetime | None = None,
@@ -136,13 +133,13 @@ class Analyst:
             now=self.starts + timedelta(seconds=frame.time_s),
         )
 
-    def _timed_pose(self, pose: PoseModel | None) -> PoseModel | None:
+    def _timed_pose(self, pose: PoseNetwork | None) -> PoseModel | None:
         if pose is None:
             return None
 
-        def timed(frame: Frame, box: NDArray[np.floating[Any]], turned: int) -> Pose:
+        def timed(frame: Frame, regions: Sequence[Region]) -> Sequence[Pose]:
             with self.stages.timed("pose"):
-                return pose(frame, box, turned)
+                return pose.poses(frame, regions)
 
         return timed
 

@@ -25,6 +25,7 @@ class CameraPage:
 
     def __init__(self, site: SiteWatch, watch: CameraWatch, *, alone: bool = False) -> None:
         self._site, self._watch, self._alone = site, watch, alone
+        self._names = [name for name in STAGES if name not in site.unused]
         self._captured: int | None = None
         self._counted_s = 0.0
 
@@ -40,7 +41,7 @@ class CameraPage:
                 self._figures = ui.label("").classes("ek-muted vi-figures")
                 with ui.element("div").classes("vi-plots"):
                     with panel():
-                        self._stages = Rolling("Time of each stage", "ms", STAGES, stacked=True)
+                        self._stages = Rolling("Time of each stage", "ms", self._names, stacked=True)
                     with panel():
                         self._rates = Rolling("Frames", "a second", ["source", "looked at"])
             with ui.element("div").classes("vi-side"):
@@ -68,7 +69,7 @@ class CameraPage:
 
     def _plot(self, fps: float, captured: int) -> None:
         took = self._watch.stages.latest()
-        self._stages.add([round(took.get(name, 0.0), 2) for name in STAGES])
+        self._stages.add([round(took.get(name, 0.0), 2) for name in self._names])
         now, before, counted_s = monotonic(), self._captured, self._counted_s
         self._captured, self._counted_s = captured, now
         if before is not None:

@@ -108,7 +108,7 @@ class EventsPage:
         rules = sorted({*self._store.known("rule"), *filter(None, [self._filter.rule])})
         with ui.element("div").classes("vi-filters").props('role=search aria-label="Filter"'):
             self._select("Camera", "camera", {"": "All cameras"} | {name: name for name in cameras})
-            self._select("Rule", "rule", {"": "All rules"} | {name: name for name in rules})
+            self._select("Rule", "rule", {"": "All rules"} | {name: name.replace("_", " ") for name in rules})
             self._select("Severity", "severity", {"": "All severities"} | {name: name.capitalize() for name in SEVERITIES})
             self._select("Time", "range", NAMES)
             kept = ui.switch("Kept only", value=self._filter.kept)
@@ -190,7 +190,7 @@ class EventsPage:
         self._pictures(stored)
         with ui.element("dl").classes("vi-numbers"):
             for name, value in (
-                ("rule", event.rule),
+                ("rule", event.rule.replace("_", " ")),
                 *numbers(event),
                 *(() if event.track is None else (("track", str(event.track)),)),
             ):

@@ -1,8 +1,8 @@
-"""The 17 points of COCO on people, and the pose models that find one person in a crop."""
+"""The 17 points of COCO on people, and the pose models that find one person in a crop, several crops at once where they can."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -63,14 +63,27 @@ def nobody() -> Pose:
     return Pose(points=np.zeros((len(NAMES), 2)), scores=np.zeros(len(NAMES)))
 
 
-class PoseNetwork(Protocol):
-    """A pose model that is open: asked about one region of a frame, turned by quarters."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """Where in a frame somebody is looked for: `box` (x1, y1, x2, y2 in pixels), shown to the model `turned` by quarters."""
 
-    def __call__(self, frame: Frame, box: NDArray[np.floating[Any]], turned: int = 0, /) -> Pose: ...
+    box: NDArray[np.floating[Any]]
+    turned: int = 0
+
+
+class PoseNetwork(Protocol):
+    """A pose model that is open."""
+
+    def poses(self, frame: Frame, regions: Sequence[Region], /) -> list[Pose]:
+        """The pose in each of the regions, in their order."""
+        ...
 
 
 class SinglePose:
-    """A model that is shown one person, upright, in a square: MoveNet, or MediaPipe's pose landmarker."""
+    """A model that is shown people one to a square, upright: MoveNet, or MediaPipe's pose landmarker.
+
+    As many squares as its input's first dimension says go in at once. MoveNet as published takes one.
+    """
 
     def __init__(self, session: FaceSession) -> None:
         """Raises `Unsupported` for a model of another form."""
@@ -78,31 +91,50 @@ class SinglePose:
         self._people = _reader(session)
 
     def __call__(self, frame: Frame, box: NDArray[np.floating[Any]], turned: int = 0) -> Pose:
-        """The pose of the person in `box` (x1, y1, x2, y2 in pixels of the frame), shown to the model turned by quarters: it
-        was taught with people upright, and finds one lying on the side when the picture is turned."""
-        square = square_around(box)
-        crop = frame.square(square, self._input.shape[1])
-        crop = np.ascontiguousarray(np.rot90(crop, turned))
-        people = self._people(self._session.run({self._input.name: crop[None].astype(self._input.dtype)})).astype(np.float64)
-        left, top = (np.floor(edge / 2) * 2 for edge in square[:2])
-        side = max(np.ceil(max(square[2] - square[0], square[3] - square[1]) / 2) * 2, 8)
-        poses = [Pose(points=_turned_back(rows[:, :2], turned) * side + (left, top), scores=rows[:, 2]) for rows in people]
-        return max(poses, key=lambda pose: pose.fit(box), default=nobody())
+        """The pose in one region."""
+        return self.poses(frame, [Region(box=box, turned=turned)])[0]
+
+    def poses(self, frame: Frame, regions: Sequence[Region]) -> list[Pose]:
+        """The poses of the people in the regions. A model is taught with people upright, and finds one lying on the side when the
+        picture is turned."""
+        batch = self._input.shape[0]
+        found: list[Pose] = []
+        for start in range(0, len(regions), batch):
+            asked = regions[start : start + batch]
+            found += map(_best, asked, self._answers(frame, asked))
+        return found
+
+    def _answers(self, frame: Frame, regions: Sequence[Region]) -> Iterator[Floats]:
+        """The people in each square: [N, 17, 3]. Where there are fewer squares than the model takes the rest stays black."""
+        squares = np.zeros(self._input.shape, self._input.dtype)
+        for row, region in enumerate(regions):
+            squares[row] = np.rot90(frame.square(square_around(region.box), self._input.shape[1]), region.turned)
+        people = self._people(self._session.run({self._input.name: squares}))
+        return (each.astype(np.float64) for each in people[: len(regions)])
 
     def close(self) -> None:
         self._session.close()
 
 
-def _reader(session: FaceSession) -> Callable[[Arrays], NDArray[np.float32]]:
-    """What makes of a model's answer the people in its square: [N, 17, 3] of x, y (shares of it) and how sure."""
+def _best(region: Region, people: Floats) -> Pose:
+    """Of the people in the region's square the one that fits its box, in pixels of the frame."""
+    square = square_around(region.box)
+    left, top = (np.floor(edge / 2) * 2 for edge in square[:2])
+    side = max(np.ceil(max(square[2] - square[0], square[3] - square[1]) / 2) * 2, 8)
+    poses = [Pose(points=_turned_back(rows[:, :2], region.turned) * side + (left, top), scores=rows[:, 2]) for rows in people]
+    return max(poses, key=lambda pose: pose.fit(region.box), default=nobody())
+
+
+def _reader(session: FaceSession) -> Callable[[Arrays], Sequence[NDArray[np.floating[Any]]]]:
+    """What makes of a model's answer the people in each of its squares: [N, 17, 3] of x, y (shares of the square) and how sure."""
     shape, outputs = session.inputs[0].shape, [spec.shape for spec in session.outputs]
     if len(shape) == 4 and shape[1] == shape[2] and shape[3] == 3:
-        if outputs in ([(1, 1, 17, 3)], [(1, 17, 3)]):
-            return lambda answer: movenet.joints(answer)[None]
+        if outputs in ([(shape[0], 1, movenet.POINTS, 3)], [(shape[0], movenet.POINTS, 3)]):
+            return lambda answer: list(movenet.people(answer, shape[0])[:, None])
         if blazepose.recognise(session.inputs, session.outputs) is not None:
-            return blazepose.people
+            return lambda answer: [blazepose.people(answer)]
     raise Unsupported(
-        f"a pose model takes [1, side, side, 3] and gives [1, 1, 17, 3], this one takes {list(shape)} and gives "
+        f"a pose model takes [N, side, side, 3] and gives [N, 1, 17, 3], this one takes {list(shape)} and gives "
         f"{', '.join(str(list(shape)) for shape in outputs)}",
         "MoveNet single pose, lightning or thunder, or MediaPipe's pose landmarker (a .task file)",
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.poses.keypoints import Pose, PoseNetwork, SinglePose, nobody
+from edgekit.apps.vision.poses.keypoints import Pose, PoseNetwork, Region, SinglePose, nobody
 from edgekit.core.errors import Unsupported
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.detection import Detections, detect
@@ -49,6 +50,10 @@ class ManyPoses:
         ]
         best = max(poses, key=lambda pose: pose.fit(box))
         return best if best.fit(box) > 0 else nobody()
+
+    def poses(self, frame: Frame, regions: Sequence[Region]) -> list[Pose]:
+        """The pose in each of the regions; the model is asked once for each turn among them."""
+        return [self(frame, region.box, region.turned) for region in regions]
 
     def _people(self, frame: Frame, turned: int) -> Detections:
         for known, quarters, people in self._seen:

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from edgekit.apps.vision.activities import loitering
 from edgekit.apps.vision.activities.sign import Sign
 from edgekit.apps.vision.events import Event, EventKeeper, Holds, Timing
@@ -32,8 +30,10 @@ class Scene:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    """What several rules share of one scene: who is in which zone since when, who crossed what, and how they walk."""
+    """What several rules share of one scene: who there is (track, class, score), who is in which zone since when, who crossed what, and
+    how they walk."""
 
+    shown: tuple[tuple[int, int, float], ...]
     present: Mapping[str, Mapping[int, float]]
     crossings: Mapping[str, list[Crossing]]
     strolls: Mapping[int, float]
@@ -43,7 +43,8 @@ class RuleEngine:
     """The rules of one camera; `labels` name the detector's classes."""
 
     def __init__(self, camera: Camera, rules: tuple[Rule, ...], labels: tuple[str, ...]) -> None:
-        self._rules, self._labels = rules, labels
+        self._rules = rules
+        self._classes = {rule.label: _classes(rule.label, labels) for rule in rules}
         self._zones = {name: ZoneWatch(zone) for name, zone in camera.zones.items()}
         self._lines = {name: LineWatch(line) for name, line in camera.lines.items()}
         self._keepers = [EventKeeper(_timing(rule, camera.name)) for rule in rules]
@@ -70,6 +71,7 @@ class RuleEngine:
         zones = {name: watch.look(tracks.ids, points, scene.time_s) for name, watch in self._zones.items()}
         self._stroll(scene)
         return _Facts(
+            shown=tuple(zip(tracks.ids.tolist(), tracks.class_ids.tolist(), tracks.scores.tolist(), strict=True)),
             present={"": everywhere, **zones},
             crossings={name: watch.look(tracks.ids, points, scene.time_s) for name, watch in self._lines.items()},
             strolls=self._strolls,
@@ -89,7 +91,7 @@ class RuleEngine:
                 self._strolls[track] = loitering.score(keeper.path)
 
     def _holding(self, rule: Rule, scene: Scene, facts: _Facts) -> list[Holds]:
-        wanted = self._wanted(rule, scene.tracks)
+        wanted = self._wanted(rule, facts)
         if rule.line:
             return [
                 _crossed(rule, crossing, wanted) for crossing in facts.crossings[rule.line] if _fits(rule, crossing, wanted)
@@ -123,13 +125,20 @@ class RuleEngine:
         evidence = {"count": len(since), "needed": rule.count}
         return [Holds(type="count", track=None, score=min(wanted[one] for one in since), since_s=time_s, evidence=evidence)]
 
-    def _wanted(self, rule: Rule, tracks: Tracks) -> dict[int, float]:
+    def _wanted(self, rule: Rule, facts: _Facts) -> dict[int, float]:
         """Tracks of the rule's class and their scores."""
-        ids = [index for index, label in enumerate(self._labels) if label == rule.label]
-        if not ids and rule.label == "person":
-            ids = [PERSON]
-        mask = np.isin(tracks.class_ids, ids) & ((tracks.scores >= rule.min_score) | bool(rule.activity))
-        return {int(track): float(score) for track, score in zip(tracks.ids[mask], tracks.scores[mask], strict=True)}
+        classes = self._classes[rule.label]
+        return {
+            track: score
+            for track, class_id, score in facts.shown
+            if class_id in classes and (score >= rule.min_score or rule.activity)
+        }
+
+
+def _classes(label: str, labels: tuple[str, ...]) -> frozenset[int]:
+    """The detector's classes of that name; people are its first where it names none."""
+    found = frozenset(index for index, name in enumerate(labels) if name == label)
+    return found or frozenset({PERSON} if label == "person" else ())
 
 
 def _timing(rule: Rule, camera: str) -> Timing:

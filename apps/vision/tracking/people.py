@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
-from edgekit.apps.vision.poses.keypoints import HIPS, SHOULDERS, Pose
+from edgekit.apps.vision.poses.keypoints import HIPS, SHOULDERS, Pose, Region
 from edgekit.apps.vision.tracking.assign import overlaps
 from edgekit.apps.vision.tracking.bytetrack import ByteTrack
 from edgekit.apps.vision.tracking.tracks import Boxes, Tracks, no_boxes
 
-PoseModel = Callable[[Frame, NDArray[np.floating[Any]], int], Pose]
-UPRIGHT, ANY_WAY = (0,), (0, 1, 3)
+PoseModel = Callable[[Frame, Sequence[Region]], Sequence[Pose]]
+"""The poses in some regions of a frame, all asked for in one call."""
+UPRIGHT, ON_A_SIDE = (0,), (1, 3)
 """Quarter turns in which a region is shown to the pose model: those that the detector lost may lie on either side."""
 PERSON = 0
 SEARCH, ANOTHER = 1.35, 0.4
@@ -78,24 +79,25 @@ class PeopleTracker:
         people = found.take((found.class_ids == PERSON) & (found.scores >= self._tracker.settings.low_score))
         regions = [people.boxes[int(people.scores.argmax())]] if len(people) else []
         for region in (*regions, np.array([0, 0, frame.width, frame.height], np.float64)):
-            pose = self._looked(frame, region)
-            if pose is not None:
+            for pose in self._looked(frame, {0: region}, UPRIGHT).values():
                 return _added(found, pose, good, self._settings.point_score)
         return found
 
     def _posed(self, frame: Frame, tracks: Tracks) -> list[tuple[int, Pose]]:
         """Poses of the people whose turn it is; a track that only its pose shows is continued by it."""
-        found = []
-        for row in self._turns(tracks):
+        rows, found = self._turns(tracks), []
+        self._looked_s |= {int(tracks.ids[row]): frame.time_s for row in rows}
+        fresh = {row: tracks.boxes[row] for row in rows if tracks.fresh[row]}
+        lost = {row: widened(tracks.boxes[row]) for row in rows if not tracks.fresh[row]}
+        seen = self._looked(frame, fresh | lost, UPRIGHT)
+        seen |= self._looked(frame, {row: box for row, box in lost.items() if row not in seen}, ON_A_SIDE)
+        for row, pose in seen.items():
             track = int(tracks.ids[row])
-            self._looked_s[track] = frame.time_s
-            fresh, box = tracks.fresh[row], tracks.boxes[row]
-            pose = self._looked(frame, box) if fresh else self._looked(frame, widened(box), ANY_WAY)
-            if pose is None or (not tracks.fresh[row] and _belongs_to_another(pose, tracks, row, self._settings.point_score)):
-                continue
-            found.append((track, pose))
             if not tracks.fresh[row]:
+                if _belongs_to_another(pose, tracks, row, self._settings.point_score):
+                    continue
                 self._tracker.support(track, _grown(pose, self._settings.point_score), confidence(pose))
+            found.append((track, pose))
         return found
 
     def _turns(self, tracks: Tracks) -> list[int]:
@@ -105,14 +107,20 @@ class PeopleTracker:
         rows.sort(key=lambda row: (bool(tracks.fresh[row]), self._looked_s[int(tracks.ids[row])]))
         return rows[: self._settings.per_frame]
 
-    def _looked(self, frame: Frame, box: NDArray[np.floating[Any]], turns: Sequence[int] = UPRIGHT) -> Pose | None:
-        """The pose in the region, if it is a person's; the first of the turns that shows one."""
+    def _looked(self, frame: Frame, boxes: Mapping[int, NDArray[np.floating[Any]]], turns: Sequence[int]) -> dict[int, Pose]:
+        """The poses in the boxes that are a person's, by the boxes' keys; the first of the turns that shows one. Every turn is one
+        question about all that are left."""
         assert self._pose is not None
+        found: dict[int, Pose] = {}
         for turned in turns:
-            pose = self._pose(frame, box, turned)
-            if confidence(pose) >= self._settings.person_score and pose.box(self._settings.point_score) is not None:
-                return pose
-        return None
+            left = [key for key in boxes if key not in found]
+            if left:
+                poses = self._pose(frame, [Region(box=boxes[key], turned=turned) for key in left])
+                found |= {key: pose for key, pose in zip(left, poses, strict=True) if self._is_person(pose)}
+        return found
+
+    def _is_person(self, pose: Pose) -> bool:
+        return confidence(pose) >= self._settings.person_score and pose.box(self._settings.point_score) is not None
 
 
 def confidence(pose: Pose) -> float:

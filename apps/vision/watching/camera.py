@@ -20,6 +20,7 @@ from edgekit.apps.vision.analysis.analyst import Analyst, Finds, Look
 from edgekit.apps.vision.events import Event
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.notify.outbox import RANKS
+from edgekit.apps.vision.poses.keypoints import Pose, PoseNetwork, Region
 from edgekit.apps.vision.recording.clips import ClipRecorder
 from edgekit.apps.vision.recording.encoder import Encoder
 from edgekit.apps.vision.recording.retention import PICTURE, SUFFIX
@@ -32,7 +33,6 @@ from edgekit.apps.vision.sources.base import Capture, PacketTap
 from edgekit.apps.vision.sources.feed import Feed, FeedStatus
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
-from edgekit.apps.vision.tracking.people import PoseModel
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.files import write_atomically
@@ -86,7 +86,7 @@ class CameraWatch:
         self,
         camera: Camera,
         detector: Finds,
-        pose: PoseModel | None,
+        pose: PoseNetwork | None,
         store: Writes,
         folder: Path,
         told: Told = lambda event, media: None,
@@ -299,9 +299,9 @@ class Chosen:
 
 
 class OneAtATime:
-    """A detector or a pose model that several cameras share: sessions are not for several threads at once."""
+    """A detector that several cameras share: sessions are not for several threads at once."""
 
-    def __init__(self, model: Callable[..., Any], lock: Lock, watchdog: Watchdog) -> None:
+    def __init__(self, model: Finds, lock: Lock, watchdog: Watchdog) -> None:
         self._model, self._lock, self._watchdog = model, lock, watchdog
         self.labels: tuple[str, ...] = getattr(model, "labels", ())
         self.presence = getattr(model, "presence", None)
@@ -317,3 +317,15 @@ class OneAtATime:
             return None
         with self._lock:
             return ask(frame, class_id)
+
+
+class PosesOneAtATime:
+    """The pose model that several cameras share."""
+
+    def __init__(self, model: PoseNetwork, lock: Lock, watchdog: Watchdog) -> None:
+        self._model, self._lock, self._watchdog = model, lock, watchdog
+
+    def poses(self, frame: Frame, regions: Sequence[Region]) -> list[Pose]:
+        """As the model's."""
+        with self._lock, self._watchdog.step():
+            return self._model.poses(frame, regions)

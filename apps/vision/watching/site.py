@@ -14,14 +14,14 @@ from time import time
 
 from edgekit.apps.vision.analysis.analyst import Finds
 from edgekit.apps.vision.events import Event
+from edgekit.apps.vision.poses.keypoints import PoseNetwork
 from edgekit.apps.vision.recording.clock import SteadyClock
 from edgekit.apps.vision.recording.ledger import Ledger
 from edgekit.apps.vision.recording.retention import sweep
 from edgekit.apps.vision.recording.store import EventStore, Media
 from edgekit.apps.vision.rules.settings import Camera, Site, models_named
 from edgekit.apps.vision.showing.pictures import Veil, unveiled
-from edgekit.apps.vision.tracking.people import PoseModel
-from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS, CameraWatch, Kept, OneAtATime, Told
+from edgekit.apps.vision.watching.camera import CLIPS, SNAPSHOTS, CameraWatch, Kept, OneAtATime, PosesOneAtATime, Told
 from edgekit.apps.vision.watching.site_file import SiteFile
 from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.errors import EdgekitError, NotFound
@@ -43,7 +43,7 @@ class SiteWatch:
         site: Site,
         file: SiteFile,
         detector: Finds,
-        pose: PoseModel | None,
+        pose: PoseNetwork | None,
         store: EventStore,
         folder: Path,
         *,
@@ -57,12 +57,18 @@ class SiteWatch:
         self.ledger, self._clock = Ledger(store, self._sweep), SteadyClock()
         self._running = Watchdog("detector", RUN_LIMIT_S)
         self.detector = OneAtATime(detector, lock, self._running)
-        self._pose = None if pose is None else OneAtATime(pose, lock, self._running)
+        self._pose = None if pose is None else PosesOneAtATime(pose, lock, self._running)
         self._told, self._kept, self._veil = told, kept, veil
         self._site, self.heard, self.begun_s, self._swept_s = site, 0, time(), 0.0
         self._changing, self._stopped = RLock(), Flag()
         self.cameras: Mapping[str, CameraWatch] = {camera.name: self._watch(camera) for camera in site.cameras}
         self._keeper = Thread(target=self._keep, name="site", daemon=True)
+
+    @property
+    def unused(self) -> frozenset[str]:
+        """Stages that no camera here goes through."""
+        idle = {"pose": self._pose is None, "presence": self.detector.presence is None}
+        return frozenset(name for name, is_idle in idle.items() if is_idle)
 
     @property
     def done(self) -> bool:
@@ -83,7 +89,7 @@ class SiteWatch:
     def camera(self, name: str) -> CameraWatch:
         """One camera. Raises `NotFound`."""
         if name not in self.cameras:
-            raise NotFound(f"there is no camera {name!r}", f"there are: {', '.join(self.cameras)}")
+            raise NotFound(f"there is no camera {name!r}", f"one of {', '.join(self.cameras)}")
         return self.cameras[name]
 
     @property

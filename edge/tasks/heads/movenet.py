@@ -31,8 +31,14 @@ def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Re
 
 def joints(outputs: Arrays) -> Floats:
     """[17, 3] of x, y (shares of the input) and how sure."""
-    points = array_shaped(outputs, "movenet", (1, 1, POINTS, 3), (1, POINTS, 3)).astype(np.float32)
-    return points.reshape(POINTS, 3)[:, [1, 0, 2]]
+    found: Floats = people(outputs, 1)[0]
+    return found
+
+
+def people(outputs: Arrays, count: int) -> Floats:
+    """[count, 17, 3], one for each picture of a batch: x, y (shares of the input) and how sure."""
+    points = array_shaped(outputs, "movenet", (count, 1, POINTS, 3), (count, POINTS, 3)).astype(np.float32)
+    return points.reshape(count, POINTS, 3)[:, :, [1, 0, 2]]
 
 
 def decode(outputs: Arrays, preprocess: Preprocess, postprocess: Postprocess) -> Candidates:

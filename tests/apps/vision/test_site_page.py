@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 pytest.importorskip("nicegui")
@@ -14,7 +15,7 @@ pytest.importorskip("scipy", reason="scipy (extra vision) is not installed")
 
 from cameras import SITE_APP, standing_artifact, walk
 from waiting import wait_until
-from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
+from web import DESKTOP, PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
 from edgekit.apps.vision.rules.read import parse_site, read_site
 from edgekit.apps.vision.rules.settings import Site
@@ -292,6 +293,32 @@ def test_on_a_phone_nothing_scrolls_sideways(chrome: Browser, server: Served) ->
             watched.page.goto(server.url + path)
             watched.page.wait_for_selector(".vi-wide")
             assert watched.page.evaluate("document.documentElement.scrollWidth") <= PHONE[0], path
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_every_page_is_drawn_in_its_colours_and_fits_the_window(
+    chrome: Browser, server: Served, tmp_path: Path, size: tuple[int, int], dark: bool
+) -> None:
+    """Screenshots, kept in pytest's folder for whoever wants to look."""
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    with visitor(chrome, size=size, dark=dark, touch=size == PHONE) as watched:
+        page = watched.page
+        log_in(page, server)
+        for path, drawn in (("", ".vi-card"), ("/cameras/yard", ".ek-chart canvas"), ("/events", ".vi-alert"), ("/zones", "svg"),
+                            ("/explain", ".ek-main button"), ("/account", "input")):  # fmt: skip
+            page.goto(server.url + path)
+            page.locator(drawn).first.wait_for()
+            page.mouse.move(1, 1)
+            shot = tmp_path / f"{path.strip('/').replace('/', '-') or 'live'}.png"
+            page.screenshot(path=str(shot))
+            shades = np.asarray(pillow.open(shot).convert("L"))
+            ground = int(np.bincount(shades.ravel()).argmax())
+            assert shades.shape == size[::-1]
+            assert ground < 50 if dark else ground > 220, f"{path}: most of the page has the shade {ground}"
+            assert float((np.abs(shades.astype(int) - ground) > 60).mean()) > 0.005, f"{path} is all but empty"
+            assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path
+        assert watched.errors == []
 
 
 def test_a_viewer_looks_and_changes_nothing(chrome: Browser, server: Served, page: Page) -> None:

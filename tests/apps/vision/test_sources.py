@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -255,6 +257,90 @@ def test_jetson_pipelines() -> None:
     assert "rtph265depay" in gstreamer.rtsp_pipeline("h265", 640, 360)
     with pytest.raises(Unsupported, match="vp8"):
         gstreamer.rtsp_pipeline("vp8", 640, 360)
+
+
+class Recorded:
+    """Stands in for GStreamer, which few machines have: a pipeline that gives recorded pictures as its appsink would, then none."""
+
+    SECOND = 10**9
+    State = SimpleNamespace(PLAYING="playing", NULL="null")
+
+    def __init__(self, samples: list[bytes]) -> None:
+        self.samples, self.text, self.states, self.properties = samples, "", list[str](), dict[str, str]()
+
+    def init(self, arguments: None) -> None: ...
+
+    def parse_launch(self, text: str) -> Recorded:
+        if "nvarguscamerasrc" in text:
+            raise RuntimeError('no element "nvarguscamerasrc"')
+        self.text = text
+        return self
+
+    def get_by_name(self, name: str) -> Recorded:
+        assert f"name={name}" in self.text
+        return self
+
+    def set_property(self, name: str, value: str) -> None:
+        self.properties[name] = value
+
+    def set_state(self, state: str) -> None:
+        self.states.append(state)
+
+    def emit(self, signal: str, timeout_ns: int) -> SimpleNamespace | None:
+        assert signal == "try-pull-sample" and timeout_ns == 5 * self.SECOND
+        if not self.samples:
+            return None
+        data = self.samples.pop(0)
+        buffer = SimpleNamespace(get_size=lambda: len(data), extract_dup=lambda start, size: data[start : start + size])
+        return SimpleNamespace(get_buffer=lambda: buffer)
+
+
+@pytest.fixture
+def jetson(clip: Path, monkeypatch: pytest.MonkeyPatch) -> Recorded:
+    """The recording's pictures, 90 wide, whose rows of luma and of chroma GStreamer pads to multiples of four."""
+    capture, samples = open_source(parse_address(str(clip))), list[bytes]()
+    while (frame := capture.read()) is not None:
+        planes = frame.planes.reformat(90, 60, format="yuv420p").to_ndarray()
+        luma, chroma = np.pad(planes[:60], ((0, 0), (0, 2))), planes[60:].reshape(2, 30, 45)
+        samples.append(luma.tobytes() + np.pad(chroma, ((0, 0), (0, 0), (0, 3))).tobytes())
+    capture.close()
+    made = Recorded(samples)
+    for name, module in (
+        ("gi", SimpleNamespace(require_version=lambda name, version: None, repository=SimpleNamespace(Gst=made))),
+        ("gi.repository", SimpleNamespace(Gst=made)),
+        ("gi.repository.Gst", made),
+    ):
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+def test_a_jetsons_decoder_gives_frames_until_it_falls_silent_and_its_address_stands_in_no_text(
+    jetson: Recorded, clip: Path
+) -> None:
+    address, ticks = "rtsp://me:hunter2@127.0.0.1:9/x", iter(range(100))
+    capture = gstreamer.GStreamerCapture(
+        gstreamer.rtsp_pipeline("h264", 90, 60), (90, 60), address=address, clock=lambda: float(next(ticks))
+    )
+    frames = [capture.read() for _ in range(20)]
+    with pytest.raises(SourceLost, match="no frame for 5 s"):
+        capture.read()
+    capture.close()
+    assert jetson.properties == {"location": address} and "hunter2" not in jetson.text
+    assert jetson.states == ["playing", "null"]
+    assert [(frame.number, frame.time_s) for frame in frames if frame is not None] == [(n, n + 1.0) for n in range(20)]
+    original = open_source(parse_address(str(clip)))
+    for frame in frames:
+        expected = original.read()
+        assert frame is not None and expected is not None
+        off = np.abs(frame.rgb().astype(int) - expected.rgb(90, 60).astype(int))
+        assert off.mean() < 6, "the picture is the recorded one, no row slid sideways"
+    original.close()
+
+
+def test_a_pipeline_that_the_machine_cannot_build_says_what_to_look_at(jetson: Recorded) -> None:
+    with pytest.raises(DeviceError, match="nvarguscamerasrc") as broken:
+        open_source(parse_address("argus:0"))
+    assert "gst-inspect-1.0" in broken.value.hint
 
 
 def test_padded_rows_of_gstreamer_are_cut() -> None:
