@@ -270,6 +270,21 @@ def test_flashing_the_card_again_replaces_what_the_last_flash_added(image: Path,
     assert after.count("ds=nocloud") == 1 and after != before, "one instance, and a new one"
 
 
+@needs_mtools
+def test_settings_that_read_back_otherwise_than_they_were_written_are_said(image: Path, tmp_path: Path) -> None:
+    plan = Plan(image=look_at(image), output=tmp_path / "card.img", first_boot="cloudinit", settings=SETTINGS)
+    card, other = tmp_path / "card.img", tmp_path / "other"
+    card.write_bytes(contents(image))
+    other.mkdir()
+    (other / "user-data").write_text("#cloud-config\n{}\n")
+
+    def worn_out() -> None:
+        fat.copy_tree(card, boot_partition(card), other)
+
+    with pytest.raises(DeviceError, match=r"'user-data' reads back differently from .*card.img"):
+        customise(plan, card, settle=worn_out)
+
+
 def test_the_kernels_line_stays_one_line() -> None:
     assert appended(b"a=1 b\r\nc\n\n", "ds=x y=2") == b"a=1 b c ds=x y=2\n"
     assert appended(b"a=1 ds=old y=1\n", "ds=new y=2") == b"a=1 ds=new y=2\n"
