@@ -31,7 +31,7 @@ from edgekit.deploy.nouns import Health, Release
 from edgekit.deploy.push import Board, Outcome, deploy_to, proposal_of
 from edgekit.models import digits
 
-STAND_IN = ROOT / "tests/builders/systemd.py"
+STAND_IN = ROOT / "tests/builders/systemctl.sh"
 TIMES = 5
 
 
@@ -55,7 +55,7 @@ def made_board(folder: Path) -> Board:
     for each in (root / "venv/bin", services, programs):
         each.mkdir(parents=True)
     _program(root / "venv/bin/python", f'exec {sys.executable} "$@"')
-    _program(programs / "systemctl", f'exec {sys.executable} {STAND_IN} {services} "$@"')
+    _program(programs / "systemctl", f'exec sh {STAND_IN} {services} "$@"')
     for name, text in units(root).items():
         (services / name).write_text(text)
     return Board(host="board", root=root)

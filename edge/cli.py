@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(json.dumps({"error": error.message, "hint": error.hint}, ensure_ascii=False))
         note(_sentence(error))
         return error.exit_code
-    except KeyboardInterrupt:
-        note("stopped; nothing half-written was left behind")
+    except KeyboardInterrupt as stop:
+        note(f"stopped; {str(stop) or 'nothing half-written was left behind'}")
         return EXIT_INTERRUPTED
     except ReaderGone:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left to flush goes nowhere

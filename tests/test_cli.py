@@ -93,6 +93,8 @@ def test_every_kind_of_failure_has_its_exit_code(
 def test_ctrl_c_is_not_a_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert _failing_with(KeyboardInterrupt(), monkeypatch) == 130
     assert capsys.readouterr().err == "stopped; nothing half-written was left behind\n"
+    assert _failing_with(KeyboardInterrupt("half of it is there"), monkeypatch) == 130
+    assert capsys.readouterr().err == "stopped; half of it is there\n", "where something was, that is said"
 
 
 def test_a_bug_is_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ class Proposal(Value, frozen=True, kw_only=True):
 
     release: Release
     parts: tuple[Part, ...]
+    engines: tuple[str, ...] = ()
+    """Runtimes that can run the artifact, the first choice first; empty: whoever proposes it does not say."""
 
 
 class Lacking(Value, frozen=True, kw_only=True):

@@ -21,6 +21,7 @@ from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Artifact
 from edgekit.deploy.board.layout import ROOT
 from edgekit.deploy.nouns import Answer, Going, Offer, Part, Proposal, Release, Status
+from edgekit.loading import order as engines
 from edgekit.signing.sign import SIGNATURE
 
 ORDER_TIMEOUT_S = 300.0
@@ -59,7 +60,7 @@ class Outcome:
 
 
 def proposal_of(artifact: Artifact, release: Release) -> Proposal:
-    """The release with the artifact's files: manifest, payload, and the signature if there is one."""
+    """The release with the artifact's files: manifest, payload, and the signature if there is one; and the engines that can run it."""
     names = [MANIFEST, *(file.name for file in artifact.manifest.files)]
     if (artifact.path / SIGNATURE).is_file():
         names.append(SIGNATURE)
@@ -67,6 +68,7 @@ def proposal_of(artifact: Artifact, release: Release) -> Proposal:
     return Proposal(
         release=release,
         parts=tuple(Part(name=name, sha256=sha256_file(path), bytes=path.stat().st_size) for name, path in parts),
+        engines=engines(artifact),
     )
 
 

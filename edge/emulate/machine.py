@@ -182,6 +182,7 @@ def command(hardware: Hardware, start: Start) -> list[str]:
     machine, kernel = hardware.machine, hardware.kernel
     cores, memory = machine.cores or hardware.cores, machine.memory_mib or hardware.memory_mib
     argv = [SYSTEM, "-M", machine.name, "-cpu", hardware.core.model, "-smp", str(cores), "-m", str(memory)]
+    argv += ["-global", f"{machine.cores_on}={hardware.cores}"] if machine.cores_on else []
     argv += ["-accel", f"tcg,thread=multi,tb-size={TRANSLATED_MIB}", "-no-reboot", "-display", "none", "-monitor", "none"]
     argv += ["-kernel", str(kernel.image), "-initrd", str(kernel.initrd), "-append", f"{start.words} {hardware.words}"]
     argv += ["-dtb", str(kernel.device_tree)] if kernel.device_tree else []

@@ -30,6 +30,7 @@ class MachineType(Value, frozen=True, kw_only=True):
     family: str = ""
     core: str = ""
     cores: int | None = None
+    cores_on: str = ""
     memory_mib: int | None = None
     saved: bool = True
     """Whether it can be saved while it runs, and woken again."""

@@ -13,7 +13,7 @@ from edgekit.flash.customise import customise
 from edgekit.flash.image import opened
 from edgekit.flash.plan import Plan
 from edgekit.flash.target import Medium, new_file, open_drive
-from edgekit.flash.write import Written, write
+from edgekit.flash.write import Written, leaving, write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +29,18 @@ class Flashed:
 
 def flash(plan: Plan, *, progress: Progress = silent) -> Flashed:
     """Carry out a plan that was `checked`. Raises `EdgekitError`s that say what state the card is in."""
-    clock = _Clock()
     with _medium(plan) as medium:
-        with opened(plan.image) as stream:
-            limit = plan.drive.bytes if plan.drive else 1 << 40
-            written = write(stream, medium, limit_bytes=limit, expected=plan.expected, bmap=plan.bmap, progress=progress)
-        clock.lap("write")
+        return onto(medium, plan, progress=progress)
+
+
+def onto(medium: Medium, plan: Plan, *, progress: Progress = silent) -> Flashed:
+    """The same onto a medium that is open."""
+    clock = _Clock()
+    with opened(plan.image) as stream:
+        limit = plan.drive.bytes if plan.drive else 1 << 40
+        written = write(stream, medium, limit_bytes=limit, expected=plan.expected, bmap=plan.bmap, progress=progress)
+    clock.lap("write")
+    with leaving(f"{medium.path} holds the image, which boots, but not all of its settings and app: flash it again", medium):
         added = customise(plan, medium.path, settle=medium.flush, progress=progress) if plan.customises else ()
         clock.lap("settings")
         medium.flush()

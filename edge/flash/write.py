@@ -10,6 +10,7 @@ import hashlib
 import queue
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from edgekit.core.errors import DeviceError, EdgekitError, InputError
@@ -49,7 +50,7 @@ def write(
     Raises `InputError` for an image that is damaged, too large or not the published one, `DeviceError` for a medium that fails or
     gives back other bytes. What is on the medium then is said in the error, and does not boot.
     """
-    try:
+    with leaving(f"{medium.path} holds part of the image and does not boot: write it again, or format it", medium):
         head, written = _body(stream, medium, limit_bytes, bmap, progress)
         _ensure_expected(written, expected)
         medium.flush()
@@ -62,9 +63,19 @@ def write(
         medium.flush()
         if medium.read(len(head), 0) != head:
             raise DeviceError(f"{str(medium.path)!r} does not keep its first megabyte", "try another card")
-    except EdgekitError as exc:
-        raise type(exc)(exc.message, f"{exc.hint}; {_state(medium)}" if exc.hint else _state(medium)) from exc
     return written
+
+
+@contextmanager
+def leaving(state: str, medium: Medium) -> Iterator[None]:
+    """What ends the block early, a person who stops it too, says in which state it leaves the medium; a file is not left at all."""
+    left = "nothing was left behind" if medium.sparse else state
+    try:
+        yield
+    except EdgekitError as exc:
+        raise type(exc)(exc.message, f"{exc.hint}; {left}" if exc.hint else left) from exc
+    except KeyboardInterrupt as exc:
+        raise KeyboardInterrupt(left) from exc
 
 
 def _body(
@@ -167,9 +178,3 @@ def _ensure_ranges(medium: Medium, head: bytes, bmap: Bmap, progress: Progress) 
             raise DeviceError(
                 f"{str(medium.path)!r} gives back other bytes than were written to it", "the card is worn out or fake"
             )
-
-
-def _state(medium: Medium) -> str:
-    if medium.sparse:
-        return "nothing was left behind"
-    return f"{medium.path} holds part of the image and does not boot: write it again, or format it"

@@ -135,6 +135,30 @@ def test_a_disk_without_room_is_said_before_the_upload(board: Place, make_artifa
         receiving.lacking(board.layout, huge)
 
 
+def test_a_board_without_an_engine_that_works_says_which_and_what_to_do_before_the_upload(
+    board: Place, make_artifact: MakeNamed
+) -> None:
+    proposal = board.proposal(make_artifact("one"))
+    assert proposal.engines[0] == "litert", "as the profile of its board has them"
+    elsewhere = msgspec.structs.replace(proposal, engines=("unheard_of", "nowhere"))
+    with board.layout.locked():
+        assert receiving.offer(board.layout, proposal).lacking
+        with pytest.raises(DeviceError, match=r"no engine here can run it: unheard_of: no runtime .+; nowhere: ") as refusal:
+            receiving.offer(board.layout, elsewhere)
+    assert refusal.value.hint
+    assert list(board.layout.blobs.iterdir()) == []
+
+
+def test_an_artifact_larger_than_the_memory_is_said_with_both_numbers_before_the_upload(
+    board: Place, make_artifact: MakeNamed
+) -> None:
+    proposal = board.proposal(make_artifact("one"))
+    memory = condition.status(board.layout).memory_bytes
+    huge = msgspec.structs.replace(proposal, parts=(*proposal.parts, Part(name="x.gguf", sha256="ab" * 32, bytes=memory + 1)))
+    with board.layout.locked(), pytest.raises(DeviceError, match=rf"x.gguf has {memory + 1} bytes, .* memory {memory}"):
+        receiving.offer(board.layout, huge)
+
+
 @pytest.mark.parametrize("name", ["../escape", "/etc/passwd", ".hidden", "a/b", "", "x" * 200])
 def test_no_file_leaves_the_releases_folder(board: Place, make_artifact: MakeNamed, name: str) -> None:
     artifact = make_artifact("one")

@@ -6,6 +6,8 @@ import getpass
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,6 +102,26 @@ def test_the_commands_deploy_show_and_go_back(
     assert (shown["artifact_name"], shown["active"], shown["release"]) == ("good", True, good["release"])
     assert main(["rollback", "garden", *common]) == 1, "there is nothing before the first release that worked"
     assert "no release" in json.loads(capsys.readouterr().out)["error"]
+
+
+def test_the_log_of_the_app_comes_from_the_board_and_goes_on_until_one_stops_it(
+    boards: dict[str, Place], capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = boards["kitchen"]
+    follows = 'case "$*" in *" -f") i=0; while :; do echo "line $i"; i=$((i+1)); sleep 0.2; done ;; esac'
+    executable(Path(place.path.partition(":")[0]) / "journalctl", f'echo "$@"; {follows}')
+    where = ["logs", "kitchen", "--root", str(place.layout.root)]
+    assert main([*where, "-n", "7", "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["lines"]
+    assert said == "-u edgekit-app.service -n 7 --no-pager"
+    command = [sys.executable, "-m", "edgekit", *where, "-f"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout is not None
+        heard = [following.stdout.readline().strip() for _ in range(4)]
+        assert following.poll() is None, "it goes on"
+        following.terminate()
+    assert heard[1:] == ["line 0", "line 1", "line 2"]
+    assert main([*where, "-f", "--json"]) == 2
 
 
 def test_an_unknown_host_key_is_refused(boards: dict[str, Place], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

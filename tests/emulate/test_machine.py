@@ -110,6 +110,13 @@ def test_what_the_machine_has_more_of_than_the_board_is_left_alone() -> None:
     assert argv[argv.index("-append") + 1].startswith(CMDLINE.strip()), "and the card's own words are kept"
 
 
+def test_cores_that_the_board_does_not_use_have_no_power_because_each_would_keep_one_of_this_machine_busy() -> None:
+    pi3 = hardware("rpi3b-plus", RASPI3B)
+    argv = command(pi3, start("/c/card.img"))
+    assert argv[argv.index("-global") + 1] == f"bcm2837.enabled-cpus={pi3.cores}" and f"maxcpus={pi3.cores}" in pi3.words
+    assert "-global" not in command(hardware("rpi3b-plus"), start("/c/card.img")), "virt has as many as it is told"
+
+
 @pytest.mark.parametrize("name", ["rpi5", "rpi4", "coral-dev-board", "jetson-nano"])
 def test_a_machine_that_is_not_like_the_board_is_refused(name: str) -> None:
     device = profiles.find(name)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from boards import executable
 
+from edgekit.cli import main
 from edgekit.core.errors import EdgekitError, NotFound
 from edgekit.flash.drives import RULES, Drive, Wanted, find, parse, refusals
 
@@ -147,3 +151,66 @@ def test_a_drive_is_described_so_that_a_person_knows_which_it_is() -> None:
 def test_an_lsblk_that_says_something_else_is_no_reason_to_guess(text: str) -> None:
     with pytest.raises(EdgekitError, match="something unknown"):
         parse(text)
+
+
+# The command
+
+
+@pytest.fixture
+def stick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What lsblk calls a stick and is a file, so that nothing can be written to it after all."""
+    path = (tmp_path / "sdx").resolve()
+    path.write_bytes(b"somebody's pictures")
+    said = json.dumps(
+        {"blockdevices": [listed(path=str(path), **{"maj:min": "8:16"}, size=32 << 30, rm=True, tran="usb", model="Stick")]}
+    )
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    executable(programs / "lsblk", f"cat <<'END'\n{said}\nEND")
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    return path
+
+
+def flash_onto(stick: Path, *more: str) -> int:
+    image = stick.with_name("some.img")
+    image.write_bytes(b"\0" * 510 + b"\x55\xaa" + bytes(4 << 20))
+    return main(["flash", "--image", str(image), "--device", str(stick), *more])
+
+
+@pytest.mark.parametrize("more", [(), ("--confirm", "/dev/sda"), ("--confirm", "")])
+def test_nothing_is_written_to_a_drive_whose_name_was_not_said_again(
+    stick: Path, more: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())  # a script, of which nobody can ask anything
+    assert flash_onto(stick, *more) == 2
+    assert f"{stick} was not confirmed, so nothing was written" in capsys.readouterr().err
+    assert stick.read_bytes() == b"somebody's pictures"
+
+
+@pytest.mark.parametrize("typed", ["", "y", "/dev/sda"])
+def test_a_person_is_shown_the_drive_and_types_its_name_before_anything_is_written(
+    stick: Path, typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(f"{typed}\n"))
+    assert flash_onto(stick) == 2
+    said = capsys.readouterr()
+    assert f"EVERYTHING ON {stick}  34.4 GB  Stick WILL BE LOST" in said.err and f"type {stick} to go on" in said.out
+    assert stick.read_bytes() == b"somebody's pictures"
+
+
+class Terminal(io.StringIO):
+    """Somebody who types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECT"), reason="drives are written on Linux")
+def test_what_is_opened_must_be_the_drive_that_was_looked_at(
+    stick: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stick was pulled out after lsblk had listed it, and something else has its name now."""
+    monkeypatch.setattr("sys.stdin", Terminal(f"{stick}\n"))
+    assert flash_onto(stick) == 1
+    assert "is not the drive that was looked at" in capsys.readouterr().err
+    assert stick.read_bytes() == b"somebody's pictures"

@@ -12,6 +12,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -25,7 +27,7 @@ from edgekit.core.files import sha256_file
 from edgekit.core.progress import silent
 from edgekit.flash import environment, fat
 from edgekit.flash.customise import appended, customise
-from edgekit.flash.flash import flash
+from edgekit.flash.flash import flash, onto
 from edgekit.flash.image import look_at, opened
 from edgekit.flash.install import install_of
 from edgekit.flash.partitions import boot_partition
@@ -99,6 +101,16 @@ def test_an_image_larger_than_the_card_is_stopped_before_it_ends(tmp_path: Path)
         write(stream, medium, limit_bytes=8 << 20, expected=Expected(), progress=silent)
 
 
+@contextmanager
+def drive(path: Path, kind: type[Medium] = Medium) -> Iterator[Medium]:
+    """A file that is written as a drive is: in place, and what goes wrong is left as it is."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        yield kind(path, descriptor, sparse=False)
+    finally:
+        os.close(descriptor)
+
+
 class _Forgetful(Medium):
     """A worn-out card: what it was given it does not give back."""
 
@@ -122,15 +134,42 @@ def test_a_medium_that_fails_is_left_without_a_partition_table(
     """As on a drive: the file keeps what was written, and its first megabyte is zeros, so that no board boots half an image."""
     card = tmp_path / "drive"
     card.write_bytes(contents(image)[: 60 << 20])
-    descriptor = os.open(card, os.O_RDWR)
-    try:
-        medium = kind(card, descriptor, sparse=False)
-        with opened(look_at(image)) as stream, pytest.raises(DeviceError, match=said) as refusal:
-            write(stream, medium, limit_bytes=1 << 30, expected=Expected(), progress=silent)
-    finally:
-        os.close(descriptor)
+    with drive(card, kind) as medium, opened(look_at(image)) as stream, pytest.raises(DeviceError, match=said) as refusal:
+        write(stream, medium, limit_bytes=1 << 30, expected=Expected(), progress=silent)
     assert "does not boot" in refusal.value.hint
     assert card.read_bytes()[:HEAD_BYTES] == bytes(HEAD_BYTES)
+
+
+class _Stopped(Medium):
+    """A card while somebody presses Ctrl-C."""
+
+    def write(self, data: bytes, offset: int) -> None:
+        if offset > 8 << 20:
+            raise KeyboardInterrupt
+        super().write(data, offset)
+
+
+def test_who_stops_it_is_told_that_the_card_holds_part_of_the_image(image: Path, tmp_path: Path) -> None:
+    plan = Plan(image=look_at(image), output=tmp_path / "drive")
+    with drive(plan.target, _Stopped) as medium, pytest.raises(KeyboardInterrupt, match="part of the image and does not boot"):
+        onto(medium, plan)
+    assert plan.target.read_bytes()[:HEAD_BYTES] == bytes(HEAD_BYTES)
+
+
+@needs_mtools
+def test_a_card_that_got_its_image_and_not_its_settings_is_said_to_boot_without_them(image: Path, tmp_path: Path) -> None:
+    plan = Plan(
+        image=look_at(image),
+        output=tmp_path / "drive",
+        first_boot="firstrun",
+        settings=SETTINGS,
+        device=profiles.find("rpi-zero-2w"),
+    )
+    plan.target.write_bytes(bytes(len(contents(image))))
+    with drive(plan.target) as medium, pytest.raises(InputError, match="does not boot a Raspberry Pi Zero 2 W") as refusal:
+        onto(medium, plan)
+    assert "holds the image, which boots, but not all of its settings" in refusal.value.hint
+    assert plan.target.read_bytes() == contents(image)
 
 
 def test_killed_in_the_middle_it_leaves_no_card_that_looks_whole(tmp_path: Path) -> None:
@@ -229,6 +268,21 @@ def test_flashing_the_card_again_replaces_what_the_last_flash_added(image: Path,
     customise(plan, card, settle=lambda: None)
     after = fat.read_file(card, boot_partition(card), "cmdline.txt").decode()
     assert after.count("ds=nocloud") == 1 and after != before, "one instance, and a new one"
+
+
+@needs_mtools
+def test_settings_that_read_back_otherwise_than_they_were_written_are_said(image: Path, tmp_path: Path) -> None:
+    plan = Plan(image=look_at(image), output=tmp_path / "card.img", first_boot="cloudinit", settings=SETTINGS)
+    card, other = tmp_path / "card.img", tmp_path / "other"
+    card.write_bytes(contents(image))
+    other.mkdir()
+    (other / "user-data").write_text("#cloud-config\n{}\n")
+
+    def worn_out() -> None:
+        fat.copy_tree(card, boot_partition(card), other)
+
+    with pytest.raises(DeviceError, match=r"'user-data' reads back differently from .*card.img"):
+        customise(plan, card, settle=worn_out)
 
 
 def test_the_kernels_line_stays_one_line() -> None:

@@ -1,4 +1,4 @@
-"""The board as it is: what runs, what it could go back to, how much room there is."""
+"""The board as it is: what runs, what it could go back to, how much room there is, and whether it could run something."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from functools import cache
 from edgekit import __version__
 from edgekit import artifact as artifacts
 from edgekit.benchmark.conditions.environment import compatible
-from edgekit.core.errors import EdgekitError
+from edgekit.core.errors import DeviceError, EdgekitError
 from edgekit.core.profiles import devices, recognise
 from edgekit.deploy.board import service
 from edgekit.deploy.board.layout import Layout
 from edgekit.deploy.board.trust import signer
-from edgekit.deploy.nouns import Status
+from edgekit.deploy.nouns import Proposal, Status
+from edgekit.doctor.probing import probe_apart
+from edgekit.runtimes.base import Probe
 
 
 def status(layout: Layout, *, check_hashes: bool = True) -> Status:
@@ -45,6 +47,26 @@ def status(layout: Layout, *, check_hashes: bool = True) -> Status:
         device=_device(),
         problems=tuple(problems),
     )
+
+
+def ensure_able(proposal: Proposal, memory_bytes: int) -> None:
+    """Raise `DeviceError` when nothing that the artifact runs on works here, or its largest file is larger than the memory.
+
+    Before anything is uploaded: whether it answers right is shown afterwards, on the engine itself.
+    """
+    largest = max(proposal.parts, key=lambda part: part.bytes, default=None)
+    if largest is not None and largest.bytes > memory_bytes:
+        raise DeviceError(
+            f"{largest.name} has {largest.bytes} bytes, this board's memory {memory_bytes}: it does not fit", "a smaller model"
+        )
+    failed: dict[str, Probe] = {}
+    for name in proposal.engines:
+        if (probe := probe_apart([name])[name]).ok:
+            return
+        failed[name] = probe
+    if failed:
+        why = "; ".join(f"{name}: {probe.reason}" for name, probe in failed.items())
+        raise DeviceError(f"no engine here can run it: {why}", next(iter(failed.values())).hint)
 
 
 @cache

@@ -6,7 +6,7 @@ import shutil
 from typing import BinaryIO
 
 from edgekit.core.errors import DeviceError, InputError
-from edgekit.deploy.board.condition import status
+from edgekit.deploy.board.condition import ensure_able, status
 from edgekit.deploy.board.layout import Layout, name_of
 from edgekit.deploy.nouns import Lacking, Offer, Proposal
 
@@ -16,9 +16,11 @@ _PIECE = 1 << 20
 
 
 def offer(layout: Layout, proposal: Proposal) -> Offer:
-    """How the board is, and what it lacks for the proposal."""
+    """How the board is, and what it lacks for the proposal. Raises `DeviceError` when it cannot run it, or has no room."""
     found = status(layout)
     runs = found.active and found.release == name_of(proposal.release) and not found.problems
+    if not runs:
+        ensure_able(proposal, found.memory_bytes)
     return Offer(status=found, lacking=() if runs else lacking(layout, proposal), runs=runs)
 
 

@@ -10,7 +10,7 @@ import asyncio
 import base64
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -217,7 +217,8 @@ async def connected(access: Access, *, patient: bool = False) -> AsyncIterator[B
     try:
         yield Bus(access=access, client=client, js=client.jetstream(timeout=TIMEOUT_S), back=back)
     finally:
-        await client.close()
+        with suppress(OSError):  # a server that is gone takes nothing more: whoever waited for its answer was told
+            await client.close()
 
 
 async def prepare(owner: Bus) -> None:
