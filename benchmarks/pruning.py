@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RESULTS, ROOT, SHARED, conditions, edgekit, write
+from pruning_chance import ap50_difference
 from pruning_speed import FORMATS, measured
 
 KEPT = (
@@ -105,7 +106,7 @@ def cases(pictures: Path) -> Iterator[Case]:
         labelled=SHARED / "coco_eval" / "instances.json",
         options=(
             *("--multiple", "4", "--limit", "640", "--augment"),
-            *("--epochs", "6", "--batch", "4", "--learning-rate", "3e-3"),
+            *("--epochs", "20", "--batch", "4", "--learning-rate", "3e-3"),
         ),
     )
 
@@ -124,6 +125,8 @@ def learnt(case: Case, work: Path, minutes: float) -> dict[str, Any]:
     if "error" in told:
         raise SystemExit(f"{case.name}: {told['error']}")
     found = {key: told[key] for key in KEPT} | {"epochs": len(told["history"])}
+    if told["accuracy"]["metric"] == "ap50":
+        found |= {"difference_95": ap50_difference(case.model, out, case.labelled)}
     return {"model": case.name, "settings": settings, "conditions": conditions(*PACKAGES, "torch"), **found}
 
 

@@ -69,7 +69,19 @@ def accuracy() -> str:
 def pruning() -> str:
     """Pruned networks before and after they learned from the whole one."""
     found = result("pruning")
-    header = ("model", "asked", "MACs", "parameters", "metric", "whole", "pruned", "distilled", "time, one thread", "pictures")
+    header = (
+        "model",
+        "asked",
+        "MACs",
+        "parameters",
+        "metric",
+        "whole",
+        "pruned",
+        "distilled",
+        "agreement",
+        "time, one thread",
+        "pictures",
+    )
     rows = [_pruning_row(row) for row in found["models"]]
     told = (f"{row['model']}. {conditions(row['conditions'])}" for row in found["models"] if "conditions" in row)
     fast = (f"{row['model']}, time. {conditions(row['speed']['conditions'])}" for row in found["models"] if "speed" in row)
@@ -79,15 +91,18 @@ def pruning() -> str:
 def _pruning_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     times = (_share(one) for one in row["speed"]["engines"]) if "speed" in row else ("not measured",)
     if "accuracy" not in row:
-        return (row["model"], *["not measured yet"] * 7, "<br>".join(times), "")
-    score = row["accuracy"]
+        return (row["model"], *["not measured yet"] * 8, "<br>".join(times), "")
+    score, chance = row["accuracy"], row.get("difference_95")
+    told = f" ({chance[0]:+.3f} to {chance[1]:+.3f} of the whole's)".replace("-", "−") if chance else ""
     return (
         row["model"],
         f"`{row['settings']}`",
         f"−{1 - row['macs_after'] / row['macs_before']:.1%}",
         f"−{1 - row['params_after'] / row['params_before']:.1%}",
         f"{score['metric']} of {score['samples']:,}",
-        *(f"{score[key]:.4f}" for key in ("source", "pruned", "distilled")),
+        *(f"{score[key]:.4f}" for key in ("source", "pruned")),
+        f"{score['distilled']:.4f}{told}",
+        f"{row['agreement_before']:.3f} → {row['agreement_after']:.3f}",
         "<br>".join(times),
         f"{row['pictures']:,}",
     )

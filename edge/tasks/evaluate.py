@@ -64,6 +64,23 @@ def evaluate(examinee: Examinee, dataset: Dataset, *, progress: Progress = silen
     Classes are matched by name; a model whose classes have no names is matched by position when the numbers fit. Raises
     `InputError` when data and model do not fit together, or when the data has no labels (see `labelled_by`).
     """
+    exam = _exam_of(examinee, dataset)
+    answers = _answers(examinee, dataset, progress)
+    score = _top1(exam, answers) if exam.postprocess.task == "classification" else _ap50(exam, answers)
+    metric = "agreement" if isinstance(dataset, LabelledBy) else score.metric
+    return replace(score, metric=metric, data_sha256=dataset.sha256)
+
+
+def judged_pictures(examinee: Examinee, dataset: Dataset) -> Iterator[Judged]:
+    """Of a detector, what AP at IoU 0.5 is made from, picture by picture: to say how much of a difference is chance.
+
+    Raises `InputError` as `evaluate` does, and when a picture has no labelled boxes.
+    """
+    exam = _sensitive(_exam_of(examinee, dataset))
+    return (_judged(exam, *answer) for answer in _answers(examinee, dataset, silent))
+
+
+def _exam_of(examinee: Examinee, dataset: Dataset) -> _Exam:
     postprocess = reading_of(examinee, dataset)
     if dataset.task != postprocess.task:
         raise InputError(
@@ -74,11 +91,7 @@ def evaluate(examinee: Examinee, dataset: Dataset, *, progress: Progress = silen
         )
     ids = match_labels(dataset.labels, postprocess.labels)
     notes = dataset.notes + _left_out(dataset.labels, ids)
-    exam = _Exam(dataset=dataset, preprocess=examinee.preprocess, postprocess=postprocess, ids=ids, notes=notes)
-    answers = _answers(examinee, dataset, progress)
-    score = _top1(exam, answers) if postprocess.task == "classification" else _ap50(exam, answers)
-    metric = "agreement" if isinstance(dataset, LabelledBy) else score.metric
-    return replace(score, metric=metric, data_sha256=dataset.sha256)
+    return _Exam(dataset=dataset, preprocess=examinee.preprocess, postprocess=postprocess, ids=ids, notes=notes)
 
 
 def reading_of(examinee: Examinee, dataset: Dataset) -> Postprocess:
@@ -195,10 +208,17 @@ def _top1(exam: _Exam, answers: Iterable[Answer]) -> Score:
     )
 
 
-def _ap50(exam: _Exam, answers: Iterable[Answer]) -> Score:
+def _sensitive(exam: _Exam) -> _Exam:
+    """The same with every candidate of a score that counts, of every class."""
     parameters = {**exam.postprocess.parameters, EVERY_CLASS: 1.0}
-    sensitive = msgspec.structs.replace(exam.postprocess, score_threshold=SCORE_FLOOR, parameters=parameters)
-    precision = average_precision50(_judged(replace(exam, postprocess=sensitive), *answer) for answer in answers)
+    return replace(
+        exam, postprocess=msgspec.structs.replace(exam.postprocess, score_threshold=SCORE_FLOOR, parameters=parameters)
+    )
+
+
+def _ap50(exam: _Exam, answers: Iterable[Answer]) -> Score:
+    seen = _sensitive(exam)
+    precision = average_precision50(_judged(seen, *answer) for answer in answers)
     return Score(
         metric="ap50",
         value=precision.mean,
