@@ -39,7 +39,7 @@ fuzz: $(STAMP) ## a long, coverage-guided fuzz of the readers of artifacts, prof
 	@$(PY) tests/fuzz/readers.py onnx
 	@$(PY) tests/fuzz/readers.py tflite
 
-test-frameworks: ## the importers of other frameworks' files, with those frameworks in their own environment (about 1 GB)
+test-frameworks: ## the importers of other frameworks' files, with those frameworks in environments of their own (several GB with PyTorch's CUDA)
 	@.ci/frameworks
 
 lint: $(STAMP) ## style and format
