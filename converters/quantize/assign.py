@@ -12,6 +12,7 @@ import numpy as np
 from edgekit.converters.graph import Graph, Node
 from edgekit.converters.quantize.floats.closing import closing, moved_between
 from edgekit.converters.quantize.floats.dynamic import plain_lstms
+from edgekit.converters.quantize.floats.faint import faint
 from edgekit.converters.quantize.floats.islands import islands
 from edgekit.converters.quantize.floats.recurrences import recurrences
 from edgekit.converters.quantize.floats.tail import float_tail
@@ -104,13 +105,16 @@ def _plan(
 ) -> _Plan:
     activations = tuple(name for name in _computed(graph) if is_float(graph, name))
     histograms = {name: calibration.histogram(name) for name in activations}
-    tail = float_tail(graph, {name: min_max(histogram) for name, histogram in histograms.items()})
+    ranges = {name: min_max(histogram) for name, histogram in histograms.items()}
+    tail = float_tail(graph, ranges)
     unfit = {node.name for node in graph.nodes if not _fits(graph, node, dialect)}
-    float_nodes = tail | unfit | kept | (islands(graph) if dialect.float_islands else frozenset())
+    float_nodes = tail | unfit | kept
+    if dialect.float_islands:
+        float_nodes |= islands(graph) | faint(graph, ranges, dialect.activations.dtype)
     if dialect.float_end:
         float_nodes |= closing(graph)
         float_nodes |= moved_between(graph, float_nodes)
-    reach = {name: min_max(histogram).reach for name, histogram in histograms.items()}
+    reach = {name: interval.reach for name, interval in ranges.items()}
     constants = {name: observe(bounded(graph, name, reach)) for name in _operands(graph, float_nodes)}
     return _Plan(
         float_nodes=float_nodes,
