@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgekit.apps.digits.desk import Desk
+from edgekit.apps.digits.desk import Desk, Sheet
 from edgekit.apps.digits.networks import Network, open_others, open_session
 from edgekit.apps.digits.pages.pictures import seen
 from edgekit.apps.digits.saliency import occlusion
@@ -163,3 +166,40 @@ def test_a_picture_that_came_as_bytes_is_checked_like_a_file() -> None:
         decode_image(b"GIF8 nonsense")
     with pytest.raises(InputError, match="the limit is 0 megapixels"):
         decode_image(number_picture().read_bytes(), pixels=1000)
+
+
+def test_an_answer_that_a_clearing_overtook_is_not_shown(desk: Desk) -> None:
+    """Undo or Clear, while the last picture is still being read: the page stays empty."""
+    pytest.importorskip("nicegui", reason="NiceGUI (extra web) is not installed")
+    from edgekit.apps.digits.pages.read import ReadPage
+
+    shown: list[object] = []
+    begun, let_go = threading.Event(), threading.Event()
+
+    class Slow(ReadPage):
+        """A page whose reader takes as long as the test says, and that only notes what it would show."""
+
+        def _seen(self, data: bytes) -> Sheet:
+            begun.set()
+            assert let_go.wait(10)
+            return super()._seen(data)
+
+        def _show(self, read: Sheet | None) -> None:
+            shown.append(read)
+
+        async def _explained(self) -> None:
+            pass
+
+    async def story() -> None:
+        page = Slow(desk)
+        page._sheet = SimpleNamespace(show=lambda picture: None)  # type: ignore[assignment]
+        reading = asyncio.create_task(page._take(number_picture().read_bytes()))
+        await asyncio.to_thread(begun.wait, 10)
+        page._cleared()
+        let_go.set()
+        await reading
+        assert shown == [None]
+        await page._take(number_picture().read_bytes())
+
+    asyncio.run(story())
+    assert len(shown) == 2 and isinstance(shown[1], Sheet) and shown[1].number == NUMBER

@@ -39,6 +39,7 @@ class ReadPage:
         self._read: Read | None = None
         self._waiting: bytes | None = None
         self._busy = False
+        self._clearings = 0
         self._networks = (desk.reader, *desk.others)
 
     def draw(self, visit: Visit) -> None:
@@ -107,16 +108,18 @@ class ReadPage:
         await self._take(data)
 
     async def _take(self, data: bytes) -> None:
-        """Read the picture in `data`, after the one that is being read."""
+        """Read the picture in `data`, after the one that is being read; an answer that a clearing overtook is not shown."""
         self._waiting = data
         if self._busy:
             return
         self._busy = True
         try:
             while self._waiting is not None:
-                data, self._waiting = self._waiting, None
-                self._show(await asyncio.to_thread(self._seen, data))
-                await self._explained()
+                data, self._waiting, clearings = self._waiting, None, self._clearings
+                read = await asyncio.to_thread(self._seen, data)
+                if clearings == self._clearings:
+                    self._show(read)
+                    await self._explained()
         finally:
             self._busy = False
 
@@ -125,6 +128,7 @@ class ReadPage:
 
     def _cleared(self) -> None:
         self._waiting = None
+        self._clearings += 1
         self._sheet.show("")
         self._show(None)
 
