@@ -77,6 +77,11 @@ def shrink(luma: Plane) -> NDArray[np.float32]:
     block = max(luma.shape[0] // ROWS, 1)
     rows, columns = luma.shape[0] // block, luma.shape[1] // block
     step = max(block // 4, 1)
-    taken = luma[: rows * block, : columns * block].reshape(rows, block, columns, block)[:, ::step, :, ::step]
-    small: NDArray[np.float32] = taken.mean(axis=(1, 3), dtype=np.float32)
+    lines = (
+        luma[: rows * block, : columns * block].reshape(rows, block, columns * block)[:, ::step].sum(axis=1, dtype=np.uint16)
+    )
+    # Summed place by place: numpy's own sum over a last axis of four is eight times slower. At most 7 x 7 places fit sixteen bits.
+    places = range(0, block, step)
+    total = sum((lines[:, place::block] for place in places[1:]), start=lines[:, ::block])
+    small: NDArray[np.float32] = total.astype(np.float32) / np.float32(len(places) ** 2)
     return small

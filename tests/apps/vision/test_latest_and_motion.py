@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from edgekit.apps.vision.analysis.motion import MotionGate
+from edgekit.apps.vision.analysis.motion import ROWS, MotionGate, shrink
 from edgekit.apps.vision.sources.latest import Latest
 
 
@@ -49,3 +50,17 @@ def test_what_stays_becomes_background_and_another_size_begins_anew() -> None:
     seen = [gate.look(left, 0.2 * number).moving for number in range(1, 300)]
     assert seen[0] and not seen[-1]
     assert gate.look(left[:180, :320], 61.0).moving
+
+
+@pytest.mark.parametrize("size", [(96, 128), (50, 60), (765, 1023), (1080, 1920)])
+def test_the_small_picture_holds_means_of_square_blocks(size: tuple[int, int]) -> None:
+    """Of every fourth place at least, where a block is large."""
+    height, width = size
+    luma = np.random.default_rng(0).integers(0, 256, (height, width + 32)).astype(np.uint8)[:, :width]
+    small, block = shrink(luma), max(height // ROWS, 1)
+    assert small.shape == (height // block, width // block) and small.dtype == np.float32
+    step = max(block // 4, 1)
+    for row, column in ((0, 0), (small.shape[0] - 1, small.shape[1] - 1), (small.shape[0] // 2, 3)):
+        here = luma[row * block : (row + 1) * block : step, column * block : (column + 1) * block : step]
+        assert small[row, column] == pytest.approx(here.mean(), abs=1e-3)
+    assert shrink(np.full((height, width), 255, np.uint8)).max() == 255, "nothing overflows"
