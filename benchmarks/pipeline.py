@@ -7,7 +7,8 @@ Every loop is given the same number of threads for the model. `bare` feeds one s
 those threads. `at_most` is the share of the bare model that could be reached if nothing but decoding were added and no core ever waited:
 what decoding takes of one core, beside what the model takes of its own, shared out over the machine's cores. `supervision` reads with OpenCV, tracks with `trackers` and asks a line zone, `loop` is the plain `cv2.VideoCapture` loop: read,
 letterbox, run, decode, draw; both have one session of so many threads. The peers get edgekit's own decoding of the model's head, which costs
-them nothing extra. The rounds are interleaved and the medians reported. `--frames` takes the beginning of every clip; without a clip named
+them nothing extra. The rounds are interleaved and the medians reported. `--frames` takes the beginning of every clip (opening one costs
+as much as several frames, so that a fast detector wants some hundreds); without a clip named
 there are the two recordings of people as they are, and the first enlarged to 1280 x 720 and 1920 x 1080 (H.264, encoded anew). The two packages
 stand beside edgekit, which needs neither:
 
