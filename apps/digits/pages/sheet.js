@@ -56,7 +56,7 @@ export default {
       this.changed();
     },
     move(event) {
-      if (event.pointerId !== this.pointer) return;
+      if (event.pointerId !== this.pointer || !this.strokes.length) return;
       for (const each of event.getCoalescedEvents?.() ?? [event]) this.strokes.at(-1).push(this.point(each));
       this.changed();
     },
@@ -79,7 +79,7 @@ export default {
     walk([across, along]) {
       this.keyboard = true;
       this.at = [Math.min(WIDTH, Math.max(0, this.at[0] + across)), Math.min(HEIGHT, Math.max(0, this.at[1] + along))];
-      if (!this.down) return;
+      if (!this.down || !this.strokes.length) return;
       this.strokes.at(-1).push(this.at);
       this.changed();
     },
