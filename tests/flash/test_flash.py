@@ -149,6 +149,12 @@ class _Stopped(Medium):
         super().write(data, offset)
 
 
+def for_a_zero_2_w(image: Path, output: Path) -> Plan:
+    """Onto a card for a board that the image does not boot."""
+    device = profiles.find("rpi-zero-2w")
+    return Plan(image=look_at(image), output=output, first_boot="firstrun", settings=SETTINGS, device=device)
+
+
 def test_who_stops_it_is_told_that_the_card_holds_part_of_the_image(image: Path, tmp_path: Path) -> None:
     plan = Plan(image=look_at(image), output=tmp_path / "drive")
     with drive(plan.target, _Stopped) as medium, pytest.raises(KeyboardInterrupt, match="part of the image and does not boot"):
@@ -158,13 +164,7 @@ def test_who_stops_it_is_told_that_the_card_holds_part_of_the_image(image: Path,
 
 @needs_mtools
 def test_a_card_that_got_its_image_and_not_its_settings_is_said_to_boot_without_them(image: Path, tmp_path: Path) -> None:
-    plan = Plan(
-        image=look_at(image),
-        output=tmp_path / "drive",
-        first_boot="firstrun",
-        settings=SETTINGS,
-        device=profiles.find("rpi-zero-2w"),
-    )
+    plan = for_a_zero_2_w(image, tmp_path / "drive")
     plan.target.write_bytes(bytes(len(contents(image))))
     with drive(plan.target) as medium, pytest.raises(InputError, match="does not boot a Raspberry Pi Zero 2 W") as refusal:
         onto(medium, plan)
@@ -293,13 +293,7 @@ def test_the_kernels_line_stays_one_line() -> None:
 
 @needs_mtools
 def test_an_image_for_another_board_is_refused_by_its_device_tree(image: Path, tmp_path: Path) -> None:
-    plan = Plan(
-        image=look_at(image),
-        output=tmp_path / "card.img",
-        first_boot="firstrun",
-        settings=SETTINGS,
-        device=profiles.find("rpi-zero-2w"),
-    )
+    plan = for_a_zero_2_w(image, tmp_path / "card.img")
     with pytest.raises(InputError, match=r"does not boot a Raspberry Pi Zero 2 W: .* lacks bcm2710-rpi-zero-2-w.dtb"):
         flash(plan)
     assert not (tmp_path / "card.img").exists()
