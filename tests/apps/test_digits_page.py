@@ -105,6 +105,23 @@ def test_several_digits_are_read_in_order_and_undone_one_stroke_at_a_time(page: 
     wait_for_number(page, "4")
 
 
+@pytest.mark.parametrize("button", ["Undo", "Clear"])
+def test_ink_is_taken_back_in_the_browser_at_once(page: Page, button: str) -> None:
+    """A server's answer would come after the next stroke has begun, and take that away too."""
+    draw(page, ONE)
+    wait_for_number(page, "1")
+    left = page.evaluate(
+        """button => {
+            [...document.querySelectorAll(".dg-tool")].find((tool) => tool.textContent.includes(button)).click();
+            const canvas = document.querySelector(".dg-sheet canvas");
+            return canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data.some((value) => value);
+        }""",
+        button,
+    )
+    assert not left
+    page.get_by_text("Nothing on the sheet yet.").wait_for()
+
+
 def test_a_digit_is_drawn_with_the_keyboard_alone(page: Page) -> None:
     page.locator(".dg-sheet canvas").focus()
     for _ in range(10):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from nicegui import ui
 from nicegui.events import UploadEventArguments
@@ -69,9 +68,9 @@ class ReadPage:
                 ui.label("Draw digits here")
                 ui.label("or drop or paste a picture").classes("ek-muted")
             with ui.element("div").classes("dg-tools"):
-                _tool("Undo", "undo", self._sheet.undo)
-                _tool("Clear", "delete_outline", self._sheet.clear_ink)
-                _tool("Open a picture", "image", lambda: self._upload.run_method("pickFiles"))
+                _tool("Undo", "undo").on("click", js_handler=self._sheet.in_browser("undo"))
+                _tool("Clear", "delete_outline").on("click", js_handler=self._sheet.in_browser("clear"))
+                _tool("Open a picture", "image").on("click", lambda: self._upload.run_method("pickFiles"))
             with ui.element("div").classes("dg-samples"):
                 ui.label("Try").classes("ek-muted")
                 for name, path in SAMPLES:
@@ -167,10 +166,11 @@ class ReadPage:
             self._cards.set_content(results.cards(read, maps))
 
 
-def _tool(title: str, symbol: str, action: Any) -> None:
-    with ui.button(on_click=action).props("flat no-caps dense").classes("dg-tool ek-plain"):
+def _tool(title: str, symbol: str) -> ui.button:
+    with ui.button().props("flat no-caps dense").classes("dg-tool ek-plain") as button:
         icon(symbol)
         ui.label(title)
+    return button
 
 
 def _rejected() -> None:

@@ -56,7 +56,8 @@ export default {
       this.changed();
     },
     move(event) {
-      if (event.pointerId !== this.pointer || !this.strokes.length) return;
+      if (event.pointerId !== this.pointer) return;
+      if (!this.strokes.length) this.begin(this.point(event));  // a picture that was laid down took the stroke away
       for (const each of event.getCoalescedEvents?.() ?? [event]) this.strokes.at(-1).push(this.point(each));
       this.changed();
     },
@@ -79,7 +80,7 @@ export default {
     walk([across, along]) {
       this.keyboard = true;
       this.at = [Math.min(WIDTH, Math.max(0, this.at[0] + across)), Math.min(HEIGHT, Math.max(0, this.at[1] + along))];
-      if (!this.down || !this.strokes.length) return;
+      if (!this.down) return;
       this.strokes.at(-1).push(this.at);
       this.changed();
     },

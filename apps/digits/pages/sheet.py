@@ -44,13 +44,10 @@ class Sheet(ui.element, component="sheet.js"):
         self.props["boxes"] = [] if read is None else _boxes(read)
         self.update()
 
-    def clear_ink(self) -> None:
-        """An empty sheet."""
-        self.run_method("clear")
-
-    def undo(self) -> None:
-        """Take back the last stroke."""
-        self.run_method("undo")
+    def in_browser(self, method: str) -> str:
+        """The handler of a click that calls a method of the sheet where it is drawn on: what the hand does next may come before a
+        server's answer, and would be taken back with the rest."""
+        return f"() => getElement({self.id}).{method}()"
 
 
 WIDTH, HEIGHT = 640, 480
