@@ -192,7 +192,9 @@ class Assistant:
     def _unread(self) -> tuple[str, ...]:
         """That an answer may not be the last word, because documents are still being read."""
         state = self.library.state if self.library is not None else None
-        return (f"documents are still being read: {state.done} of {state.total} so far",) if state and state.running else ()
+        if state is None or not state.running:
+            return ()
+        return (f"documents are still being read:{state.so_far} so far" if state.so_far else "documents are still being read",)
 
     def _may_send_documents(self) -> bool:
         return self.generator.fallback is not None and self.generator.fallback.options.documents

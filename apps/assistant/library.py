@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from edgekit.apps.assistant.documents.limits import FILE_BYTES
@@ -25,12 +25,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Indexing:
-    """How far the reading of documents is. `problem` says why the last one failed, as a whole."""
+    """How far the reading of documents is, from when it is asked for. `problem` says why the last one failed, as a whole."""
 
     running: bool = False
     done: int = 0
     total: int = 0
     problem: str = ""
+
+    @property
+    def so_far(self) -> str:
+        """` 3 of 5`; nothing as long as nobody knows how many there are."""
+        return f" {self.done} of {self.total}" if self.total else ""
 
 
 class Library:
@@ -51,7 +56,13 @@ class Library:
         self._thread: threading.Thread | None = None
         """The background, as long as it will look at `_again` once more; both are touched with `_asking` only."""
         self.last: Brought | None = None
-        self.state = Indexing()
+        self._state = Indexing()
+
+    @property
+    def state(self) -> Indexing:
+        """How far the reading is."""
+        with self._asking:
+            return replace(self._state, running=True) if self._again else self._state
 
     def update(self, progress: Progress = silent) -> Brought:
         """Bring the index up to date; that of the vectors, which may take minutes, only if it was asked for by name.
@@ -158,7 +169,7 @@ class Library:
         return path
 
     def _noted(self, event: Event) -> None:
-        self.state = Indexing(running=event.done < event.total, done=event.done, total=event.total)
+        self._state = Indexing(running=event.done < event.total, done=event.done, total=event.total)
 
     def _updating(self) -> None:
         while self._is_asked():
@@ -167,16 +178,18 @@ class Library:
                 self._search.settle(silent, self._stop)
             except EdgekitError as exc:
                 log.warning("documents: %s", exc.message)
-                self.state = Indexing(problem=exc.message)
+                self._state = Indexing(problem=exc.message)
             except Exception as exc:  # a defect, of an embedder's as well: said, and documents are read again when asked
                 log.exception("documents")
-                self.state = Indexing(problem=f"{type(exc).__name__}: {exc}")
+                self._state = Indexing(problem=f"{type(exc).__name__}: {exc}")
 
     def _is_asked(self) -> bool:
         """Whether to read once more; without it the background ends."""
         with self._asking:
             asked, self._again = self._again and not self._stop.is_set(), False
-            if not asked:
+            if asked:
+                self._state = Indexing(running=True)
+            else:
                 self._thread = None
             return asked
 

@@ -17,18 +17,19 @@ boxes_of_some_class = st.lists(
 )
 
 
-def slow_iou(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+def overlaps(a: list[float], b: list[float], threshold: float) -> bool:
+    """Whether intersection over union is above the threshold, without a division: at the threshold itself its rounding would decide."""
     width, height = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
     shared = max(width, 0) * max(height, 0)
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared
-    return float(shared / union) if union > 0 else 0.0
+    return shared > threshold * ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
 def slow_nms(boxes: NDArray[np.float32], scores: NDArray[np.float32], ids: NDArray[np.int64], threshold: float) -> list[int]:
     """One box after the other, best first: it stays when no box that stayed and is of its class overlaps it too much."""
     kept: list[int] = []
     for index in sorted(range(len(boxes)), key=lambda i: (-scores[i], i)):
-        if all(ids[index] != ids[other] or slow_iou(boxes[index], boxes[other]) <= threshold for other in kept):
+        here = boxes[index].tolist()
+        if not any(ids[index] == ids[other] and overlaps(here, boxes[other].tolist(), threshold) for other in kept):
             kept.append(index)
     return kept
 

@@ -86,7 +86,7 @@ class ChatPage:
         parts = [engine.name if engine is not None else "no language model"]
         if library is not None:
             count, state = library.count(), library.state
-            reading = f", reading {state.done} of {state.total}" if state.running else ""
+            reading = f", reading{state.so_far}" if state.running else ""
             parts.append(f"{count:,} document{'s' if count != 1 else ''}{reading}")
         if fallback is not None:
             parts.append(f"fallback {host(fallback.options.url)}")

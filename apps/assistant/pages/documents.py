@@ -97,7 +97,7 @@ class DocumentsPage:
         self._progress.set_visibility(state.running)
         self._progress.set_value(state.done / state.total if state.total else 0.0)
         if state.running:
-            self._status.set_text(f"Reading {state.done} of {state.total}")
+            self._status.set_text(f"Reading{state.so_far}")
         now = (library.revision(), state)
         if now == self._seen or (state.running and time.monotonic() < self._next_list):
             return

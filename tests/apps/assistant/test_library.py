@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from waiting import wait_until
 
 from edgekit.apps.assistant.assistant import Answered, Assistant
 from edgekit.apps.assistant.generation import Writer
@@ -44,6 +45,19 @@ def test_a_defect_of_an_embedder_is_told_and_documents_are_read_when_asked_again
         library.update_soon()
         assert library.wait(60)
         assert (library.count(), library.state.problem) == (1, "")
+
+
+def test_reading_runs_from_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Whoever adds a document and then waits until nothing runs finds it, and no problem of before."""
+
+    def embed(texts: Sequence[str]) -> NDArray[np.float32]:
+        return np.ones((len(texts), 2), np.float32) / np.float32(2**0.5)
+
+    with closing(Library(tmp_path, tmp_path / "index.sqlite", ModelEmbedder(name="a model", embed=embed))) as library:
+        for number in range(20):
+            library.add(f"{number}.txt", b"The pump moves water.")
+            wait_until(lambda: not library.state.running, "the document is read")
+            assert library.count() == number + 1
 
 
 def test_an_answer_says_that_documents_are_still_being_read(tmp_path: Path) -> None:
