@@ -54,12 +54,13 @@ class Frozen:
 
 
 def of_camera(site: SiteWatch, name: str) -> Frozen:
-    """The camera's newest look. Raises `NotFound`, and `InputError` before the first."""
+    """The camera's newest look, and what the detector shows in it: who is only believed to be there has nothing that could be
+    explained. Raises `NotFound`, and `InputError` before the first."""
     watch = site.camera(name)
     look = watch.look
     if look is None:
         raise InputError(f"the camera {name!r} has no picture yet", "wait until it is live")
-    tracks, labels = look.people.tracks, watch.labels or ("person",)
+    tracks, labels = look.people.tracks.take(look.people.tracks.fresh), watch.labels or ("person",)
     rows = zip(tracks.ids, tracks.class_ids, tracks.scores, strict=True)
     return Frozen(
         frame=look.frame,
@@ -120,7 +121,9 @@ class ExplainPage:
     def _hold(self, held: Frozen) -> None:
         self._frozen = held
         self._show(held.picture, "".join(_box(held, row, named=True) for row in range(len(held.names))))
-        self._said.set_text("Choose what is to be explained." if held.names else "Nothing is followed in this picture.")
+        self._said.set_text(
+            "Choose what is to be explained." if held.names else "The detector shows nothing that is followed in this picture."
+        )
         self._found.clear()
         with self._found:
             for row, name in enumerate(held.names):
