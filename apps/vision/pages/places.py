@@ -99,6 +99,7 @@ class Places(ui.element, component="places.js"):
         self.props["chosen"] = chosen
         self.update()
 
-    def draw_new(self, kind: Kind) -> None:
-        """Begin a new one: the next presses are its corners."""
-        self.run_method("draw", kind)
+    def draws(self, kind: Kind) -> str:
+        """The handler of a click after which the next presses are the corners of a new one: in the browser, since a hand may press before
+        a server's answer has come."""
+        return f"() => getElement({self.id}).draw('{kind}')"

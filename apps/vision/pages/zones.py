@@ -19,6 +19,7 @@ from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import InputError
 
 LOOK_S = 1.0
+KINDS: tuple[Kind, ...] = ("zone", "line")
 HELP = {
     "zone": "Press for each corner, and the first one again to close it. Or: arrow keys, space for a corner, Enter to end.",
     "line": "Press where it begins and where it ends. Who crosses it the way of the arrow goes forward.",
@@ -59,12 +60,9 @@ class ZonesPage:
 
     def _tools(self) -> None:
         with ui.element("div").classes("vi-actions"):
-            ui.button("Add a zone", on_click=lambda: self._begin("zone")).props("outline no-caps icon=add dense").classes(
-                "vi-add"
-            )
-            ui.button("Add a line", on_click=lambda: self._begin("line")).props("outline no-caps icon=add dense").classes(
-                "vi-add"
-            )
+            for kind in KINDS:
+                add = ui.button(f"Add a {kind}", on_click=lambda kind=kind: self._advise(HELP[kind]))
+                add.props("outline no-caps icon=add dense").classes("vi-add").on("click", js_handler=self._editor.draws(kind))
         self._list = ui.element("div").classes("vi-shapes")
         with ui.element("div").classes("vi-actions"):
             self._save_button = ui.button("Save", on_click=self._save).props("unelevated no-caps")
@@ -85,10 +83,6 @@ class ZonesPage:
         """Begin again from what counts."""
         self._base, self._draft, self._chosen, self._changed = camera, shapes_of(camera), 0, False
         self._show()
-
-    def _begin(self, kind: Kind) -> None:
-        self._editor.draw_new(kind)
-        self._advise(HELP[kind])
 
     def _advise(self, text: str) -> None:
         self._help.set_text(text)
