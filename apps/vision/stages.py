@@ -39,10 +39,13 @@ class Stages:
             self._recent.setdefault(name, deque(maxlen=KEPT)).append(took_ms)
             self._count[name] = self._count.get(name, 0) + 1
 
-    def latest(self, runs: int = 10) -> Mapping[str, float]:
-        """Per stage the mean of its last few runs in milliseconds: what a plot shows."""
-        recent = ((name, times[-runs:]) for name, times in self._kept().items())
-        return {name: round(sum(times) / len(times), 3) for name, times in recent}
+    def since(self, runs: Mapping[str, int]) -> tuple[Mapping[str, float], Mapping[str, int]]:
+        """Per stage that ran since `runs` were counted the mean milliseconds of those runs (of the last `KEPT`), and the counts of now."""
+        with self._lock:
+            now = dict(self._count)
+            new = {name: list(times)[-(now[name] - runs.get(name, 0)) :] for name, times in self._recent.items()
+                   if now[name] > runs.get(name, 0)}  # fmt: skip
+        return {name: round(sum(times) / len(times), 3) for name, times in new.items()}, now
 
     def summary(self) -> Mapping[str, Mapping[str, float]]:
         """Per stage: how often it ran, and median, 95th percentile and mean of its last runs in milliseconds."""

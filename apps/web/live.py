@@ -25,7 +25,7 @@ class Broadcast:
 
     def __init__(self, *, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
-        self._jpeg, self._number, self._shown_at = b"", 0, 0.0
+        self._jpeg, self._number, self._shown_at, self._watched_at = b"", 0, 0.0, 0.0
         self._watchers: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
 
     @property
@@ -34,9 +34,10 @@ class Broadcast:
         return bool(self._watchers)
 
     @property
-    def age_s(self) -> float | None:
-        """How old the latest picture is; None before the first."""
-        return self._now() - self._shown_at if self._number else None
+    def quiet_s(self) -> float | None:
+        """How long those who watch have waited for a picture: since the latest, or since they came, for nothing is made while nobody
+        watches. None before the first picture."""
+        return self._now() - max(self._shown_at, self._watched_at) if self._number else None
 
     def show(self, jpeg: bytes) -> None:
         """The next picture, from any thread."""
@@ -58,6 +59,8 @@ class Broadcast:
     def _joined(self) -> asyncio.Event:
         if len(self._watchers) >= WATCHERS:
             raise InputError(f"{WATCHERS} watch already", "close another page")
+        if not self._watchers:
+            self._watched_at = self._now()
         event = asyncio.Event()
         self._watchers[event] = asyncio.get_running_loop()
         return event

@@ -111,7 +111,7 @@ def test_a_camera_that_is_not_there_says_so_and_nothing_is_read(desk: Desk) -> N
 def test_pictures_are_drawn_only_for_who_watches_and_the_last_one_stays(tmp_path: Path, desk: Desk, number: Image) -> None:
     with watched(str(recording(tmp_path / "sheet.mp4", number, frames=4)), desk) as camera:
         wait_until(lambda: camera.status().link.state == "ended" and camera.sheet is not None, "the recording ends")
-        assert camera.pictures.age_s is None, "nobody watched"
+        assert camera.pictures.quiet_s is None, "nobody watched"
         picture = asyncio.run(camera.pictures.next_within(30))
         assert picture is not None
         shown = decode_image(picture)

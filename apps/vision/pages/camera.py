@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import monotonic
+from time import time
 
 from nicegui import ui
 
@@ -12,11 +12,12 @@ from edgekit.apps.vision.pages.settings import Settings
 from edgekit.apps.vision.watching.camera import CameraWatch
 from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import heading, panel
-from edgekit.apps.web.pages.plots import Rolling
+from edgekit.apps.web.pages.plots import OverTime
 from edgekit.apps.web.shell import Visit
 
-STAGES = ("motion", "presence", "prepare", "detect", "decode boxes", "pose", "track", "rules", "show")
-"""As they follow upon each other; `show` is drawing and encoding, which nobody pays for while nobody watches."""
+STAGES = ("decode", "motion", "presence", "prepare", "detect", "decode boxes", "pose", "track", "rules", "encode clip", "show")
+"""As they follow upon each other."""
+WHAT = "Of one frame each. Show is drawing and encoding the picture above, which nobody pays for while nobody watches."
 LOOK_S = 1.0
 
 
@@ -26,8 +27,6 @@ class CameraPage:
     def __init__(self, site: SiteWatch, watch: CameraWatch, *, alone: bool = False) -> None:
         self._site, self._watch, self._alone = site, watch, alone
         self._names = [name for name in STAGES if name not in site.unused]
-        self._captured: int | None = None
-        self._counted_s = 0.0
 
     def draw(self, visit: Visit) -> None:
         name = self._watch.camera.name
@@ -41,9 +40,10 @@ class CameraPage:
                 self._figures = ui.label("").classes("ek-muted vi-figures")
                 with ui.element("div").classes("vi-plots"):
                     with panel():
-                        self._stages = Rolling("Time of each stage", "ms", self._names, stacked=True)
+                        self._stages = OverTime("Time of each stage, ms", self._names, stacked=True)
+                        ui.label(WHAT).classes("ek-muted")
                     with panel():
-                        self._rates = Rolling("Frames", "a second", ["source", "looked at"])
+                        self._rates = OverTime("Frames a second", ["source", "looked at"])
             with ui.element("div").classes("vi-side"):
                 with panel("Newest events"):
                     self._alerts = Alerts(self._site, name)
@@ -60,17 +60,15 @@ class CameraPage:
             return
         status = self._watch.status()
         show_state(self._live, self._watch, status)
-        frames = f"{status.feed.captured} frames, {status.feed.dropped} passed over"
+        passed = f"{status.feed.dropped} of them passed over for newer ones"
+        frames = f"{status.feed.captured} frames" + (f", {passed}" if status.feed.dropped else "")
         self._figures.set_text(" · ".join(filter(None, [figures(status), frames])))
         self._trouble.look()
         self._alerts.look()
         self._settings.look()
-        self._plot(status.fps, status.feed.captured)
+        self._plot()
 
-    def _plot(self, fps: float, captured: int) -> None:
-        took = self._watch.stages.latest()
-        self._stages.add([round(took.get(name, 0.0), 2) for name in self._names])
-        now, before, counted_s = monotonic(), self._captured, self._counted_s
-        self._captured, self._counted_s = captured, now
-        if before is not None:
-            self._rates.add([round((captured - before) / max(now - counted_s, 1e-3), 1), round(fps, 1)])
+    def _plot(self) -> None:
+        notes, now_s = self._watch.history.notes, time()
+        self._stages.show([(note.at_s, [note.stages_ms.get(name, 0.0) for name in self._names]) for note in notes], now_s)
+        self._rates.show([(note.at_s, (round(note.source_fps, 1), round(note.looks_fps, 1))) for note in notes], now_s)

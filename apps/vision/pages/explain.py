@@ -154,7 +154,11 @@ class ExplainPage:
 def said(name: str, found: Explanation, seconds: float) -> str:
     """How the answer was found."""
     cut = " The time ran out: more of it would make the map finer." if found.timed_out else ""
-    return f"What spoke for {name}: {HOW.get(found.method, found.method)}, {seconds:.1f} s.{cut}"
+    return f"What spoke for {name}: {HOW.get(found.method, found.method)}, {_seconds(seconds)}. Red is most, yellow less.{cut}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 0.1 else f"{max(1000 * seconds, 1):.0f} ms"
 
 
 def _box(held: Frozen, row: int, *, named: bool = False) -> str:

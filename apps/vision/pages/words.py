@@ -74,7 +74,7 @@ def of_source(link: Link) -> tuple[State, str]:
         "connecting": "connecting",
         "running": "live",
         "stalled": f"stalled{reason}",
-        "lost": f"lost{reason}",
+        "lost": f"lost, trying again{reason}",
         "ended": f"ended{reason}" if reason else "the recording has ended",
     }
     return STATES[link.state], sentences[link.state]

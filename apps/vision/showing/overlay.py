@@ -14,6 +14,7 @@ from edgekit.apps.vision.analysis.analyst import Look
 from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.rules.places import Line, Zone
 from edgekit.apps.vision.rules.settings import Camera
+from edgekit.apps.vision.tracking.tracks import Tracks
 from edgekit.core.optional import need
 
 Picture = NDArray[np.uint8]
@@ -28,7 +29,10 @@ QUALITY = 80
 
 
 def overlaid(picture: Picture, look: Look, camera: Camera, labels: tuple[str, ...]) -> Picture:
-    """A copy of `picture` ([h, w, 3] uint8 RGB, the look's frame at any size) with everything that was found."""
+    """A copy of `picture` ([h, w, 3] uint8 RGB, the look's frame at any size) with everything that was found.
+
+    Who was seen in this very frame is named first: the others' names go where there is room.
+    """
     image = need("PIL.Image").fromarray(picture)
     pen = _Pen(image, look.frame.width, look.frame.height)
     for name, zone in camera.zones.items():
@@ -36,13 +40,19 @@ def overlaid(picture: Picture, look: Look, camera: Camera, labels: tuple[str, ..
     for name, line in camera.lines.items():
         pen.line(name, line)
     tracks = look.people.tracks
+    tints = [color(int(track)) for track in tracks.ids]
     for row in range(len(tracks)):
-        track = int(tracks.ids[row])
-        label = labels[int(tracks.class_ids[row])] if int(tracks.class_ids[row]) < len(labels) else "thing"
-        pen.box(tracks.boxes[row], f"{label} {track} · {tracks.scores[row]:.0%}", color(track), shown=bool(tracks.fresh[row]))
+        pen.box(tracks.boxes[row], tints[row], shown=bool(tracks.fresh[row]))
+    for row in np.argsort(~tracks.fresh, kind="stable"):
+        pen.name(tracks.boxes[row], _named(tracks, row, labels), tints[row], shown=bool(tracks.fresh[row]))
     for track, pose in look.people.poses.items():
         pen.skeleton(pose, color(track))
     return np.asarray(image)
+
+
+def _named(tracks: Tracks, row: int, labels: tuple[str, ...]) -> str:
+    kind = int(tracks.class_ids[row])
+    return f"{labels[kind] if kind < len(labels) else 'thing'} {tracks.ids[row]} · {tracks.scores[row]:.0%}"
 
 
 def jpeg(picture: Picture, quality: int = QUALITY) -> bytes:
@@ -93,13 +103,17 @@ class _Pen:
         self._canvas.polygon([tuple(tip), tuple(middle + along * size), tuple(middle - along * size)], fill=(*LINE, 240))
         self._tag(tuple(start), name, LINE)
 
-    def box(self, box: NDArray[np.floating[Any]], text: str, tint: Color, *, shown: bool) -> None:
-        """A frame with its plate; thin and pale where the track was not seen in this very frame."""
+    def box(self, box: NDArray[np.floating[Any]], tint: Color, *, shown: bool) -> None:
+        """A frame; thin and pale where the track was not seen in this very frame."""
         x1, y1, x2, y2 = (box.reshape(2, 2) * self._scale).ravel().tolist()
         edges = (x1, y1, max(x2 - 1, x1 + 1), max(y2 - 1, y1 + 1))
         width = self._stroke if shown else max(self._stroke // 2, 1)
         self._canvas.rounded_rectangle(edges, radius=2 * self._stroke, outline=(*tint, 255 if shown else 130), width=width)
-        self._tag((x1, y1), text, tint, below=y2)
+
+    def name(self, box: NDArray[np.floating[Any]], text: str, tint: Color, *, shown: bool) -> None:
+        """A box's plate, above or below it; pale as the box is."""
+        x1, y1, x2, y2 = (box.reshape(2, 2) * self._scale).ravel().tolist()
+        self._tag((x1, y1), text, tint, opposite=(x2, y2), cover=235 if shown else 150)
 
     def skeleton(self, pose: Pose, tint: Color) -> None:
         points, seen = pose.points * self._scale, pose.scores >= SEEN
@@ -112,14 +126,19 @@ class _Pen:
         for x, y in points[seen]:
             self._canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tint, outline=(255, 255, 255, 220))
 
-    def _tag(self, at: tuple[float, float], text: str, tint: Color, *, below: float | None = None) -> None:
-        """A word on a plate, never off the picture: at a place, or above a box, whose lower edge is at `below`."""
+    def _tag(
+        self, at: tuple[float, float], text: str, tint: Color, *, opposite: tuple[float, float] | None = None, cover: int = 235
+    ) -> None:
+        """A word on a plate, never off the picture: at a place, or around a box, whose other corner is `opposite`."""
         left, top, right, bottom = self._canvas.textbbox((0, 0), text, font=self._font)
         wide, tall = right - left + 4 * self._stroke, bottom - top + 3 * self._stroke
-        heights = [at[1]] if below is None else [at[1] - tall, below, at[1] - 2 * tall, below + tall]
-        x, y, *_ = plate = self._free([self._plate(at[0], height, wide, tall) for height in heights])
+        places = [at]
+        if opposite is not None:
+            heights = (at[1] - tall, opposite[1], at[1] - 2 * tall, opposite[1] + tall)
+            places = [(x, height) for height in heights for x in (at[0], opposite[0] - wide)]
+        x, y, *_ = plate = self._free([self._plate(*place, wide, tall) for place in places])
         self._plates.append(plate)
-        self._canvas.rounded_rectangle(plate, radius=self._stroke, fill=(*tint, 235))
+        self._canvas.rounded_rectangle(plate, radius=self._stroke, fill=(*tint, cover))
         self._canvas.text((x + 2 * self._stroke - left, y + 1.5 * self._stroke - top), text, font=self._font, fill=DARK)
 
     def _plate(self, x: float, y: float, wide: float, tall: float) -> Rectangle:

@@ -8,6 +8,8 @@ from threading import Event as Flag
 from threading import Thread
 from time import monotonic
 
+import numpy as np
+
 from edgekit.apps.vision.analysis.analyst import Look
 from edgekit.apps.vision.rules.settings import Camera
 from edgekit.apps.vision.showing.filters import filtered
@@ -15,9 +17,12 @@ from edgekit.apps.vision.showing.overlay import Picture, jpeg, overlaid
 from edgekit.apps.vision.sources.latest import Latest
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.web.live import Broadcast
+from edgekit.core.optional import need
 
 WIDTH, RATE = 960, 10.0
 """Shown pictures are at most so wide, and at most so many a second."""
+SHARP = 800
+"""Names are drawn into pictures at least so wide: letters in a small one, which a page shows larger, cannot be read."""
 LOOK_S = 0.25
 
 Veil = Callable[[Picture, Look], Picture]
@@ -27,6 +32,14 @@ Veil = Callable[[Picture, Look], Picture]
 def unveiled(picture: Picture, look: Look) -> Picture:
     """Everything may be seen."""
     return picture
+
+
+def enlarged(picture: Picture, width: int) -> Picture:
+    """The picture [h, w, 3] at least `width` wide."""
+    if picture.shape[1] >= width:
+        return picture
+    height = round(picture.shape[0] * width / picture.shape[1])
+    return np.asarray(need("PIL.Image").fromarray(picture).resize((width, height), resample=2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,4 +105,6 @@ class Showing:
 
     def _marked(self, picture: Picture, shown: Shown) -> Picture:
         """The picture with the camera's filter, and what was found drawn over it."""
-        return overlaid(filtered(picture, shown.look, shown.camera.filter), shown.look, shown.camera, self._labels)
+        look, camera = shown.look, shown.camera
+        picture = enlarged(picture, SHARP)
+        return overlaid(filtered(picture, look, camera.filter), look, camera, self._labels)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from time import monotonic
 from typing import Any
 
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.sources.address import Address
 from edgekit.apps.vision.sources.base import PacketTap, SourceLost
+from edgekit.apps.vision.stages import Stages
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.optional import need
 
@@ -34,9 +37,13 @@ class ContainerCapture:
         threads: int = 1,
         clock: Callable[[], float] = monotonic,
         read_s: float = READ_S,
+        stages: Stages | None = None,
     ) -> None:
         self._av = need("av")
         self._address, self._tap, self._clock = address, tap, clock
+        self._timed: Callable[[], AbstractContextManager[None]] = (
+            nullcontext if stages is None else partial(stages.timed, "decode")
+        )
         self._container = _opened(self._av, address, read_s)
         if not self._container.streams.video:
             self._container.close()
@@ -78,7 +85,8 @@ class ContainerCapture:
     def _unpacked(self, packet: Any) -> list[Any]:
         """The frames of a packet; none, and a count, when it is damaged."""
         try:
-            frames = list(packet.decode())
+            with self._timed():
+                frames = list(packet.decode())
         except (self._av.error.FFmpegError, OSError) as exc:
             self.corrupt += 1
             self._corrupt_run += 1

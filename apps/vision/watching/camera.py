@@ -34,6 +34,7 @@ from edgekit.apps.vision.sources.feed import Feed, FeedStatus
 from edgekit.apps.vision.sources.open import open_source
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
+from edgekit.apps.vision.watching.history import History
 from edgekit.apps.vision.watching.watchdog import Watchdog
 from edgekit.core.files import write_atomically
 
@@ -102,13 +103,14 @@ class CameraWatch:
         self._encoder = Encoder(self._recorder, camera.detect.fps) if camera.encoded_here else None
         tap = None if camera.encoded_here else self._recorder
         self.feed, self.stages = Feed(camera.source, tap=tap, opener=self._opened, watchdog=self.reading), Stages()
+        self.history = History(self.stages)
         self.showing = Showing(detector.labels, self.stages, veil)
         self.labels = detector.labels
         self.look: Look | None = None
         """The newest look."""
         self._open: dict[Key, _Open] = {}
         self._clip: _Clip | None = None
-        self._record_until_s, self._count = 0.0, 0
+        self._record_until_s, self._count, self._looks = 0.0, 0, 0
         self._looked: deque[float] = deque(maxlen=RATE_LOOKS)
         self._failed = ""
         self._stopped = Flag()
@@ -154,6 +156,10 @@ class CameraWatch:
         followed = len(look.people.tracks) if look is not None and recent else 0
         return CameraStatus(feed=self.feed.look(), fps=fps, followed=followed, failed=self._failed)
 
+    def note(self, at_s: float) -> None:
+        """Write down for the plots what was done since the note before; called by one thread."""
+        self.history.note(at_s, self.feed.look().captured, self._looks)
+
     def _watch(self) -> None:
         """The thread: a camera that fails for a reason nobody foresaw says so, and the others go on."""
         try:
@@ -183,9 +189,11 @@ class CameraWatch:
         look = analyst.look(frame)
         self.look = look
         self._looked.append(monotonic())
+        self._looks += 1
         self.showing.put(look, analyst.camera)
         if self._encoder is not None:
-            self._encoder.add(self.showing.picture(look, frame.width), frame.time_s)
+            with self.stages.timed("encode clip"):
+                self._encoder.add(self.showing.picture(look, frame.width), frame.time_s)
         self._keep(look.events, frame.time_s, look)
 
     def _follow(self, analyst: Analyst, time_s: float) -> None:
@@ -218,8 +226,8 @@ class CameraWatch:
             self._kept(self._folder / CLIPS / clip.name, self._wanted.name, clip.severity)
 
     def _opened(self, address: Address, tap: PacketTap | None) -> Capture:
-        """The source, its masks burned in."""
-        return open_source(address, tap=tap, masks=self._wanted.masks)
+        """The source, its masks burned in; its decoder is timed."""
+        return open_source(address, tap=tap, masks=self._wanted.masks, stages=self.stages)
 
     def _one(self, event: Event, time_s: float, look: Look | None) -> None:
         """The event is on the disk before anything else happens with it."""

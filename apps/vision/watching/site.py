@@ -67,7 +67,11 @@ class SiteWatch:
     @property
     def unused(self) -> frozenset[str]:
         """Stages that no camera here goes through."""
-        idle = {"pose": self._pose is None, "presence": self.detector.presence is None}
+        idle = {
+            "pose": self._pose is None,
+            "presence": self.detector.presence is None,
+            "encode clip": not any(watch.camera.encoded_here for watch in self.cameras.values()),
+        }
         return frozenset(name for name, is_idle in idle.items() if is_idle)
 
     @property
@@ -165,14 +169,20 @@ class SiteWatch:
         self._told(event, media)
 
     def _keep(self) -> None:
-        """The thread: look at the file, and sweep what is too old."""
+        """The thread: look at the file, note what the cameras did, and sweep what is too old."""
         while not self._stopped.wait(LOOK_S):
             if self.file.changed():
                 self.reload()
             self.ledger.flush()
+            self._note()
             if not 0 <= time() - self._swept_s < SWEEP_S:
                 self._swept_s = time()
                 self._sweep()
+
+    def _note(self) -> None:
+        at_s = time()
+        for watch in self.cameras.values():
+            watch.note(at_s)
 
     def _sweep(self) -> None:
         try:

@@ -43,8 +43,8 @@ class Live(ui.element, component="live.js"):
             self.update()
 
     def _look(self) -> None:
-        age = self._broadcast.age_s
-        stalled = age is not None and age > STALLED_AFTER_S
+        quiet = self._broadcast.quiet_s
+        stalled = quiet is not None and quiet > STALLED_AFTER_S
         if stalled != self.props["stalled"]:
             self.props["stalled"] = stalled
             self.update()

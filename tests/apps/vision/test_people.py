@@ -204,4 +204,4 @@ def test_cameras_that_are_watched_share_the_pose_model(taking: Opener, tmp_path:
     assert min(counts) > 3 and sum(counts) == session.runs
     for look in looks.values():
         assert look is not None and len(look.people.poses) == 1
-    assert watch.unused == {"presence"}
+    assert watch.unused == {"presence", "encode clip"}

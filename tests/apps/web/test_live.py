@@ -100,13 +100,28 @@ def test_the_head_of_the_next_picture_goes_out_with_each() -> None:
     assert asyncio.run(watch()) == [head, b"x\r\n" + head]
 
 
-def test_the_age_of_a_picture_is_known() -> None:
+def test_who_comes_when_nobody_watched_for_long_has_not_waited_for_long() -> None:
+    """Nothing is made while nobody watches: an old picture is no sign of a camera that hangs."""
     now = [100.0]
     broadcast = Broadcast(now=lambda: now[0])
-    assert broadcast.age_s is None
-    broadcast.show(b"x")
-    now[0] += 7
-    assert broadcast.age_s == 7
+
+    async def watch() -> list[float | None]:
+        quiet = [broadcast.quiet_s]
+        broadcast.show(b"x")
+        now[0] += 7
+        quiet.append(broadcast.quiet_s)
+        first, second = broadcast.frames(), broadcast.frames()
+        await anext(first)
+        now[0] += 2
+        await anext(second)
+        quiet.append(broadcast.quiet_s)
+        broadcast.show(b"y")
+        quiet.append(broadcast.quiet_s)
+        await first.aclose()
+        await second.aclose()
+        return quiet
+
+    assert asyncio.run(watch()) == [None, 7, 2, 0]
 
 
 def test_a_single_picture_is_a_new_one_or_after_a_while_the_latest() -> None:
