@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgekit.core.errors import InputError, Unsupported
 from edgekit.core.schema import Postprocess, Preprocess
-from edgekit.tasks.decoding.head import Candidates, Floats
+from edgekit.tasks.decoding.head import Candidates, Floats, MaskParts
 from edgekit.tasks.decoding.masks import assembled
 from edgekit.tasks.decoding.recognise import head
 from edgekit.tasks.labels import label_of
@@ -30,7 +30,7 @@ class Detections:
 
     `boxes` float32 [N, 4] (x1, y1, x2, y2) and `landmarks` float32 [N, K, 2] are in pixels of the picture, `scores` float32
     [N] in 0..1, `class_ids` int64 [N] and `labels` name the classes. `keypoints` float32 [N, K, 3] are x and y in pixels and how
-    sure the model is (0..1); `masks` bool [N, height, width] cover the picture.
+    sure the model is (0..1); `masks` bool [N, height, width] cover the picture, and `parts` is what they are put together from.
     """
 
     boxes: Floats
@@ -40,6 +40,7 @@ class Detections:
     landmarks: Floats | None = None
     keypoints: Floats | None = None
     masks: NDArray[np.bool_] | None = None
+    parts: MaskParts | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -77,6 +78,7 @@ def detect(
         landmarks=None if candidates.landmarks is None else placement.points_to_image(candidates.landmarks[kept]),
         keypoints=None if candidates.keypoints is None else _in_picture(candidates.keypoints[kept], placement),
         masks=assembled(parts, kept, boxes, preprocess, placement) if masks and parts is not None else None,
+        parts=None if parts is None else replace(parts, coefficients=parts.coefficients[kept]),
     )
 
 

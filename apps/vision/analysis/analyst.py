@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol, runtime_checkable
 
@@ -40,7 +40,8 @@ class InSteps(Finds, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What one frame showed. `skipped`: nothing moved, nothing was looked for. `signs` are there where a rule asks for activities."""
+    """What one frame showed. `skipped`: nothing moved, nothing was looked for. `signs` are there where a rule asks for activities;
+    `found` is what the detector said."""
 
     frame: Frame
     motion: Motion
@@ -48,6 +49,7 @@ class Look:
     signs: tuple[tuple[int, Sign], ...]
     events: tuple[Event, ...]
     skipped: bool
+    found: Boxes = field(default_factory=no_boxes)
 
 
 class Analyst:
@@ -112,12 +114,12 @@ class Analyst:
         skipped = not motion.moving and not self._followed
         boxes = no_boxes() if skipped else found()
         with self.stages.timed("track"):
-            people = self._people.update(frame, boxes, moving=motion.moving)
+            people = self._people.update(frame, replace(boxes, segments=None), moving=motion.moving)
         self._followed = len(people.tracks) > 0
         with self.stages.timed("rules"):
             signs = tuple(self._activities.look(people, frame.time_s)) if self._engine.asks_for_activities else ()
             events = self._engine.look(self._scene(frame, people, signs))
-        return Look(frame=frame, motion=motion, people=people, signs=signs, events=tuple(events), skipped=skipped)
+        return Look(frame=frame, motion=motion, people=people, signs=signs, events=tuple(events), skipped=skipped, found=boxes)
 
     def finish(self) -> Sequence[Event]:
         """The events that were open when the source ended."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edgekit.apps.vision.frames import Frame
 from edgekit.apps.vision.networks.lanes import Lanes
+from edgekit.apps.vision.segments import Segments
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.vision.tracking.tracks import Boxes
 from edgekit.core.errors import ArtifactError, Unsupported
@@ -18,6 +19,7 @@ from edgekit.core.schema import Preprocess
 from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
 from edgekit.tasks.decoding.dense import class_cells
+from edgekit.tasks.decoding.recognise import has_masks
 from edgekit.tasks.detection import detect
 from edgekit.tasks.pictures.preprocess import Placement, Prepared, fitted, prepare
 
@@ -37,7 +39,8 @@ class Detector:
     """`labels` are the classes by id; only those `wanted` are given (all, when it is empty), down to the score `least`.
 
     Any thread may ask; `lanes` says how many frames are in the network at once. `ask`, `answer` and `boxes` are the three steps of
-    a call, for whoever has something else to do with the threads that wait for the network. `presence` says whether it is worth asking.
+    a call, for whoever has something else to do with the threads that wait for the network. `presence` says whether it is worth asking,
+    `segments` whether boxes come with shapes.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Detector:
             )
         self._preprocess, self.lanes, self.presence = manifest.preprocess, self._session.count, presence
         self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
+        self.segments = has_masks(manifest.postprocess.head)
         self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
         self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)
 
@@ -89,6 +93,9 @@ class Detector:
                 boxes=found.boxes[kept].astype(np.float64) * _scale(question.frame, placement),
                 scores=found.scores[kept].astype(np.float64),
                 class_ids=found.class_ids[kept],
+                segments=None
+                if found.parts is None
+                else Segments(parts=found.parts, preprocess=self._preprocess, placement=placement).take(kept),
             )
 
     def cell_scores(self, frame: Frame, class_id: int) -> CellScores | None:

@@ -7,8 +7,9 @@ from time import time
 from nicegui import ui
 
 from edgekit.apps.vision.pages.alerts import Alerts
-from edgekit.apps.vision.pages.parts import Trouble, back, figures, picture, show_state
+from edgekit.apps.vision.pages.parts import Legend, Trouble, back, figures, picture, show_state
 from edgekit.apps.vision.pages.settings import Settings
+from edgekit.apps.vision.showing.segmentation import legend
 from edgekit.apps.vision.watching.camera import CameraWatch
 from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.parts import heading, panel
@@ -37,6 +38,7 @@ class CameraPage:
         with ui.element("div").classes("vi-live vi-wide"):
             with ui.element("div").classes("vi-main"):
                 self._live = picture(self._watch)
+                self._legend = Legend() if self._watch.segments else None
                 self._figures = ui.label("").classes("ek-muted vi-figures")
                 with ui.element("div").classes("vi-plots"):
                     with panel():
@@ -63,6 +65,8 @@ class CameraPage:
         passed = f"{status.feed.dropped} of them passed over for newer ones"
         frames = f"{status.feed.captured} frames" + (f", {passed}" if status.feed.dropped else "")
         self._figures.set_text(" · ".join(filter(None, [figures(status), frames])))
+        if self._legend is not None:
+            self._legend.show(legend(self._watch.look, self._watch.camera, self._watch.labels))
         self._trouble.look()
         self._alerts.look()
         self._settings.look()

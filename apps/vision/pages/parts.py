@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from html import escape
+
 from nicegui import ui
 
 from edgekit.apps.vision.pages.media import PREFIX, View
 from edgekit.apps.vision.pages.words import state
+from edgekit.apps.vision.showing.segmentation import Shade
 from edgekit.apps.vision.watching.camera import CameraStatus, CameraWatch
 from edgekit.apps.vision.watching.site import SiteWatch
 from edgekit.apps.web.pages.live import Live
@@ -29,6 +32,25 @@ class Trouble:
         if found is not None:
             with self._box:
                 problem(f"{found.message}. What the file said before counts until it is mended.", found.hint)
+
+
+class Legend:
+    """Which colour stands for which class in the picture above it."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[Shade, ...] | None = None
+        self._list = ui.html("", sanitize=False).classes("vi-legend").props('role=list aria-label="Colours of the shapes"')
+
+    def show(self, shades: tuple[Shade, ...]) -> None:
+        if shades == self._shown:
+            return
+        self._shown = shades
+        self._list.set_content("".join(map(_entry, shades)))
+
+
+def _entry(shade: Shade) -> str:
+    red, green, blue = shade.color
+    return f'<span role="listitem"><i style="background:rgb({red} {green} {blue})"></i>{escape(shade.label)}</span>'
 
 
 def picture(watch: CameraWatch, *, every_ms: int = 0, view: View = "marked") -> Live:

@@ -55,6 +55,8 @@ class Settings:
             step=5,
         )
         _switch("Look only while something moves", detect.motion_gate, lambda value: self._detect(motion_gate=value))
+        if self._watch.segments:
+            _switch("Show shapes, live only", camera.segmentation == "shown", self._shapes)
         chosen = ui.select(list(FILTERS), label="Filter on faces, live only", value=camera.filter)
         chosen.props("outlined dense options-dense").classes("ek-field").on_value_change(
             lambda event: self._filter(event.value)
@@ -78,6 +80,9 @@ class Settings:
 
     async def _filter(self, name: Filter) -> None:
         await self._change(replace(self._watch.camera, filter=name))
+
+    async def _shapes(self, shown: bool) -> None:
+        await self._change(replace(self._watch.camera, segmentation="shown" if shown else "hidden"))
 
     async def _rule(self, index: int, enabled: bool) -> None:
         camera = self._watch.camera

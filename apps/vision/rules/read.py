@@ -16,7 +16,7 @@ from edgekit.apps.vision.notify.settings import Notify
 from edgekit.apps.vision.privacy.settings import Faces, Mask
 from edgekit.apps.vision.recording.settings import Keep
 from edgekit.apps.vision.rules.places import Line, Zone
-from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, Site
+from edgekit.apps.vision.rules.settings import Camera, Detect, Filter, Rule, Segmentation, Site
 from edgekit.apps.vision.sources.address import parse_address
 from edgekit.core.errors import EdgekitError, InputError, NotFound
 from edgekit.core.names import did_you_mean
@@ -25,7 +25,7 @@ from edgekit.core.strict_yaml import Places, parse_located
 T = TypeVar("T")
 SIZE_LIMIT_BYTES = 1 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces", "filter")
+CAMERA_KEYS = ("source", "detect", "zones", "lines", "rules", "starts", "masks", "faces", "filter", "segmentation")
 SITE_KEYS = ("cameras", "detector", "pose", "presence", "notify", "cloud", "keep")
 Where = tuple["str | int", ...]
 
@@ -91,6 +91,7 @@ class _Reader:
         self._check_masks(masks, (*where, "masks"))
         faces: Faces = self._typed(Faces, found.get("faces", "shown"), (*where, "faces"))  # type: ignore[arg-type]
         drawn: Filter = self._typed(Filter, found.get("filter", "none"), (*where, "filter"))  # type: ignore[arg-type]
+        shapes: Segmentation = self._typed(Segmentation, found.get("segmentation", "shown"), (*where, "segmentation"))  # type: ignore[arg-type]
         rules = tuple(self._typed(list[Rule], found.get("rules", []), (*where, "rules")))
         for index, rule in enumerate(rules):
             self._check_rule(rule, zones, lines, (*where, "rules", index))
@@ -105,6 +106,7 @@ class _Reader:
             masks=masks,
             faces=faces,
             filter=drawn,
+            segmentation=shapes,
         )
 
     def _source(self, text: str, where: Where) -> Any:

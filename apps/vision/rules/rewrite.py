@@ -23,12 +23,12 @@ from edgekit.core.schema import Value
 
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_-]*( [A-Za-z0-9_-]+)*")
 WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
-PARTS = ("detect", "zones", "lines", "rules", "filter")
+PARTS = ("detect", "zones", "lines", "rules", "filter", "segmentation")
 Where = tuple["str | int", ...]
 
 
 def rewritten(text: str, name: str, camera: Camera) -> str:
-    """The file's text with `detect`, zones, lines, rules and filter of the camera as given. `name` stands in complaints.
+    """The file's text with `detect`, zones, lines, rules, filter and segmentation of the camera as given. `name` stands in complaints.
 
     Raises `NotFound` for a camera that the file does not have, `InputError` when either text breaks the rules of the file.
     """

@@ -24,6 +24,8 @@ from edgekit.core.schema import Value
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Filter = Literal["none", "glasses", "hat", "moustache"]
 """What is drawn on the faces of the live picture, for fun."""
+Segmentation = Literal["shown", "hidden"]
+"""Whether the live picture shows the shapes of what was found, where the detector gives any."""
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
@@ -80,6 +82,7 @@ class Camera:
     masks: Mapping[str, Mask] = field(default_factory=dict)
     faces: Faces = "shown"
     filter: Filter = "none"
+    segmentation: Segmentation = "shown"
 
     @property
     def private(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.apps.drawing import PALETTE, Color
+from edgekit.apps.drawing import PALETTE, Color, color_of
 from edgekit.apps.vision.analysis.analyst import Look
 from edgekit.apps.vision.poses.keypoints import Pose
 from edgekit.apps.vision.rules.places import Line, Zone
@@ -31,7 +31,8 @@ QUALITY = 80
 def overlaid(picture: Picture, look: Look, camera: Camera, labels: tuple[str, ...]) -> Picture:
     """A copy of `picture` ([h, w, 3] uint8 RGB, the look's frame at any size) with everything that was found.
 
-    Who was seen in this very frame is named first: the others' names go where there is room.
+    A box has its track's colour, or where shapes are shown its class's, as they have. Who was seen in this very frame is named first:
+    the others' names go where there is room.
     """
     image = need("PIL.Image").fromarray(picture)
     pen = _Pen(image, look.frame.width, look.frame.height)
@@ -40,7 +41,10 @@ def overlaid(picture: Picture, look: Look, camera: Camera, labels: tuple[str, ..
     for name, line in camera.lines.items():
         pen.line(name, line)
     tracks = look.people.tracks
-    tints = [color(int(track)) for track in tracks.ids]
+    of_class = look.found.segments is not None and camera.segmentation == "shown"
+    tints = [
+        color_of(int(kind)) if of_class else color(int(track)) for kind, track in zip(tracks.class_ids, tracks.ids, strict=True)
+    ]
     for row in range(len(tracks)):
         pen.box(tracks.boxes[row], tints[row], shown=bool(tracks.fresh[row]))
     for row in np.argsort(~tracks.fresh, kind="stable"):

@@ -14,6 +14,7 @@ from edgekit.apps.vision.analysis.analyst import Look
 from edgekit.apps.vision.rules.settings import Camera
 from edgekit.apps.vision.showing.filters import filtered
 from edgekit.apps.vision.showing.overlay import Picture, jpeg, overlaid
+from edgekit.apps.vision.showing.segmentation import tinted
 from edgekit.apps.vision.sources.latest import Latest
 from edgekit.apps.vision.stages import Stages
 from edgekit.apps.web.live import Broadcast
@@ -104,7 +105,7 @@ class Showing:
         return True
 
     def _marked(self, picture: Picture, shown: Shown) -> Picture:
-        """The picture with the camera's filter, and what was found drawn over it."""
+        """The picture with shapes and the camera's filter, and what was found drawn over it."""
         look, camera = shown.look, shown.camera
         picture = enlarged(picture, SHARP)
-        return overlaid(filtered(picture, look, camera.filter), look, camera, self._labels)
+        return overlaid(filtered(tinted(picture, look, camera), look, camera.filter), look, camera, self._labels)

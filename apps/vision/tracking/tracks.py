@@ -8,17 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.apps.vision.segments import Segments
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Boxes:
-    """Detections of one frame: `boxes` float64 [N, 4] (x1, y1, x2, y2) in its pixels, `scores` [N], `class_ids` int64 [N]."""
+    """Detections of one frame: `boxes` float64 [N, 4] (x1, y1, x2, y2) in its pixels, `scores` [N], `class_ids` int64 [N]; of a
+    detector that segments, what their shapes are put together from."""
 
     boxes: Floats
     scores: Floats
     class_ids: Ints
+    segments: Segments | None = None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -27,7 +31,10 @@ class Boxes:
         """Those of the given rows, or of a mask."""
         rows = rows.nonzero()[0] if rows.dtype == np.bool_ else rows
         return Boxes(
-            boxes=self.boxes.take(rows, axis=0), scores=self.scores.take(rows), class_ids=self.class_ids.take(rows)
+            boxes=self.boxes.take(rows, axis=0),
+            scores=self.scores.take(rows),
+            class_ids=self.class_ids.take(rows),
+            segments=None if self.segments is None else self.segments.take(rows),
         )  # in half the time of an index
 
 

@@ -105,7 +105,7 @@ class CameraWatch:
         self.feed, self.stages = Feed(camera.source, tap=tap, opener=self._opened, watchdog=self.reading), Stages()
         self.history = History(self.stages)
         self.showing = Showing(detector.labels, self.stages, veil)
-        self.labels = detector.labels
+        self.labels, self.segments = detector.labels, bool(getattr(detector, "segments", False))
         self.look: Look | None = None
         """The newest look."""
         self._open: dict[Key, _Open] = {}
@@ -312,7 +312,7 @@ class OneAtATime:
     def __init__(self, model: Finds, lock: Lock, watchdog: Watchdog) -> None:
         self._model, self._lock, self._watchdog = model, lock, watchdog
         self.labels: tuple[str, ...] = getattr(model, "labels", ())
-        self.presence = getattr(model, "presence", None)
+        self.presence, self.segments = getattr(model, "presence", None), bool(getattr(model, "segments", False))
 
     def __call__(self, frame: Frame, *arguments: Any) -> Any:
         with self._lock, self._watchdog.step():

@@ -22,13 +22,21 @@ def assembled(
     """[N, height, width] of the picture, for the candidates in `kept`, whose `boxes` [N, 4] are in its pixels already."""
     made = np.zeros((len(kept), placement.image_height, placement.image_width), dtype=np.bool_)
     for mask, candidate, box in zip(made, kept, boxes, strict=True):
-        left, top = np.floor(box[:2]).astype(int)
-        right, bottom = np.ceil(box[2:]).astype(int)
-        scores = np.tensordot(parts.coefficients[candidate].astype(np.float32), parts.prototypes, axes=1)
-        rows = _in_grid(np.arange(top, bottom), placement.scale_y, placement.offset_y, scores.shape[0] / preprocess.height)
-        columns = _in_grid(np.arange(left, right), placement.scale_x, placement.offset_x, scores.shape[1] / preprocess.width)
-        mask[top:bottom, left:right] = _between(_between(scores, rows).T, columns).T > 0
+        rows, columns, inside = cut_out(parts, int(candidate), box, preprocess, placement)
+        mask[rows, columns] = inside
     return made
+
+
+def cut_out(
+    parts: MaskParts, candidate: int, box: NDArray[np.floating[Any]], preprocess: Preprocess, placement: Placement
+) -> tuple[slice, slice, NDArray[np.bool_]]:
+    """(rows, columns, mask) of one candidate in the picture, whose `box` [4] lies in its pixels."""
+    left, top = np.floor(box[:2]).astype(int)
+    right, bottom = np.ceil(box[2:]).astype(int)
+    scores = np.tensordot(parts.coefficients[candidate].astype(np.float32), parts.prototypes, axes=1)
+    rows = _in_grid(np.arange(top, bottom), placement.scale_y, placement.offset_y, scores.shape[0] / preprocess.height)
+    columns = _in_grid(np.arange(left, right), placement.scale_x, placement.offset_x, scores.shape[1] / preprocess.width)
+    return slice(top, bottom), slice(left, right), _between(_between(scores, rows).T, columns).T > 0
 
 
 def _in_grid(pixels: NDArray[Any], scale: float, offset: float, share: float) -> NDArray[np.float64]:

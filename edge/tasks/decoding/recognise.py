@@ -29,6 +29,11 @@ def head_names() -> tuple[str, ...]:
     return tuple(sorted(info.name for info in iter_modules(heads.__path__)))
 
 
+def has_masks(name: str) -> bool:
+    """Whether that head finds shapes, too. Raises as `head` does."""
+    return bool(getattr(head(name), "MASKS", False))
+
+
 def head(name: str) -> ModuleType:
     """The file of that head. Raises `Unsupported` when there is none."""
     if name not in head_names():

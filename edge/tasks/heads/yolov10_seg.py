@@ -13,6 +13,9 @@ from edgekit.tasks.decoding.prototypes import prototypes_in, prototypes_of
 from edgekit.tasks.heads.yolov8 import prepared
 from edgekit.tasks.heads.yolov10 import COLUMNS, candidates, described, has_rows
 
+MASKS = True
+"""Every box comes with the shape of what is in it."""
+
 
 def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Recognised | None:
     """[1, rows, 6 + masks] and masks prototypes of a quarter of the input's size, channels first or last."""

@@ -14,6 +14,9 @@ from edgekit.tasks.heads.yolov5 import candidates, has_anchors
 from edgekit.tasks.heads.yolov8 import prepared
 from edgekit.tasks.labels import default_labels
 
+MASKS = True
+"""Every box comes with the shape of what is in it."""
+
 
 def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Recognised | None:
     """[1, 3 * cells, 5 + classes + masks] and masks prototypes of a quarter of the input's size, channels first or last."""

@@ -13,6 +13,9 @@ from edgekit.tasks.decoding.prototypes import prototypes_in, prototypes_of
 from edgekit.tasks.heads.yolov8 import candidates, has_cells, prepared
 from edgekit.tasks.labels import default_labels
 
+MASKS = True
+"""Every box comes with the shape of what is in it."""
+
 
 def recognise(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> Recognised | None:
     """[1, 4 + classes + masks, cells] and masks prototypes of a quarter of the input's size, channels first or last."""
