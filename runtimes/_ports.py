@@ -82,6 +82,19 @@ def into_memory(port: Port) -> Writer:
     return _quantizer(port.engine, port.permutation) if _is_quantized(port) else _copier(port.engine, port.permutation)
 
 
+def into_memory_scaled(port: Port, scale: float) -> Writer:
+    """As `into_memory`, of an array whose numbers are multiplied by `scale` first, in float32."""
+    if _is_quantized(port):
+        return _quantizer(port.engine, port.permutation, scale=scale)
+    copy, factor = into_memory(port), np.float32(scale)
+    return lambda array, into: copy(np.multiply(array, factor, dtype=np.float32), into)
+
+
+def takes_bytes(port: Port, scale: float) -> bool:
+    """Whether bytes times `scale` become the engine's integers by an addition: the fastest way in for a picture."""
+    return _is_quantized(port) and _step_of_bytes(port.engine, scale) is not None
+
+
 def out_of_engine(port: Port) -> Converter:
     """Engine array -> source array, which may be the engine's where nothing changes."""
     back = None if port.permutation is None else tuple(int(axis) for axis in np.argsort(port.permutation))
@@ -107,17 +120,20 @@ def _is_quantized(port: Port) -> bool:
     return port.engine.scale is not None and np.dtype(port.source.dtype).kind == "f"
 
 
-def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None) -> Writer:
-    """q = clip(rint(real / scale) + zero_point), one multiply per element; NaN becomes the lowest value."""
-    inverse = np.float32(1.0 / float(engine.scale or 1.0))
+def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None, *, scale: float = 1.0) -> Writer:
+    """q = clip(rint(real / scale) + zero_point), one multiply per element; NaN becomes the lowest value.
+
+    With `scale` the numbers are multiplied by it before, rounded to float32 as they would be in an array of their own.
+    """
+    inverse, factor = np.float32(1.0 / float(engine.scale or 1.0)), None if scale == 1 else np.float32(scale)
     scratch: dict[tuple[int, ...], _Scratch] = {}
 
     def quantize(part: Array, into: Array) -> None:
         if (held := scratch.get(part.shape)) is None:
             held = scratch[part.shape] = _Scratch(part.shape, into.dtype, engine.zero_point or 0)
-        held.quantize(part, inverse, into)
+        held.quantize(part if factor is None else held.scaled(part, factor), inverse, into)
 
-    step_of_bytes = cache(lambda: _step_of_bytes(quantize, np.dtype(engine.dtype)))
+    step_of_bytes = cache(lambda: _step_of_bytes(engine, scale))
 
     def write(array: Array, into: Array) -> None:
         turned = array if permutation is None else array.transpose(permutation)
@@ -131,12 +147,14 @@ def _quantizer(engine: TensorSpec, permutation: tuple[int, ...] | None) -> Write
     return write
 
 
-def _step_of_bytes(quantize: Writer, dtype: np.dtype[Any]) -> np.uint8 | None:
-    """What turns a byte, pictures are made of them, into its quantized form when added, modulo 256; None where nothing does."""
+def _step_of_bytes(engine: TensorSpec, scale: float) -> np.uint8 | None:
+    """What turns a byte, pictures are made of them, into the quantized form of itself times `scale` when added, modulo 256; None where
+    nothing does."""
+    dtype = np.dtype(engine.dtype)
     if dtype.itemsize > 1:
         return None
-    made = np.empty(256, dtype)
-    quantize(np.arange(256, dtype=np.uint8), made)
+    made, every = np.empty(256, dtype), np.arange(256, dtype=np.uint8)
+    _quantizer(engine, None, scale=1.0)(np.multiply(every, np.float32(scale), dtype=np.float32), made)
     steps = made.view(np.uint8) - np.arange(256, dtype=np.uint8)
     return steps[0] if (steps == steps[0]).all() else None
 
@@ -154,6 +172,10 @@ class _Scratch:
         self.integers = self.values.view(np.int32)
         self.lowest = _lowest_bytes(self.values)
         self.least, self.most = (np.full(shape, MAGIC + end - self.odd, np.float32) for end in (limits.min, limits.max))
+
+    def scaled(self, real: Array, factor: np.float32) -> Array:
+        """The numbers times `factor`, in the room that they are quantized in."""
+        return np.multiply(real, factor, out=self.values, casting="same_kind")
 
     def quantize(self, real: Array, inverse: np.float32, into: Array) -> None:
         """Write the quantized numbers."""

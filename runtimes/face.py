@@ -7,16 +7,26 @@ which would cost a pass over every frame: a float engine gets it as it is, a qua
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import Literal, ParamSpec, TypeGuard, TypeVar
 
 import msgspec
+import numpy as np
 
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.names import did_you_mean
 from edgekit.core.schema import Artifact, Port, TensorSpec
-from edgekit.runtimes._ports import Door, into_engine, into_memory, out_of_engine, out_of_memory
+from edgekit.runtimes._ports import (
+    Door,
+    Writer,
+    into_engine,
+    into_memory,
+    into_memory_scaled,
+    out_of_engine,
+    out_of_memory,
+    takes_bytes,
+)
 from edgekit.runtimes.base import Arrays, InPlace, Session
 
 UNKNOWN = -1
@@ -46,6 +56,8 @@ class FaceSession:
         self.outputs = tuple(port.source for port in outs)
         self._session: Session | None = session
         self._lender = session if _lends(session) else None
+        self._ports = {port.source.name: port for port in ins}
+        self._scaled: dict[tuple[str, float], Writer] = {}
         self._doors = {port.source.name: _door(port, lent=self._lender is not None) for port in ins}
         self._raw_doors = {port.source.name: _raw_door(port) for port in ins}
         self._writers = {port.engine.name: into_memory(port) for port in ins} if self._lender is not None else {}
@@ -53,8 +65,14 @@ class FaceSession:
         self._results = tuple((port.source.name, port.engine.name, leave(port)) for port in outs)
         self._renamed = any(port.source.name != port.engine.name for port in (*ins, *outs))
 
-    def run(self, feed: Arrays, *, raw: bool = False) -> Arrays:
+    def takes_bytes(self, name: str, scale: float) -> bool:
+        """Whether an input takes bytes with this `scale` (see `run`) at no cost, so that they need not become floats before."""
+        return self._lender is not None and takes_bytes(self._ports[name], scale)
+
+    def run(self, feed: Arrays, *, raw: bool = False, scales: Mapping[str, float] | None = None) -> Arrays:
         """Every output by name, in new arrays.
+
+        Inputs named in `scales` are multiplied by that number on their way in, in float32: a picture's bytes by 1/255, for example.
 
         With `raw` the arrays on both sides are the engine's own (its dtypes, layout and quantized values), still by the
         source model's names. Raises `InputError` for a feed that does not fit and `DeviceError` when the engine refuses.
@@ -63,14 +81,28 @@ class FaceSession:
         if session is None:
             raise UsageError(f"the session of {self.artifact.path.name!r} is closed", "open another: edgekit.load(path)")
         doors = self._raw_doors if raw else self._doors
-        if feed.keys() != doors.keys():
-            raise _wrong_names(feed, doors)
+        if feed.keys() != doors.keys() or (scales and not scales.keys() <= doors.keys()):
+            raise _wrong_names([*feed, *(scales or ())], doors)
+        if raw and scales:
+            raise UsageError("the engine's own numbers are not multiplied", "give either raw or scales")
         if raw:
             return self._as_named(session.run(_checked(doors, feed)))
         if self._lender is not None:
-            return self._lender.run_in_place(_checked(doors, feed), self._writers, self._results)
+            writers = self._writers_for(scales) if scales else self._writers
+            return self._lender.run_in_place(_checked(doors, feed), writers, self._results)
+        feed = _multiplied(feed, scales) if scales else feed
         answers = session.run({door.engine_name: door.convert(door.check(feed[name])) for name, door in doors.items()})
         return {name: convert(answers[engine]) for name, engine, convert in self._results}
+
+    def _writers_for(self, scales: Mapping[str, float]) -> Mapping[str, Writer]:
+        """Those of every input, some of which multiply."""
+        found = dict(self._writers)
+        for name, scale in scales.items():
+            port = self._ports[name]
+            if (name, scale) not in self._scaled:
+                self._scaled[name, scale] = into_memory_scaled(port, scale)
+            found[port.engine.name] = self._scaled[name, scale]
+        return found
 
     def _as_named(self, answers: Arrays) -> Arrays:
         """The engine's own arrays by the source model's names."""
@@ -107,6 +139,11 @@ class FaceSession:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _multiplied(feed: Arrays, scales: Mapping[str, float]) -> Arrays:
+    return {name: np.multiply(array, np.float32(scales[name]), dtype=np.float32) if name in scales else array
+            for name, array in feed.items()}  # fmt: skip
 
 
 def _as_engine_lies(port: Port) -> Port:
@@ -162,7 +199,7 @@ def _raw_door(port: Port) -> Door:
     return Door(msgspec.structs.replace(port.engine, name=port.source.name), port.engine.name, exact=True)
 
 
-def _wrong_names(feed: Arrays, doors: Mapping[str, Door]) -> InputError:
+def _wrong_names(feed: Collection[str], doors: Mapping[str, Door]) -> InputError:
     """Say which inputs are missing, or which are unknown and what was probably meant."""
     missing = [name for name in doors if name not in feed]
     unknown = [name for name in feed if name not in doors]

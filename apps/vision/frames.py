@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from threading import local
 from typing import Any
 
@@ -54,7 +55,7 @@ class Frame:
         """A pixel of a smaller picture is the mean of those it stands for, in half the time of a bilinear one."""
         interpolation = "AREA" if width <= self.width and height <= self.height else "BILINEAR"
         scaler = _scaler(width, height, order, interpolation)
-        scaled = scaler.reformat(self.planes, width=width, height=height, format=order, interpolation=interpolation)
+        scaled = scaler.reformat(self.planes, width=width, height=height, format=order, interpolation=interpolation, **_alone())
         return np.asarray(scaled.to_ndarray())
 
     def square(self, box: NDArray[np.floating[Any]], side: int) -> Plane:
@@ -81,6 +82,13 @@ class Frame:
 def from_rgb(image: Plane, *, number: int, time_s: float) -> Frame:
     """A frame around a picture [h, w, 3] uint8 RGB."""
     return Frame(number=number, time_s=time_s, planes=need("av").VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24"))
+
+
+@cache
+def _alone() -> dict[str, int]:
+    """What keeps a scaler in the thread that asks: newer PyAVs give it every core, where the networks are at work."""
+    told = need("av.video.reformatter").VideoReformatter.reformat.__doc__ or ""
+    return {"threads": 1} if ":param int threads:" in told else {}
 
 
 def _scaler(*wanted: Any) -> Any:

@@ -54,17 +54,19 @@ def detect(
     *,
     most: int = CANDIDATE_LIMIT,
     masks: bool = False,
+    wanted: NDArray[np.int64] | None = None,
 ) -> Detections:
     """What the model's `outputs` (by source name, floats) show, in pixels of the picture that was prepared.
 
-    At most `most` of each class. `masks` are put together when they are asked for, since each is as large as the picture. Raises `Unsupported` when the model classifies or its head is unknown, `InputError` when an
-    output has other shapes than the head has or holds NaN.
+    At most `most` of each class; with `wanted` (class ids) of these classes alone, which spares the suppression of others. `masks` are
+    put together when they are asked for, since each is as large as the picture. Raises `Unsupported` when the model classifies or its
+    head is unknown, `InputError` when an output has other shapes than the head has or holds NaN.
     """
     if postprocess.task != "detection":
         raise Unsupported(f"this model does {postprocess.task}, not detection", "which model finds boxes?")
     _refuse_nan(outputs)
     candidates: Candidates = head(postprocess.head).decode(outputs, preprocess, postprocess)
-    kept = nms(candidates.boxes, candidates.scores, candidates.class_ids, postprocess.iou_threshold, most=most)
+    kept = _suppressed(candidates, postprocess.iou_threshold, most, wanted)
     boxes = placement.boxes_to_image(candidates.boxes[kept])
     seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     kept, boxes = kept[seen], boxes[seen]
@@ -80,6 +82,15 @@ def detect(
         masks=assembled(parts, kept, boxes, preprocess, placement) if masks and parts is not None else None,
         parts=None if parts is None else replace(parts, coefficients=parts.coefficients[kept]),
     )
+
+
+def _suppressed(candidates: Candidates, iou_threshold: float, most: int, wanted: NDArray[np.int64] | None) -> NDArray[np.intp]:
+    """Positions of the candidates of the wanted classes that stay."""
+    boxes, scores, class_ids = candidates.boxes, candidates.scores, candidates.class_ids
+    if wanted is None:
+        return nms(boxes, scores, class_ids, iou_threshold, most=most)
+    among = np.flatnonzero(np.isin(class_ids, wanted))
+    return among[nms(boxes[among], scores[among], class_ids[among], iou_threshold, most=most)]
 
 
 def _in_picture(keypoints: Floats, placement: Placement) -> Floats:

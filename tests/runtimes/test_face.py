@@ -17,7 +17,7 @@ from edgekit.converters.quantize.parameters import QuantParams, dequantize, quan
 from edgekit.core.errors import ArtifactError, InputError, UsageError
 from edgekit.core.schema import Artifact, Port, TensorSpec
 from edgekit.loading import open_artifact
-from edgekit.runtimes._ports import into_engine, out_of_engine
+from edgekit.runtimes._ports import into_engine, into_memory, into_memory_scaled, out_of_engine, takes_bytes
 from edgekit.runtimes.base import Arrays
 from edgekit.runtimes.face import FaceSession
 
@@ -118,6 +118,49 @@ def test_a_picture_of_bytes_is_quantized_as_the_same_numbers_in_float_are(
     convert = into_engine(port(dtype, scale, zero_point, permutation))
     picture = np.random.default_rng(0).integers(0, 256, (2, 3, 4), np.uint8)
     np.testing.assert_array_equal(convert(picture).copy(), convert(picture.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("factor", "scale", "zero_point", "dtype", "adds"),
+    [
+        (1 / 255, 0.003921568859368563, -128, "int8", True),
+        (1 / 255, 1 / 255, 0, "uint8", True),
+        (1 / 255, 0.0041, -120, "int8", False),
+        (1 / 127.5, 1 / 255, -128, "int8", False),
+        (1 / 255, 1 / 255, 7, "int16", False),
+    ],
+)
+@pytest.mark.parametrize("permutation", [None, (1, 2, 0)])
+def test_bytes_with_a_scale_are_quantized_as_their_products_in_float_are(
+    factor: float, scale: float, zero_point: int, dtype: str, adds: bool, permutation: tuple[int, ...] | None
+) -> None:
+    quantized = port(dtype, scale, zero_point, permutation)
+    picture = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
+    scaled, plain = (np.zeros(picture.transpose(permutation or (0, 1, 2)).shape, dtype) for _ in range(2))
+    into_memory_scaled(quantized, factor)(picture, scaled)
+    into_memory(quantized)(picture.astype(np.float32) * np.float32(factor), plain)
+    np.testing.assert_array_equal(scaled, plain)
+    assert takes_bytes(quantized, factor) is adds
+
+
+@pytest.mark.parametrize("kind", ["tflite-int8", "tflite", "onnx"])
+def test_inputs_are_multiplied_on_their_way_in(tmp_path: Path, kind: str) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 4), np.uint8)
+    with open_artifact(tiny_artifact(tmp_path, kind)) as session:
+        wanted = session.run({"image": picture.astype(np.float32) * np.float32(0.01)})["scores"]
+        for _ in range(2):
+            np.testing.assert_array_equal(session.run({"image": picture}, scales={"image": 0.01})["scores"], wanted)
+        np.testing.assert_array_equal(
+            session.run({"image": picture})["scores"], session.run({"image": picture * 1.0})["scores"]
+        )
+        assert not session.takes_bytes("image", 0.01)
+
+
+def test_a_scale_of_what_is_no_input_or_of_raw_numbers_is_refused(session: FaceSession) -> None:
+    with pytest.raises(InputError, match="no input 'imgae'"):
+        session.run({"image": IMAGE}, scales={"imgae": 2.0})
+    with pytest.raises(UsageError, match="not multiplied"):
+        session.run({"image": IMAGE}, raw=True, scales={"image": 2.0})
 
 
 def test_a_missing_input_is_named(session: FaceSession) -> None:

@@ -192,3 +192,21 @@ def test_arrays_of_another_model_are_refused(name: str) -> None:
     preprocess, _ = known({"t": np.zeros((1, 6, CELLS), np.float32)})
     with pytest.raises(InputError, match=f"the {name} head needs an output of shape"):
         head(name).decode({"t": np.zeros((1, 9, 9), np.float32)}, preprocess, Postprocess(task="detection", head=name))
+
+
+def test_of_the_classes_that_are_wanted_the_same_is_found_as_when_all_are() -> None:
+    chance = np.random.default_rng(0)
+    columns = np.zeros((1, 4 + 3, CELLS), np.float32)
+    columns[0, :2] = chance.uniform(16, 48, (2, CELLS))
+    columns[0, 2:4] = chance.uniform(8, 24, (2, CELLS))
+    columns[0, 4:] = chance.uniform(0, 1, (3, CELLS))
+    preprocess, postprocess = known({"rows": columns})
+    placement = prepare(np.zeros((HEIGHT, WIDTH, 3), np.uint8), preprocess).placement
+    every = detect({"rows": columns}, postprocess, preprocess, placement)
+    for wanted in ([1], [0, 2], [], [7]):
+        found = detect({"rows": columns}, postprocess, preprocess, placement, wanted=np.array(wanted, np.int64))
+        rows = np.flatnonzero(np.isin(every.class_ids, wanted))
+        np.testing.assert_array_equal(found.boxes, every.boxes[rows])
+        np.testing.assert_array_equal(found.class_ids, every.class_ids[rows])
+        assert found.labels == tuple(every.labels[row] for row in rows)
+    assert len(every) > 20

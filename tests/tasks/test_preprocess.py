@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -125,6 +126,16 @@ def test_each_channel_is_scaled_then_shifted_then_divided(layout: str) -> None:
     array = prepare(image, wish).array
     np.testing.assert_allclose(array[0], expected, rtol=1e-5, atol=1e-6)
     assert array.flags.c_contiguous
+
+
+def test_a_scale_is_left_to_who_takes_bytes_when_it_is_all_there_is_to_do() -> None:
+    picture, scaled = np.full((4, 4, 3), 51, np.uint8), Preprocess(input="x", height=4, width=4, layout="nchw", scale=1 / 255)
+    later = prepare(picture, scaled, as_bytes=True, scaled_later=True)
+    assert (later.array.dtype, later.scale) == (np.uint8, 1 / 255)
+    np.testing.assert_array_equal(later.array * np.float32(later.scale), prepare(picture, scaled, as_bytes=True).array)
+    shifted = msgspec.structs.replace(scaled, mean=(0.5,))
+    made = prepare(picture, shifted, as_bytes=True, scaled_later=True)
+    assert (made.array.dtype, made.scale) == (np.float32, 1.0), "what is more than a scale is done at once"
 
 
 def test_preparing_never_changes_the_picture() -> None:

@@ -65,7 +65,9 @@ class Detector:
         self._postprocess = msgspec.structs.replace(manifest.postprocess, score_threshold=least)
         self.segments = has_masks(manifest.postprocess.head)
         self.labels, self.name, self.runtime = manifest.postprocess.labels, manifest.name, session.runtime
-        self._ids = np.array([index for index, label in enumerate(self.labels) if not wanted or label in wanted], np.int64)
+        self._bytes = self._session.takes_bytes(self._preprocess.input, self._preprocess.scale)
+        ids = np.array([index for index, label in enumerate(self.labels) if label in wanted], np.int64)
+        self._wanted = ids if wanted else None
 
     def __call__(self, frame: Frame, stages: Stages | None = None) -> Boxes:
         """What the frame shows. With `stages` the three steps are timed."""
@@ -76,32 +78,35 @@ class Detector:
     def ask(self, frame: Frame, stages: Stages) -> Question:
         """The frame, scaled and laid out for the network."""
         with stages.timed("prepare"):
-            return Question(frame=frame, prepared=prepared_of(frame, self._preprocess))
+            return Question(frame=frame, prepared=prepared_of(frame, self._preprocess, scaled_later=self._bytes))
 
     def answer(self, question: Question, stages: Stages) -> Arrays:
         """What the network says."""
         with stages.timed("detect"):
-            return self._session.run({self._preprocess.input: question.prepared.array})
+            return self._run(question.prepared)
+
+    def _run(self, prepared: Prepared) -> Arrays:
+        name = self._preprocess.input
+        return self._session.run({name: prepared.array}, None if prepared.scale == 1 else {name: prepared.scale})
 
     def boxes(self, question: Question, answer: Arrays, stages: Stages) -> Boxes:
         """Its answer as boxes in pixels of the frame."""
         placement = question.prepared.placement
         with stages.timed("decode boxes"):
-            found = detect(answer, self._postprocess, self._preprocess, placement, most=MOST)
-            kept = np.isin(found.class_ids, self._ids)
+            found = detect(answer, self._postprocess, self._preprocess, placement, most=MOST, wanted=self._wanted)
             return Boxes(
-                boxes=found.boxes[kept].astype(np.float64) * _scale(question.frame, placement),
-                scores=found.scores[kept].astype(np.float64),
-                class_ids=found.class_ids[kept],
+                boxes=found.boxes.astype(np.float64) * _scale(question.frame, placement),
+                scores=found.scores.astype(np.float64),
+                class_ids=found.class_ids,
                 segments=None
                 if found.parts is None
-                else Segments(parts=found.parts, preprocess=self._preprocess, placement=placement).take(kept),
+                else Segments(parts=found.parts, preprocess=self._preprocess, placement=placement),
             )
 
     def cell_scores(self, frame: Frame, class_id: int) -> CellScores | None:
         """What every cell of a dense head says of one class, from a single run; None where the head keeps only its best."""
-        prepared = prepared_of(frame, self._preprocess)
-        outputs = self._session.run({self._preprocess.input: prepared.array})
+        prepared = prepared_of(frame, self._preprocess, scaled_later=self._bytes)
+        outputs = self._run(prepared)
         grid = class_cells(outputs, self._postprocess, self._preprocess, class_id)
         if grid is None:
             return None
@@ -130,13 +135,13 @@ def _scale(frame: Frame, placement: Placement) -> NDArray[np.float64]:
     return np.array([frame.width / placement.image_width, frame.height / placement.image_height] * 2)
 
 
-def prepared_of(frame: Frame, preprocess: Preprocess) -> Prepared:
-    """The frame, scaled and laid out as `preprocess` says."""
+def prepared_of(frame: Frame, preprocess: Preprocess, *, scaled_later: bool = False) -> Prepared:
+    """The frame, scaled and laid out as `preprocess` says; `scaled_later` as in `prepare`."""
     height, width = fitted(frame.height, frame.width, preprocess)
     other = turned(preprocess)
     if other is None:
-        return prepare(frame.rgb(width, height), preprocess, as_bytes=True)
-    return prepare(frame.bgr(width, height), other, as_bytes=True)
+        return prepare(frame.rgb(width, height), preprocess, as_bytes=True, scaled_later=scaled_later)
+    return prepare(frame.bgr(width, height), other, as_bytes=True, scaled_later=scaled_later)
 
 
 def turned(preprocess: Preprocess) -> Preprocess | None:

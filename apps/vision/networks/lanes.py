@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,15 +24,20 @@ class Lanes:
 
     def __init__(self, sessions: Sequence[FaceSession]) -> None:
         self.artifact, self.runtime, self.count = sessions[0].artifact, sessions[0].runtime, len(sessions)
+        self._takes_bytes = sessions[0].takes_bytes
         self._free: SimpleQueue[FaceSession] = SimpleQueue()
         for session in sessions:
             self._free.put(session)
 
-    def run(self, feed: Arrays) -> Arrays:
+    def takes_bytes(self, name: str, scale: float) -> bool:
+        """As `FaceSession.takes_bytes`."""
+        return self._takes_bytes(name, scale)
+
+    def run(self, feed: Arrays, scales: Mapping[str, float] | None = None) -> Arrays:
         """As `FaceSession.run`."""
         session = self._free.get()
         try:
-            return session.run(feed)
+            return session.run(feed, scales=scales)
         finally:
             self._free.put(session)
 

@@ -39,15 +39,16 @@ def decode(outputs: Arrays, preprocess: Preprocess, postprocess: Postprocess) ->
     rows, columns = preprocess.height // STRIDE, preprocess.width // STRIDE
     channels = 5 + len(postprocess.labels)
     array = array_shaped(outputs, "fastestdet", (1, channels, rows, columns), (1, rows, columns, channels))[0]
-    channels_last = array if array.shape[:2] == (rows, columns) else array.transpose(1, 2, 0)
-    cell = channels_last.reshape(-1, channels).astype(np.float32)
-    scores = np.maximum(cell[:, 0], 0) ** OBJECTNESS_POWER * np.maximum(cell[:, 5:].max(axis=1), 0) ** CLASS_POWER
+    planes = array.transpose(2, 0, 1) if array.shape[:2] == (rows, columns) else array
+    plane = planes.reshape(channels, -1).astype(np.float32, copy=False)
+    best = np.maximum(plane[5:].max(axis=0), 0)  # over whole planes, which numpy does many numbers at a time
+    scores = np.maximum(plane[0], 0) ** OBJECTNESS_POWER * best**CLASS_POWER
     kept = np.flatnonzero(scores >= postprocess.score_threshold)
     size = np.array([preprocess.width, preprocess.height], dtype=np.float32)
-    grid = cells(preprocess.height, preprocess.width, (STRIDE,))[kept]
-    centres = (grid[:, :2] + np.tanh(cell[kept, 1:3])) / (columns, rows) * size
+    grid, cell = cells(preprocess.height, preprocess.width, (STRIDE,))[kept], plane[:, kept]
+    centres = (grid[:, :2] + np.tanh(cell[1:3].T)) / (columns, rows) * size
     return Candidates(
-        boxes=corners(centres, sigmoid(cell[kept, 3:5]) * size),
+        boxes=corners(centres, sigmoid(cell[3:5].T) * size),
         scores=scores[kept],
-        class_ids=cell[kept, 5:].argmax(axis=1),
+        class_ids=cell[5:].argmax(axis=0),
     )

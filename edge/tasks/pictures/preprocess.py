@@ -46,30 +46,35 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """`array` with a batch of one in the layout asked for (float32, or bytes that mean the same), and where the picture lies in it."""
+    """`array` with a batch of one in the layout asked for (float32, or bytes that mean the same when they are multiplied by `scale`),
+    and where the picture lies in it."""
 
     array: NDArray[Any]
     placement: Placement
+    scale: float = 1.0
 
 
-def prepare(image: NDArray[np.uint8], preprocess: Preprocess, *, as_bytes: bool = False) -> Prepared:
+def prepare(
+    image: NDArray[np.uint8], preprocess: Preprocess, *, as_bytes: bool = False, scaled_later: bool = False
+) -> Prepared:
     """Resize, pad, reorder and scale `image` ([h, w, 3] uint8 RGB) as `preprocess` says.
 
     With `as_bytes` the pixels stay bytes, and nothing is copied, where scale, mean and std would leave them what they are:
-    sessions take these as well as floats, and are faster with them. Raises `InputError` when `image` is no such array or mean and std do not fit the channels.
+    sessions take these as well as floats, and are faster with them. With `scaled_later`, too, a scale is left to whoever takes the
+    bytes (`Prepared.scale`). Raises `InputError` when `image` is no such array or mean and std do not fit the channels.
     """
     _refuse(image)
     canvas, placement = _placed(image, preprocess)
     pixels, channel_axis = _coloured(canvas, preprocess.color), 2
     if preprocess.layout == "nchw":
         pixels, channel_axis = pixels.transpose(2, 0, 1), 0
-    if as_bytes and _leaves_pixels(preprocess):
-        return Prepared(array=pixels[None], placement=placement)
+    if as_bytes and _only_scales(preprocess) and (scaled_later or preprocess.scale == 1):
+        return Prepared(array=pixels[None], placement=placement, scale=preprocess.scale)
     return Prepared(array=_normalised(pixels, preprocess, channel_axis=channel_axis)[None], placement=placement)
 
 
-def _leaves_pixels(preprocess: Preprocess) -> bool:
-    return preprocess.scale == 1 and not any(preprocess.mean) and all(std == 1 for std in preprocess.std)
+def _only_scales(preprocess: Preprocess) -> bool:
+    return not any(preprocess.mean) and all(std == 1 for std in preprocess.std)
 
 
 def ensure_fits(preprocess: Preprocess, spec: TensorSpec) -> None:
