@@ -57,9 +57,14 @@ def run(
             _end(program)
             raise
     if program.returncode not in exits:
-        last = (stderr.strip() or stdout.strip() or "it said nothing").splitlines()[-1]
+        last = last_line(Finished(stdout=stdout, stderr=stderr))
         raise EdgekitError(f"{argv[0]} {ending(program.returncode)}: {last}", f"run it by hand: {line}")
     return Finished(stdout=stdout, stderr=stderr, status=program.returncode)
+
+
+def last_line(said: Finished) -> str:
+    """The last thing a program said, which is mostly why it failed."""
+    return (said.stderr.strip() or said.stdout.strip() or "it said nothing").splitlines()[-1]
 
 
 @contextmanager

@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from edgekit.artifact import MANIFEST
-from edgekit.benchmark.process.remote import ssh
 from edgekit.core import process
 from edgekit.core.errors import DeviceError, EdgekitError, GateFailed, InputError
 from edgekit.core.files import sha256_file
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Artifact
+from edgekit.core.ssh import FAILED, by_hand, hint, ssh
 from edgekit.deploy.board.layout import ROOT
 from edgekit.deploy.nouns import Answer, Going, Offer, Part, Proposal, Release, Status
 from edgekit.loading import order as engines
@@ -110,7 +110,7 @@ def _upload(board: Board, offer: Offer, artifact: Artifact, proposal: Proposal, 
     for lacking in offer.lacking:
         progress(Event(stage="upload", done=sent >> 10, total=max(total >> 10, 1)))
         part = parts[lacking.sha256]
-        arguments = ["--sha256", part.sha256, "--offset", str(lacking.have)]
+        arguments = ["--sha256", part.sha256, "--bytes", str(part.bytes), "--offset", str(lacking.have)]
         _said(board, partial(_feed, board, "put", arguments, artifact.path / part.name, lacking.have))
         sent += part.bytes - lacking.have
     return sent
@@ -134,7 +134,8 @@ def logs_command(board: Board, *, follow: bool, lines: int) -> list[str]:
 
 def command(board: Board, verb: str, arguments: Sequence[str] = ()) -> list[str]:
     """The program that carries out a verb on the board."""
-    words = [*_as_root(board), quote(str(board.python)), "-m", "edgekit.deploy.board", verb]
+    # Not from the home folder: `python -m` would import whatever modules lie there before the real ones.
+    words = ["cd / &&", *_as_root(board), quote(str(board.python)), "-m", "edgekit.deploy.board", verb]
     return ssh(board.host, " ".join([*words, "--root", quote(str(board.root)), *map(quote, arguments)]))
 
 
@@ -146,12 +147,12 @@ def order(board: Board, verb: str, message: Any, kind: type[_Kind], *, timeout_s
         return msgspec.json.decode(said, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise DeviceError(
-            f"{board.host} answered with something else: {said[:80]!r}", f"ssh {board.host} journalctl -n 20"
+            f"{board.host} answered with something else: {said[:80]!r}", by_hand(board.host, "journalctl -n 20")
         ) from exc
 
 
-_EXITS = (0, *sorted({kind.exit_code for kind in (EdgekitError, InputError, DeviceError, GateFailed)}))
-"""Exit statuses with which the board's side still answers in JSON."""
+_EXITS = (0, *sorted({kind.exit_code for kind in (EdgekitError, InputError, DeviceError, GateFailed)}), FAILED)
+"""Exit statuses with which the board's side still answers in JSON, and that of ssh itself."""
 _ERRORS: dict[int, type[EdgekitError]] = {1: InputError, 3: DeviceError, 4: GateFailed}
 
 
@@ -160,11 +161,13 @@ def _said(board: Board, call: Callable[[], process.Finished]) -> str:
         done = call()
     except EdgekitError as exc:
         raise DeviceError(f"{board.host}: {exc.message}", _hint(board, exc.message)) from exc
+    if done.status == FAILED:
+        raise DeviceError(f"{board.host}: {process.last_line(done)}", hint(board.host, done.stderr))
     if done.status:
         try:
             refusal = msgspec.json.decode(done.stdout, type=dict[str, str])
         except msgspec.DecodeError:
-            last = (done.stderr.strip() or done.stdout.strip() or "it said nothing").splitlines()[-1]
+            last = process.last_line(done)
             raise DeviceError(f"{board.host}: {last}", _hint(board, last)) from None
         raise _ERRORS[done.status](f"{board.host}: {refusal.get('error', '')}", refusal.get("hint", ""))
     return done.stdout
@@ -189,14 +192,18 @@ def _as_root(board: Board) -> list[str]:
 
 
 def _hint(board: Board, message: str) -> str:
-    for sign, hint in (
-        ("status 255", f"does 'ssh {board.host} true' work without asking for anything?"),
+    for sign, advice in (
         ("status 127", f"there is no {board.python} on the board: flash it with an app, or make that environment"),
         ("No such file", f"there is no {board.python} on the board: flash it with an app, or make that environment"),
-        ("No module named", f"ssh {board.host} {board.python} -m pip install edgekit"),
-        ("a password is required", "the user needs sudo without a password, or deploy as root"),
+        ("No module named", by_hand(board.host, f"{board.python} -m pip install edgekit")),
+        ("a password is required", _PASSWORD),
+        ("authentication is required", _PASSWORD),  # sudo-rs
+        ("a terminal is required", _PASSWORD),
         ("Permission denied", "--sudo, or deploy as root"),
     ):
         if sign in message:
-            return hint
-    return f"ssh {board.host} and look"
+            return advice
+    return f"{by_hand(board.host, '').strip()} and look"
+
+
+_PASSWORD = "the user needs sudo without a password, or deploy as root"

@@ -67,7 +67,8 @@ def test_an_artifact_that_was_tampered_with_on_the_board_is_refused(
 @pytest.mark.parametrize(
     ("does", "said", "hint"),
     [
-        ("echo 'Connection refused' >&2; exit 255", "Connection refused", "does 'ssh pi@board.local true' work"),
+        ("echo 'Connection refused' >&2; exit 255", "Connection refused", "is it on, and is that its address"),
+        ("echo 'Load key: bad' >&2; exit 255", "Load key", "does 'ssh pi@board.local true' work"),
         ('echo "python3: No module named edgekit" >&2; exit 1', "No module named", "python3 -m pip install edgekit"),
         ("echo 'sh: 1: exec: python3: not found' >&2; exit 127", "not found", "Python 3.10"),
     ],
@@ -82,15 +83,45 @@ def test_a_board_that_does_not_answer_is_a_device_error_with_what_to_try(
     assert HOST in caught.value.message
 
 
-@pytest.mark.parametrize("host", ["-oProxyCommand=touch /tmp/x", "", "pi@board; reboot", "two words"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "-oProxyCommand=touch /tmp/x",
+        "",
+        "pi@board; reboot",
+        "two words",
+        "pi@-board",
+        "pi@board:0",
+        "pi@[board]:22",
+        "pi@board:70000",
+    ],
+)
 def test_what_ssh_would_take_for_something_else_is_no_host(host: str) -> None:
     with pytest.raises(UsageError, match="is no host"):
         on(host)
 
 
-def test_ssh_asks_nobody_and_the_host_is_never_an_option() -> None:
-    assert ssh("pi@[fe80::1%eth0]", "true")[-3:] == ["--", "pi@[fe80::1%eth0]", "true"]
-    assert "BatchMode=yes" in ssh(HOST, "true")
+def test_ssh_asks_nobody_and_notices_a_link_that_is_dead() -> None:
+    assert {"BatchMode=yes", "ServerAliveInterval=15", "ServerAliveCountMax=8"} <= set(ssh(HOST, "true"))
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ("pi@board.local", ["--", "pi@board.local"]),
+        ("board", ["--", "board"]),
+        ("pi@board:2222", ["-p", "2222", "--", "pi@board"]),
+        ("ssh://pi@board:2222", ["-p", "2222", "--", "pi@board"]),
+        ("pi@10.0.0.7:2222", ["-p", "2222", "--", "pi@10.0.0.7"]),
+        ("pi@[fe80::1%eth0]", ["--", "pi@fe80::1%eth0"]),
+        ("pi@[2001:db8::1]:2222", ["-p", "2222", "--", "pi@2001:db8::1"]),
+        ("2001:db8::1", ["--", "2001:db8::1"]),
+    ],
+)
+def test_a_port_and_an_address_of_ipv6_reach_ssh_as_it_takes_them(host: str, words: list[str]) -> None:
+    """Of itself ssh takes brackets for a part of the name."""
+    made = ssh(host, "true")
+    assert made[-1 - len(words) :] == [*words, "true"]
 
 
 @pytest.mark.parametrize(

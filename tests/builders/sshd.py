@@ -44,7 +44,8 @@ def listening(folder: Path, port: int, opens: Path, host_key: Path, more: Mappin
         "PermitRootLogin": "prohibit-password",
         **more,
     }
-    (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
+    also = "ListenAddress ::1\n" if socket.has_ipv6 else ""
+    (folder / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()) + also)
     with (folder / "log").open("w") as log:
         daemon = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
         try:

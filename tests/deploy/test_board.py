@@ -29,13 +29,17 @@ from edgekit.deploy.nouns import Answer, Health, Part, Proposal, Release, State
 from edgekit.signing.minisign import public_text
 
 
+def part_of(proposal: Proposal, sha256: str) -> Part:
+    return next(part for part in proposal.parts if part.sha256 == sha256)
+
+
 def upload(place: Place, artifact: Artifact, proposal: Proposal) -> int:
     """Everything the board lacks; the bytes it took."""
     missing = receiving.lacking(place.layout, proposal)
     paths = {part.sha256: artifact.path / part.name for part in proposal.parts}
     for each in missing:
         data = paths[each.sha256].read_bytes()[each.have :]
-        receiving.put(place.layout, each.sha256, each.have, io.BytesIO(data))
+        receiving.put(place.layout, part_of(proposal, each.sha256), each.have, io.BytesIO(data))
     return sum(paths[each.sha256].stat().st_size - each.have for each in missing)
 
 
@@ -116,15 +120,28 @@ def test_an_upload_goes_on_where_it_broke_off(board: Place, make_artifact: MakeN
         board.layout.partial(model.sha256).write_bytes(data[:1000])
         found = {each.sha256: each.have for each in receiving.lacking(board.layout, proposal)}
         assert found[model.sha256] == 1000
-        receiving.put(board.layout, model.sha256, 1000, io.BytesIO(data[1000:]))
+        receiving.put(board.layout, model, 1000, io.BytesIO(data[1000:]))
     assert board.layout.blob(model.sha256).read_bytes() == data
     with pytest.raises(InputError, match="goes on at byte 9, here it ends at 0"):
-        receiving.put(board.layout, "ab" * 32, 9, io.BytesIO(b""))
+        receiving.put(board.layout, Part(name="x", sha256="ab" * 32, bytes=20), 9, io.BytesIO(b""))
+
+
+def test_what_arrived_before_the_connection_broke_stays_for_the_next_try(board: Place, make_artifact: MakeNamed) -> None:
+    """An end of the input that comes too early is all that a board sees of it."""
+    artifact = make_artifact("one")
+    model = next(part for part in board.proposal(artifact).parts if part.name.startswith("model"))
+    data = (artifact.path / model.name).read_bytes()
+    with board.layout.locked():
+        with pytest.raises(DeviceError, match=f"broke off: 700 of {len(data)} bytes have arrived"):
+            receiving.put(board.layout, model, 0, io.BytesIO(data[:700]))
+        assert board.layout.have(model) == 700
+        receiving.put(board.layout, model, 700, io.BytesIO(data[700:]))
+    assert board.layout.blob(model.sha256).read_bytes() == data
 
 
 def test_what_arrives_damaged_is_dropped(board: Place) -> None:
     with board.layout.locked(), pytest.raises(DeviceError, match="was dropped"):
-        receiving.put(board.layout, "ab" * 32, 0, io.BytesIO(b"something else"))
+        receiving.put(board.layout, Part(name="x", sha256="ab" * 32, bytes=14), 0, io.BytesIO(b"something else"))
     assert list(board.layout.blobs.iterdir()) == []
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import io
-import re
 import tarfile
 from shlex import quote
 
@@ -16,23 +15,14 @@ from msgspec.structs import replace
 from edgekit.artifact import MANIFEST, read
 from edgekit.benchmark.process.launch import answered, timeout_s
 from edgekit.benchmark.process.order import Done, Launch, Order, encode
-from edgekit.core.errors import DeviceError, EdgekitError, UsageError
-from edgekit.core.process import run
+from edgekit.core.errors import DeviceError, EdgekitError
+from edgekit.core.process import last_line, run
+from edgekit.core.ssh import FAILED, hint, ssh
 
 PYTHON = "python3"
 PLACE = ".cache/edgekit/bench"
 """On the board, under the home of the user that ssh logs in as."""
 _COPY_TIMEOUT_S = 600.0
-
-
-def ssh(host: str, command: str) -> list[str]:
-    """The program that runs `command` in a shell on `host`, and asks nobody for a password.
-
-    Raises `UsageError` for a host that ssh would take for an option.
-    """
-    if not re.fullmatch(r"[A-Za-z0-9_.@:\[\]%][A-Za-z0-9_.@:\[\]%-]*", host):
-        raise UsageError(f"{host!r} is no host", "--on user@host, as for ssh")
-    return ["ssh", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20", "--", host, command]
 
 
 def on(host: str, python: str = PYTHON) -> Launch:
@@ -73,14 +63,16 @@ def _copy(host: str, path: str) -> str:
 def _say(host: str, command: str, stdin: str, timeout: float) -> str:
     """What a command on the board prints, with a hint that fits what went wrong."""
     try:
-        return run(ssh(host, command), timeout_s=timeout, stdin=stdin).stdout
+        done = run(ssh(host, command), timeout_s=timeout, stdin=stdin, exits=(0, FAILED))
     except EdgekitError as error:
-        hints = [hint for sign, hint in _HINTS.items() if sign in error.message]
+        hints = [advice for sign, advice in _HINTS.items() if sign in error.message]
         raise DeviceError(f"{host}: {error.message}", hints[0].format(host=host) if hints else error.hint) from error
+    if done.status == FAILED:
+        raise DeviceError(f"{host}: {last_line(done)}", hint(host, done.stderr))
+    return done.stdout
 
 
 _HINTS = {
-    "ended with status 255": "does 'ssh {host} true' work without asking for anything?",
     "No module named": "--python venv/bin/python, where that one has edgekit; or: ssh {host} python3 -m pip install edgekit",
     "python3: not found": "install Python 3.10 or newer on the board",
 }

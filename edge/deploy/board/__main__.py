@@ -18,7 +18,7 @@ from edgekit.deploy.board.condition import status
 from edgekit.deploy.board.layout import Layout
 from edgekit.deploy.board.receiving import offer, put
 from edgekit.deploy.board.switching import deploy, rollback, settle
-from edgekit.deploy.nouns import Answer, Going, Proposal
+from edgekit.deploy.nouns import Answer, Going, Part, Proposal
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,12 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("verb", choices=("offer", "put", "deploy", "rollback", "settle", "status"))
     parser.add_argument("--root", type=Path, default=Layout().root)
     parser.add_argument("--sha256", default="")
+    parser.add_argument("--bytes", type=int, default=0)
     parser.add_argument("--offset", type=int, default=0)
     args = parser.parse_args(arguments)
     try:
         answer = _carried_out(args, Layout(args.root))
     except EdgekitError as exc:
         answer, code = {"error": exc.message, "hint": exc.hint}, exc.exit_code
+    except PermissionError as exc:
+        answer, code = {"error": f"the board could not do it: {exc}", "hint": "--sudo, or as root"}, DeviceError.exit_code
     except (OSError, msgspec.DecodeError) as exc:
         answer, code = {"error": f"the board could not do it: {exc}", "hint": "edgekit status"}, DeviceError.exit_code
     else:
@@ -46,7 +49,7 @@ def _carried_out(args: argparse.Namespace, layout: Layout) -> Any:
         return status(layout)
     with layout.locked():
         if args.verb == "put":
-            put(layout, args.sha256, args.offset, sys.stdin.buffer)
+            put(layout, Part(name=args.sha256, sha256=args.sha256, bytes=args.bytes), args.offset, sys.stdin.buffer)
             return Answer(ok=True, message="stored")
         if args.verb == "settle":
             return settle(layout)

@@ -8,7 +8,7 @@ from typing import BinaryIO
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.deploy.board.condition import ensure_able, status
 from edgekit.deploy.board.layout import Layout, name_of
-from edgekit.deploy.nouns import Lacking, Offer, Proposal
+from edgekit.deploy.nouns import Lacking, Offer, Part, Proposal
 
 RESERVE_BYTES = 64 << 20
 """Space that stays free on the board's disk whatever is deployed."""
@@ -38,11 +38,20 @@ def lacking(layout: Layout, proposal: Proposal) -> tuple[Lacking, ...]:
     return missing
 
 
-def put(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
-    """Go on with a file at `offset`, from what comes in; one that is whole becomes a blob. Raises `InputError` at a gap."""
-    if not layout.blob(sha256).is_file():
-        grow(layout, sha256, offset, data)
-        layout.complete(sha256)
+def put(layout: Layout, part: Part, offset: int, data: BinaryIO) -> None:
+    """Go on with a file at `offset`, from what comes in; one that is whole becomes a blob.
+
+    Raises `InputError` at a gap, and `DeviceError` where the connection broke off: what came until then stays, for the next try.
+    """
+    if layout.blob(part.sha256).is_file():
+        return
+    grow(layout, part.sha256, offset, data)
+    arrived = layout.partial(part.sha256).stat().st_size
+    if arrived < part.bytes:
+        raise DeviceError(
+            f"the upload broke off: {arrived} of {part.bytes} bytes have arrived", "deploy again: it goes on there"
+        )
+    layout.complete(part.sha256)
 
 
 def grow(layout: Layout, sha256: str, offset: int, data: BinaryIO) -> None:
