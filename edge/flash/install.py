@@ -10,7 +10,7 @@ from pathlib import Path
 from edgekit.artifact import read
 from edgekit.core.errors import InputError
 from edgekit.core.schema import Artifact
-from edgekit.deploy.board.layout import ROOT, encoded, name_of
+from edgekit.deploy.board.layout import INSTALLED, ROOT, encoded, name_of
 from edgekit.deploy.board.service import UNIT
 from edgekit.deploy.board.units import units
 from edgekit.deploy.nouns import Release
@@ -83,6 +83,7 @@ def script(install: Install) -> str:
         "name": name_of(release_of(install)),
         "environment": NAME,
         "compiled": COMPILED,
+        "installed": INSTALLED,
         "units": " ".join(units()),
         "unit": UNIT,
     }
@@ -148,5 +149,6 @@ systemctl daemon-reload
 systemctl enable $units
 systemctl start --no-block "$unit"
 sync
+touch "$home/$installed"
 echo "edgekit: $app is installed and starts with the board"
 """

@@ -15,7 +15,7 @@ import pytest
 
 from edgekit.core.errors import InputError
 from edgekit.core.files import sha256_file
-from edgekit.deploy.board.layout import Layout, name_of
+from edgekit.deploy.board.layout import INSTALLED, Layout, name_of
 from edgekit.deploy.board.receiving import lacking
 from edgekit.deploy.push import proposal_of
 from edgekit.flash import environment
@@ -109,6 +109,7 @@ def test_it_installs_packages_release_and_units_and_switches_to_the_release(card
     assert layout.release(layout.running()).arguments == ("--port", "80")
     assert {path.name for path in card.units.iterdir()} == {"edgekit-app.service", "edgekit-settle.service"}
     assert "systemctl enable edgekit-app.service edgekit-settle.service" in card.asked
+    assert (card.root / INSTALLED).exists()
     installed = subprocess.run(
         [card.root / "venv/bin/python", "-c", "import edgekit; print(edgekit.__file__)"],
         capture_output=True,
@@ -173,5 +174,6 @@ def test_an_artifact_that_does_not_hold_there_is_not_switched_to(card: Card) -> 
     card.root.mkdir()
     (card.root / "refuse").touch()
     assert card.run().returncode != 0
+    assert not (card.root / INSTALLED).exists(), "so that the next start tries again"
     assert Layout(card.root).running() == ""
     assert Layout(card.root).known() == (), "half a release is none"

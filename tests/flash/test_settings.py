@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from edgekit.core.errors import InputError, NotFound, Unsupported
 from edgekit.flash import firstboot
+from edgekit.flash.firstboot import cloudinit
 from edgekit.flash.settings import Settings, Wifi, checked, password_hash, wifi
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDLq2Xm1n1o3o0b0y0a6b0d0c0e0f0g0h0i0j0k0l0m0 ada@desk"
@@ -127,7 +128,8 @@ def test_cloud_init_reads_the_settings_back(name: str) -> None:
     assert "users" not in user_data, "it would make an account without the image's groups"
     assert user_data["user"] | {"sudo": None} == user_data["user"] and user_data["user"]["passwd"] == HASH
     assert user_data["user"]["ssh_authorized_keys"] == [KEY]
-    assert ["sh", "/boot/firmware/edgekit/install.sh"] in user_data["runcmd"]
+    (installs,) = user_data["bootcmd"]
+    assert installs[:2] == ["sh", "-c"] and "/boot/firmware/edgekit/install.sh" in installs[2]
     assert network["ethernets"]["eth0"]["dhcp4"] is True, "a file without the wired port switches it off"
     assert FULL.wifi is not None
     assert network["wifis"]["wlan0"]["access-points"][FULL.wifi.ssid]["auth"]["password"] == FULL.wifi.psk
@@ -139,6 +141,30 @@ def test_cloud_inits_own_schema_finds_nothing_wrong(tmp_path: Path) -> None:
     command = ["cloud-init", "schema", "--config-file", str(tmp_path / "user-data")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and done.stdout.startswith("Valid cloud-config"), done.stderr
+
+
+def test_each_start_of_the_board_installs_the_app_until_it_is_installed(tmp_path: Path) -> None:
+    """cloud-init runs `runcmd` once, also when the power went in the middle of it."""
+    installed, units, asked = tmp_path / "installed", tmp_path / "units", tmp_path / "asked"
+    (tmp_path / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{asked}\n')
+    (tmp_path / "systemctl").chmod(0o755)
+    made = cloudinit.start_until_installed("edgekit/install.sh", str(units)).replace("/opt/edgekit/.installed", str(installed))
+    command, environment = ["sh", "-c", made], {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    for _ in range(2):  # a first start whose power went, and the next
+        subprocess.run(command, env=environment, check=True)
+    assert asked.read_text().split() == ["daemon-reload", "start", "--no-block", cloudinit.SERVICE] * 2
+    assert (units / cloudinit.SERVICE).read_text() == cloudinit.service("edgekit/install.sh")
+    installed.touch()
+    subprocess.run(command, env=environment, check=True)
+    assert len(asked.read_text().splitlines()) == 4, "now there is nothing to do"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not on this machine")
+def test_systemd_finds_nothing_wrong_with_what_installs_the_app(tmp_path: Path) -> None:
+    (tmp_path / cloudinit.SERVICE).write_text(cloudinit.service("edgekit/install.sh"))
+    command = ["systemd-analyze", "verify", "--man=no", str(tmp_path / cloudinit.SERVICE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "edgekit" not in done.stderr, done.stderr
 
 
 @pytest.mark.skipif(not NETPLAN.exists(), reason="netplan is not on this machine")
@@ -210,6 +236,15 @@ def test_no_network_name_escapes_from_the_script(ssid: str, passphrase: str) -> 
     script = files("firstrun", Settings(wifi=wifi(ssid, passphrase, "DE")))["firstrun.sh"]
     assert passphrase not in script.split('step "add the Wi-Fi network"')[1]
     assert "".join(f"{byte};" for byte in ssid.encode()) in script
+
+
+def test_the_first_run_script_goes_only_after_the_kernel_is_no_longer_told_to_run_it() -> None:
+    """A board that is told to run what is gone switches itself off, at every start."""
+    lines = files("firstrun", Settings(hostname="edge-01"))["firstrun.sh"].splitlines()
+    told, removed = (
+        next(at for at, line in enumerate(lines) if line.startswith(word)) for word in ("sed -i 's| systemd.run", "rm -f")
+    )
+    assert "sync" in lines[told:removed]
 
 
 def test_a_step_that_fails_is_logged_and_the_others_are_done(tmp_path: Path) -> None:

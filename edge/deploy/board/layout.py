@@ -18,6 +18,8 @@ from edgekit.core.locks import held
 from edgekit.deploy.nouns import Part, Release, State
 
 ROOT = Path("/opt/edgekit")
+INSTALLED = ".installed"
+"""Of a card's first boot: everything that came with it is in place."""
 KEPT = 3
 """Releases that stay beside the one that runs, so that going back needs no network."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any
 
+from edgekit.deploy.board.layout import INSTALLED, ROOT
 from edgekit.flash.firstboot import BOOT, BootFiles
 from edgekit.flash.settings import Settings, Wifi
 
 HELP = "cloud-init (Ubuntu Server)"
 RUNS_COMMANDS = True
+SERVICE = "edgekit-install.service"
 
 
 def boot_files(settings: Settings, install_script: str, stamp: str) -> BootFiles:
@@ -41,11 +44,35 @@ def user_data(settings: Settings, install_script: str) -> dict[str, Any]:
     commands: list[list[str]] = []
     if settings.enables_ssh:
         commands.append(["systemctl", "enable", "--now", "ssh"])
-    if install_script:
-        commands.append(["sh", f"{BOOT}/{install_script}"])
     if commands:
         data["runcmd"] = commands
+    if install_script:
+        data["bootcmd"] = [["sh", "-c", start_until_installed(install_script)]]
     return data
+
+
+def start_until_installed(install_script: str, units: str = "/run/systemd/system") -> str:
+    """What each start of the board does until the app is installed.
+
+    cloud-init writes down that it ran `runcmd` before it does: a board whose power goes meanwhile would never install anything.
+    """
+    unit = shlex.quote(service(install_script))
+    done = shlex.quote(str(ROOT / INSTALLED))
+    started = f"systemctl daemon-reload && systemctl start --no-block {SERVICE}"
+    return f"[ -e {done} ] || {{ mkdir -p {units} && printf %s {unit} >{units}/{SERVICE} && {started}; }}"
+
+
+def service(install_script: str) -> str:
+    """The unit that installs the app, after the stage of cloud-init that makes users, and beside all that comes later."""
+    return f"""[Unit]
+Description=Install the app that this board was flashed with
+RequiresMountsFor={BOOT}
+After=local-fs.target cloud-init.service cloud-init-network.service
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {BOOT}/{install_script}
+"""
 
 
 def _user(settings: Settings) -> dict[str, Any]:

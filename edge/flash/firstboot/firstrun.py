@@ -53,8 +53,10 @@ boot=/boot/firmware
 log="$boot/edgekit-firstboot.log"
 """
 _TAIL = """
-rm -f "$boot/firstrun.sh"
+sync
 sed -i 's| systemd.run.*||g' "$boot/cmdline.txt"
+sync
+rm -f "$boot/firstrun.sh" # last: a board that is told to run what is gone switches itself off at every start
 sync
 exit 0
 """
