@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -150,6 +151,49 @@ def test_a_disk_without_room_is_said_before_the_upload(board: Place, make_artifa
     huge = msgspec.structs.replace(proposal, parts=(*proposal.parts, Part(name="x", sha256="ab" * 32, bytes=1 << 60)))
     with board.layout.locked(), pytest.raises(DeviceError, match="MiB are free"):
         receiving.lacking(board.layout, huge)
+
+
+def test_a_full_disk_gives_up_what_the_board_does_not_need_before_it_refuses(board: Place, make_artifact: MakeNamed) -> None:
+    made = [make_artifact(name) for name in ("one", "two", "three", "four")]
+    releases = [deployed(board, artifact).release for artifact in made]
+    new = board.proposal(make_artifact("new"))
+    given_up, wanted = board.layout.partial("cd" * 32), board.layout.partial(new.parts[0].sha256)
+    for half in (given_up, wanted):
+        half.write_bytes(b"half of it")
+    with board.layout.locked():
+        receiving.lacking(board.layout, new)
+        assert given_up.exists() and set(board.layout.known()) == set(releases), "with room enough nothing goes"
+        huge = msgspec.structs.replace(new, parts=(*new.parts, Part(name="x", sha256="ab" * 32, bytes=1 << 60)))
+        with pytest.raises(DeviceError, match="MiB are free"):
+            receiving.lacking(board.layout, huge)
+    assert board.layout.known() == (releases[3], releases[2]), "what runs and what it would go back to"
+    assert wanted.exists() and not given_up.exists()
+    held = {part.sha256 for artifact in made[2:] for part in board.proposal(artifact).parts}
+    there = {blob.name for blob in board.layout.blobs.iterdir()}
+    assert there == held | {wanted.name}, "files that only the others had are gone with them"
+
+
+def test_an_upload_that_nobody_went_on_with_for_a_day_goes_with_the_next_release(
+    board: Place, make_artifact: MakeNamed
+) -> None:
+    board.layout.blobs.mkdir(parents=True)
+    old, young = (board.layout.partial(two * 32) for two in ("ab", "cd"))
+    for half in (old, young):
+        half.write_bytes(b"half of it")
+    os.utime(old, (0, 0))
+    deployed(board, make_artifact("one"))
+    assert young.exists() and not old.exists()
+
+
+def test_the_newest_release_is_the_newest_whatever_the_boards_clock_says(board: Place, make_artifact: MakeNamed) -> None:
+    one = make_artifact("one")
+    first = deployed(board, one).release
+    tomorrow = time.time() + 86400
+    os.utime(board.layout.releases / first, (tomorrow, tomorrow))
+    second = deployed(board, make_artifact("two")).release
+    assert board.layout.known() == (second, first), "made before its clock went back by a day"
+    assert deployed(board, one).release == first
+    assert board.layout.known() == (first, second)
 
 
 def test_a_board_without_an_engine_that_works_says_which_and_what_to_do_before_the_upload(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 from functools import cache
 
 from edgekit import __version__
@@ -40,7 +39,7 @@ def status(layout: Layout, *, check_hashes: bool = True) -> Status:
         signed_by=signer(layout, artifact) if artifact else "",
         active=service.is_active(),
         releases=layout.known(),
-        free_bytes=shutil.disk_usage(layout.root if layout.root.exists() else "/").free,
+        free_bytes=layout.free_bytes(),
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         python=platform.python_version(),
         edgekit=__version__,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ INSTALLED = ".installed"
 """Of a card's first boot: everything that came with it is in place."""
 KEPT = 3
 """Releases that stay beside the one that runs, so that going back needs no network."""
+ABANDONED_S = 86400.0
+"""An upload that broke off so long ago is given up with the next release that works."""
+_PARTIAL = ".partial"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 
@@ -93,6 +97,7 @@ class Layout:
     def save(self, state: State) -> None:
         """Write the state down, through a power cut."""
         write_atomically(self.root / "state.json", msgspec.json.encode(state))
+        _sync(self.root)
 
     def blob(self, sha256: str) -> Path:
         """Where the file of that hash lies. Raises `InputError` for what is no hash."""
@@ -109,7 +114,7 @@ class Layout:
 
     def partial(self, sha256: str) -> Path:
         """Where the file of that hash grows while it is uploaded."""
-        return self.blob(sha256).with_suffix(".partial")
+        return self.blob(sha256).with_suffix(_PARTIAL)
 
     def complete(self, sha256: str) -> None:
         """A file that was uploaded becomes a blob. Raises `DeviceError` when it does not have its hash; it is gone then."""
@@ -127,7 +132,7 @@ class Layout:
         folder = self.releases / name
         if (folder / "release.json").is_file():
             self._mend(folder / "artifact", parts)
-            os.utime(folder)
+            self._date(name)
             return name
         made = self.releases / f".{name}.partial"
         shutil.rmtree(made, ignore_errors=True)
@@ -137,10 +142,19 @@ class Layout:
         (made / "release.json").write_bytes(data)
         with (made / "release.json").open("rb") as file:
             os.fsync(file.fileno())
+        for each in (made / "artifact", made):
+            _sync(each)
         shutil.rmtree(folder, ignore_errors=True)  # a folder without release.json is half of one
         made.rename(folder)
+        self._date(name)
         _sync(self.releases)
         return name
+
+    def _date(self, name: str) -> None:
+        """The release becomes the newest one here, whatever the clock says: boards begin in 1970, and some never learn better."""
+        others = [(self.releases / other).stat().st_mtime for other in self.known() if other != name]
+        stamp = max(time.time(), max(others, default=0.0) + 1)
+        os.utime(self.releases / name, (stamp, stamp))
 
     def _mend(self, artifact: Path, parts: tuple[Part, ...]) -> None:
         """Files of a release that stands already are those of the blobs again, one whole file at a time."""
@@ -172,13 +186,45 @@ class Layout:
         _sync(self.root)
 
     def tidy(self, keep: tuple[str, ...]) -> None:
-        """Remove old releases beyond `KEPT`, never those in `keep`, and blobs that no release holds; uploads under way stay."""
-        spare = [name for name in self.known() if name not in keep]
-        for name in spare[KEPT:]:
+        """Remove old releases beyond `KEPT`, never those in `keep`, blobs that no release holds, and uploads that nobody went on with."""
+        for name in self._spare(keep)[KEPT:]:
             shutil.rmtree(self.releases / name, ignore_errors=True)
         for blob in self.blobs.iterdir():
-            if blob.suffix != ".partial" and blob.stat().st_nlink == 1:
+            about = blob.stat()
+            if abs(time.time() - about.st_mtime) > ABANDONED_S if blob.suffix == _PARTIAL else about.st_nlink == 1:
                 blob.unlink()
+
+    def make_room(self, bytes_free: int, wanted: Container[str]) -> int:
+        """Give up, until so much is free, what the board needs least; the bytes that are free then.
+
+        Uploads that broke off go first, then releases that it could go back to, oldest first: the one that runs and the one before stay,
+        and so does every file whose hash is `wanted`.
+        """
+        state = self.state()
+        keep = (self.running(), state.previous, state.pending, state.earlier)
+        halves = [path for path in sorted(self.blobs.glob(f"*{_PARTIAL}")) if path.stem not in wanted]
+        for path in (*halves, *(self.releases / name for name in reversed(self._spare(keep)))):
+            if self.free_bytes() >= bytes_free:
+                break
+            self._give_up(path, wanted)
+        return self.free_bytes()
+
+    def free_bytes(self) -> int:
+        """How much room the board's disk has."""
+        return shutil.disk_usage(self.root if self.root.exists() else "/").free
+
+    def _spare(self, keep: tuple[str, ...]) -> list[str]:
+        return [name for name in self.known() if name not in keep]
+
+    def _give_up(self, path: Path, wanted: Container[str]) -> None:
+        """Half an upload, or a release with the files that no other one holds."""
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+            held = (blob for blob in self.blobs.iterdir() if blob.suffix != _PARTIAL and blob.name not in wanted)
+            for blob in [blob for blob in held if blob.stat().st_nlink == 1]:
+                blob.unlink()
+        else:
+            path.unlink()
 
 
 def _safe(name: str) -> str:

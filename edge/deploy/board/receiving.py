@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import BinaryIO
 
 from edgekit.core.errors import DeviceError, InputError
@@ -25,15 +24,17 @@ def offer(layout: Layout, proposal: Proposal) -> Offer:
 
 
 def lacking(layout: Layout, proposal: Proposal) -> tuple[Lacking, ...]:
-    """The files that must be uploaded, those that are half here with what there is. Raises `DeviceError` when they do not fit."""
+    """The files that must be uploaded, those that are half here with what there is. Raises `DeviceError` when they do not fit,
+    though all was given up for them that the board does not need.
+    """
     wanted = {part.sha256: part for part in proposal.parts if not layout.blob(part.sha256).is_file()}
     missing = tuple(Lacking(sha256=part.sha256, have=layout.have(part)) for part in wanted.values())
     needed = sum(wanted[each.sha256].bytes - each.have for each in missing)
-    free = shutil.disk_usage(layout.root).free
-    if needed + RESERVE_BYTES > free:
+    free = layout.make_room(needed + RESERVE_BYTES, {part.sha256 for part in proposal.parts}) if missing else 0
+    if missing and needed + RESERVE_BYTES > free:
         raise DeviceError(
             f"{needed >> 20} MiB are to be uploaded, {free >> 20} MiB are free ({RESERVE_BYTES >> 20} stay so)",
-            "edgekit status",
+            "what else fills its disk? sudo du -xh / | sort -h | tail",
         )
     return missing
 
