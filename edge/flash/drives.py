@@ -11,10 +11,11 @@ import msgspec
 
 from edgekit.core import process
 from edgekit.core.errors import EdgekitError, NotFound
+from edgekit.flash.partitions import SECTOR
 
 LARGEST_BYTES = 512 * 10**9
 """Cards and sticks for boards are smaller; what is larger is likely somebody's backup disk."""
-_COLUMNS = "path,type,maj:min,ro,rm,hotplug,size,tran,vendor,model,serial,mountpoints,fstype"
+_COLUMNS = "path,type,maj:min,ro,rm,hotplug,size,log-sec,tran,vendor,model,serial,mountpoints,fstype"
 _SYSTEM = ("/", "/boot", "/boot/efi", "/boot/firmware", "/usr", "/var", "/home", "[SWAP]")
 
 
@@ -32,6 +33,7 @@ class Drive:
     title: str
     serial: str
     mounted: tuple[str, ...]
+    sector_bytes: int = SECTOR
 
     @property
     def described(self) -> str:
@@ -103,6 +105,14 @@ def is_large_enough(drive: Drive, wanted: Wanted) -> str:
     return "" if fits else f"the image has {wanted.bytes} bytes, the drive {drive.bytes}"
 
 
+def has_usual_sectors(drive: Drive, wanted: Wanted) -> str:
+    """An image's partition table counts sectors of 512 bytes: on a drive of others, no partition lies where it says."""
+    fine = drive.sector_bytes == SECTOR or not drive.bytes
+    return (
+        "" if fine else f"its sectors have {drive.sector_bytes} bytes, those of an image {SECTOR}: no board would boot from it"
+    )
+
+
 def is_no_system_drive(drive: Drive, wanted: Wanted) -> str:
     """Nothing lifts this rule."""
     used = [place for place in drive.mounted if place in _SYSTEM]
@@ -133,6 +143,7 @@ RULES: tuple[Rule, ...] = (
     is_writable,
     has_medium,
     is_large_enough,
+    has_usual_sectors,
     is_no_system_drive,
     is_unmounted,
     is_removable,
@@ -153,6 +164,7 @@ def _drive(entry: dict[str, Any]) -> Drive:
         title=title,
         serial=str(entry.get("serial") or "").strip(),
         mounted=tuple(sorted(set(_mounted(entry)))),
+        sector_bytes=int(entry.get("log-sec") or SECTOR),
     )
 
 

@@ -15,7 +15,7 @@ from edgekit.flash.image import Image
 from edgekit.flash.install import SCRIPT, Install
 from edgekit.flash.settings import Settings
 from edgekit.flash.usb import ensure_installable
-from edgekit.flash.write import Expected
+from edgekit.flash.write import Expected, ensure_hash
 
 CMDLINE = "cmdline.txt"
 
@@ -53,6 +53,7 @@ class Plan:
 def checked(plan: Plan) -> Plan:
     """The same plan. Raises `InputError` for one that must not or cannot be carried out, before anything is touched."""
     _ = plan.target
+    ensure_hash(plan.expected.file_sha256)
     if plan.drive is not None and (reasons := refusals(plan.drive, plan.wanted)):
         raise InputError(f"nothing is written to {plan.drive.described}: {'; '.join(reasons)}", "edgekit flash --drives")
     if plan.customises and not plan.first_boot:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,6 +141,15 @@ def _ahead(stream: ImageStream) -> Iterator[bytes]:
     finally:
         stop.set()
         worker.join()
+
+
+def ensure_hash(text: str) -> None:
+    """Raise `InputError` for what no SHA-256 can be, before an image is written for nothing; empty: it is not known."""
+    if text and not re.fullmatch(r"[0-9a-fA-F]{64}", text):
+        raise InputError(
+            f"{text[:70]!r} is no sha256: that has 64 hex digits, this has {len(text)} signs",
+            "its maker publishes it beside the image, often as IMAGE.sha256",
+        )
 
 
 def _ensure_expected(written: Written, expected: Expected) -> None:

@@ -119,12 +119,21 @@ def test_each_of_the_others_is_refused_for_its_own_reason(path: str, said: str) 
         ({"mounted": ("/media/x",)}, Wanted(), "is_unmounted"),
         ({"removable": False, "transport": "sata"}, Wanted(), "is_removable"),
         ({"bytes": 600 * 10**9}, Wanted(), "is_not_too_large"),
+        ({"sector_bytes": 4096}, Wanted(), "has_usual_sectors"),
     ],
 )
 def test_each_rule_refuses_what_it_is_for_and_nothing_else(change: dict[str, Any], wanted: Wanted, rule: str) -> None:
     broken = [each.__name__ for each in RULES if each(replace(CARD, **change), wanted)]
     assert broken == [rule]
     assert not refusals(CARD, Wanted())
+
+
+def test_the_size_of_a_drives_sectors_is_what_lsblk_says(tmp_path: Path) -> None:
+    text = json.dumps(
+        {"blockdevices": [listed(path="/dev/sdd", **{"maj:min": "8:48", "log-sec": 4096}, size=1 << 30, rm=True)]}
+    )
+    (drive,) = parse(text)
+    assert refusals(drive, Wanted()) == ("its sectors have 4096 bytes, those of an image 512: no board would boot from it",)
 
 
 def test_a_person_can_lift_two_rules_and_never_that_of_the_running_system() -> None:

@@ -379,6 +379,8 @@ def test_a_catalogue_of_another_hash_refuses_the_image(image: Path, tmp_path: Pa
         (["--hostname", "no good"], "cannot be a hostname"),
         (["--ssh-key", "/nowhere.pub", "--user", "ada"], "no SSH key"),
         (["--device", "/dev/nothing-here", "--hostname", "x"], "no drive at"),
+        (["--sha256", "d41d8cd98f00b204e9800998ecf8427e"], "64 hex digits, this has 32"),
+        (["--sha256", "sha256:" + "ab" * 32], "is no sha256"),
     ],
 )
 def test_what_does_not_fit_together_is_said(

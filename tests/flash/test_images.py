@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import shutil
+import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,9 +118,6 @@ def test_an_mbr_is_read(tmp_path: Path) -> None:
 
 
 def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
-    import shutil
-    import subprocess
-
     if shutil.which("sfdisk") is None:
         pytest.skip("sfdisk is not on this machine")
     disk = tmp_path / "disk.img"
@@ -132,6 +131,35 @@ def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
     assert named_partition(disk, "APP") == root
     with pytest.raises(InputError, match="no partition called 'DATA'"):
         named_partition(disk, "DATA")
+
+
+def test_logical_partitions_are_read_as_sfdisk_wrote_them(tmp_path: Path) -> None:
+    if shutil.which("sfdisk") is None:
+        pytest.skip("sfdisk is not on this machine")
+    disk = tmp_path / "disk.img"
+    with disk.open("wb") as file:
+        file.truncate(32 << 20)
+    script = "label: dos\n2048,4096,83\n8192,,5\n10240,4096,c\n20480,4096,83\n"
+    subprocess.run(["sfdisk", "-q", str(disk)], input=script, text=True, check=True)
+    found = {one.number: one for one in partitions(disk)}
+    assert list(found) == [1, 2, 5, 6]
+    assert (found[5].start, found[5].bytes, found[5].holds) == (10240 * 512, 4096 * 512, "fat")
+    assert (found[6].start, found[6].holds) == (20480 * 512, "ext4")
+    assert boot_partition(disk) == found[5]
+
+
+def test_a_ring_of_logical_partitions_ends(tmp_path: Path) -> None:
+    ring = mbr((0x83, 1, 10), (0x05, 0, 10))
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(mbr((0x05, 8, 100)) + bytes(7 * 512) + ring + bytes(200 * 512))
+    assert [one.number for one in partitions(disk)] == [1, 5]
+
+
+def test_an_image_for_sectors_of_4096_bytes_is_said_to_be_one(tmp_path: Path) -> None:
+    disk = tmp_path / "ufs.img"
+    disk.write_bytes((mbr((0xEE, 1, 100))).ljust(4096, b"\0") + b"EFI PART".ljust(4096, b"\0"))
+    with pytest.raises(InputError, match="sectors of 4096 bytes, cards have 512"):
+        partitions(disk)
 
 
 def test_a_partition_beyond_the_end_says_the_image_is_cut_off(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.core.errors import InputError
+from edgekit.deploy.board import service
 from edgekit.fleet.board.readings import MOST_FIGURES, figures, parsed, sensors
 
 TEXT = """# HELP edgekit_fps Pictures a second
@@ -50,6 +53,67 @@ def test_an_app_is_asked_with_its_token_and_one_that_is_silent_is_a_reading_too(
     assert figures(url) == {"app_answers": 0.0} and figures("") == {}
     with pytest.raises(InputError, match="asks the board itself"):
         figures("http://192.168.1.7/metrics")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """One that an app made for itself, for another name than the board has here."""
+    made = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-subj",
+        "/CN=kitchen.local",
+    ]
+    made += ["-days", "1", "-keyout", str(tmp_path / "both.pem"), "-out", str(tmp_path / "cert.pem")]
+    subprocess.run(made, check=True, capture_output=True)
+    with (tmp_path / "both.pem").open("a") as both:
+        both.write((tmp_path / "cert.pem").read_text())
+    return tmp_path / "both.pem"
+
+
+class Plain(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(302 if self.path == "/elsewhere" else 200)
+        self.send_header("Location", "http://192.0.2.1/health")
+        self.end_headers()
+        self.wfile.write(TEXT.encode())
+
+    def log_message(self, *_: object) -> None: ...
+
+
+def test_an_app_that_speaks_tls_under_its_own_name_is_well_and_measured(certificate: Path) -> None:
+    """The board asks itself at 127.0.0.1, for which nobody has a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with HTTPServer(("127.0.0.1", 0), Plain) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            assert service._asked(f"https://127.0.0.1:{server.server_port}/health") == ""
+            assert figures(f"https://127.0.0.1:{server.server_port}/metrics")["edgekit_fps"] == 24.5
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_an_answer_that_leads_elsewhere_is_not_followed() -> None:
+    with HTTPServer(("127.0.0.1", 0), Plain) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            said = service._asked(f"http://127.0.0.1:{server.server_port}/elsewhere")
+            assert "asks the board itself, not 'http://192.0.2.1/health'" in said
+            assert figures(f"http://127.0.0.1:{server.server_port}/elsewhere") == {"app_answers": 0.0}
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_what_a_board_does_not_say_is_absent(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edgekit.benchmark.conditions.sensors import hottest_c, thermal_zones
-from edgekit.deploy.board.service import ensure_local
+from edgekit.deploy.board.service import ensure_local, opener
 from edgekit.doctor.machine import ask
 from edgekit.doctor.sensors import read_power
 
@@ -22,7 +22,6 @@ _LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+(\S+)")
 _OTHERS = ("python_", "process_")
 _THROTTLED_NOW = 0xF
 """The firmware's flags for now; those above say what happened since the board started."""
-_OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def sensors(disk: Path, root: Path = ROOT) -> dict[str, float]:
@@ -48,7 +47,7 @@ def figures(url: str, token: str = "") -> dict[str, float]:
     ensure_local(url)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with _OPENER.open(urllib.request.Request(url, headers=headers), timeout=5) as answer:
+        with opener().open(urllib.request.Request(url, headers=headers), timeout=5) as answer:
             text = answer.read(_LIMIT_BYTES).decode("utf-8", errors="replace")
     except (OSError, ValueError):
         return {"app_answers": 0.0}
