@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 import traceback
@@ -18,19 +19,22 @@ from boards import Place as Spot
 from nats_fleet import Server, agent_of, enrolled, rolled_out, running, until, wish
 
 from edgekit.commands._fleet_owner import _revoked
-from edgekit.core.errors import GateFailed, InputError
+from edgekit.core.errors import EdgekitError, GateFailed, InputError
 from edgekit.deploy.board.layout import name_of
 from edgekit.fleet.agent.agent import Agent
 from edgekit.fleet.agent.spool import Spool
 from edgekit.fleet.board.place import Board
 from edgekit.fleet.board.pretended import Pretended
+from edgekit.fleet.desk.overview import boards
 from edgekit.fleet.nouns import Order, Report, Sealed
+from edgekit.fleet.rollout.mirror import Mirror
 from edgekit.fleet.server import subjects
+from edgekit.fleet.tasks import end
 from edgekit.fleet.trust import seal
 from edgekit.fleet.trust.authority import Authority
 from edgekit.fleet.trust.keys import new_key
 from edgekit.fleet.wire.bus import connected
-from edgekit.fleet.wire.values import Unreachable
+from edgekit.fleet.wire.values import Entry, Unreachable
 
 # The server away
 
@@ -106,6 +110,96 @@ def test_a_damaged_spool_is_put_aside_and_said(tmp_path: Path) -> None:
     assert batch is not None and json.loads(batch.data)["what"] == "queue lost"
     assert (tmp_path / "fleet.damaged").is_file()
     spool.close()
+
+
+def test_a_queue_that_is_whole_and_cannot_be_opened_now_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another agent has it: putting it aside would lose the newest order with it."""
+    monkeypatch.setattr("edgekit.fleet.agent.spool._WAIT_S", 0.2)
+    spool = Spool(tmp_path / "fleet.db")
+    spool.remember(order="the newest")
+    spool.close()
+    other = sqlite3.connect(tmp_path / "fleet.db")
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(EdgekitError, match="cannot be opened: database is locked"):
+        Spool(tmp_path / "fleet.db")
+    other.close()
+    assert not (tmp_path / "fleet.damaged").exists()
+    again = Spool(tmp_path / "fleet.db")
+    assert again.fact("order") == "the newest"
+    again.close()
+
+
+def test_a_board_whose_disk_is_full_goes_on_saying_that_it_lives(server: Server, tmp_path: Path) -> None:
+    async def story() -> None:
+        access = (await enrolled(server, "cam-1"))["cam-1"]
+        spool = Spool(tmp_path / "fleet.db")
+        spool.say("event", {"what": "before"})
+        pages = spool._db.execute("PRAGMA page_count").fetchone()[0]
+        spool._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(EdgekitError, match="is full"):
+            while True:
+                spool.say("event", {"what": "x" * 2000})
+        agent = agent_of(server, "cam-1", Pretended(), access=access, spool=spool)
+        agent.heartbeat_s = 0.1
+        async with running(agent), connected(server.access("ada")) as bus:
+            mirror = Mirror(bus)
+            await mirror.look()
+            following = asyncio.create_task(mirror.follow())
+            await until(lambda: mirror.at_s.get("cam-1"), "it was heard")
+            first = mirror.at_s["cam-1"]
+            await until(lambda: mirror.at_s["cam-1"] > first + 0.2, "and again")
+            spool._db.execute("PRAGMA max_page_count = 100000")
+            await until(lambda: spool.waiting() == 0, "with room again everything arrives")
+            await end([following])
+        spool.close()
+
+    asyncio.run(story())
+
+
+def test_what_a_board_says_after_its_card_was_made_anew_is_not_taken_for_what_it_said_before(server: Server) -> None:
+    """Its numbers begin anew, and the server drops what it believes to have."""
+
+    async def story() -> None:
+        access = (await enrolled(server, "cam-1"))["cam-1"]
+        for life in ("first", "second"):
+            spool = server.spool()
+            spool.say("event", {"what": life})
+            async with running(agent_of(server, "cam-1", Pretended(), access=access, spool=spool)):
+                await until(lambda spool=spool: spool.waiting("event") == 0, "it was handed in")
+        async with connected(server.access("ada")) as bus:
+            events = await bus.history("edgekit.events.*", subjects.EVENTS)
+        assert [json.loads(line)["what"] for entry in events for line in entry.value.splitlines()] == ["first", "second"]
+
+    asyncio.run(story())
+
+
+def test_a_reading_that_was_handed_in_costs_its_card_no_write_of_its_own(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "fleet.db")
+    writes: list[str] = []
+    spool._db.set_trace_callback(lambda text: writes.append(text) if text == "COMMIT" else None)
+    for number in range(20):
+        spool.say("reading", {"number": number})
+        batch = spool.next_batch("reading")
+        assert batch is not None and [json.loads(line)["number"] for line in batch.data.splitlines()] == [number]
+        spool.done(batch)
+        assert spool.waiting() == 0 and spool.next_batch("reading") is None
+    assert len(writes) == 20
+    spool.close()
+    again = Spool(tmp_path / "fleet.db")
+    assert again.waiting() == 0, "and what was handed in is not said twice after an orderly end"
+    again.close()
+
+
+def test_a_clock_that_differs_from_the_servers_makes_no_board_silent() -> None:
+    """An operator's laptop is an hour ahead: what is looked up looks an hour old."""
+    mirror = Mirror(None)  # type: ignore[arg-type]  # nothing is asked of it
+    said = {name: msgspec.json.encode(Report(device=name, group="g", release="r", active=True)) for name in ("a", "b")}
+    server_s = time.time() - 3600
+    mirror._hear_report("x.a", said["a"])
+    mirror._take_looked_up({name: Entry(key=name, value=data, revision=1, at_s=server_s) for name, data in said.items()})
+    assert [board["state"] for board in boards(mirror, time.time())] == ["runs", "runs"]
+    assert all(board["heard_s"] < 60 for board in boards(mirror, time.time()))
 
 
 # Credentials

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from edgekit.core.errors import EdgekitError
 from edgekit.fleet.agent.ledger import Ledger, ledger
 from edgekit.fleet.agent.orders import Orders
-from edgekit.fleet.agent.spool import Spool
+from edgekit.fleet.agent.spool import Kind, Spool
 from edgekit.fleet.agent.telling import Telling
 from edgekit.fleet.board.place import Place
 from edgekit.fleet.server import subjects
@@ -112,16 +112,17 @@ class Agent:
                 log.info("%s", exc)
                 await asyncio.sleep(random.uniform(0.5, 1.5))
                 self._bell.set()
+            except EdgekitError as exc:  # what must be written down first could not be: its disk is full
+                log.warning("%s", exc.message)
+                await asyncio.sleep(self.heartbeat_s)
+                self._bell.set()
 
     async def _measure_always(self) -> None:
         """Readings go on when the server is away."""
         await asyncio.sleep(random.uniform(0, self.heartbeat_s))
         while True:
             readings = await asyncio.to_thread(self.place.readings)
-            try:
-                self.spool.say("reading", readings)
-            except EdgekitError as exc:
-                log.warning("%s", exc)
+            self._say("reading", readings)
             await asyncio.sleep(self.heartbeat_s)
 
     async def _tell_always(self, bus: Bus) -> None:
@@ -143,7 +144,14 @@ class Agent:
         try:
             answer = self.place.settle()
         except (EdgekitError, OSError) as exc:
-            self.spool.say("event", {"what": "settling failed", "message": str(exc)})
+            self._say("event", {"what": "settling failed", "message": str(exc)})
             return
         if answer.message != "nothing is pending":
-            self.spool.say("event", {"what": "settled", "message": answer.message})
+            self._say("event", {"what": "settled", "message": answer.message})
+
+    def _say(self, kind: Kind, what: Mapping[str, object]) -> None:
+        """Keep a line where there is room for one; a full disk is no reason to end."""
+        try:
+            self.spool.say(kind, what)
+        except EdgekitError as exc:
+            log.warning("%s", exc.message)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, field
 
 import msgspec
 
+from edgekit.core.errors import EdgekitError
 from edgekit.fleet.agent.ledger import ledger
 from edgekit.fleet.agent.spool import Kind, Spool
 from edgekit.fleet.board.place import Place
@@ -14,6 +16,9 @@ from edgekit.fleet.nouns import Report
 from edgekit.fleet.server import subjects
 from edgekit.fleet.trust.authority import Access
 from edgekit.fleet.wire.bus import Bus
+from edgekit.fleet.wire.values import Unreachable
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -33,14 +38,21 @@ class Telling:
     async def tell(self, bus: Bus) -> None:
         """Bring what waits to the server, and say how the board is."""
         async with self._lock:
-            await self._empty(bus, "event", subjects.events(self.access.name))
-            await self._empty(bus, "reading", subjects.telemetry(self.access.name))
+            try:
+                await self._empty(bus, "event", subjects.events(self.access.name))
+                await self._empty(bus, "reading", subjects.telemetry(self.access.name))
+            except Unreachable:
+                raise
+            except EdgekitError as exc:  # its disk is full: that it lives is said all the same
+                log.warning("%s", exc.message)
             report = await asyncio.to_thread(self._report)
             await bus.put(subjects.REPORTED, self.access.name, msgspec.json.encode(report))
 
     async def _empty(self, bus: Bus, kind: Kind, subject: str) -> None:
         while batch := self.spool.next_batch(kind):
-            await bus.publish(subject, batch.data, once=f"{self.access.name}:{kind}:{batch.first}-{batch.last}")
+            await bus.publish(
+                subject, batch.data, once=f"{self.access.name}:{self.spool.epoch}:{kind}:{batch.first}-{batch.last}"
+            )
             self.spool.done(batch)
 
     def _report(self) -> Report:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -23,7 +23,10 @@ _Kind = TypeVar("_Kind", bound=Value)
 
 @dataclass(slots=True)
 class Mirror:
-    """A copy that follows. `heard` counts how often each board spoke, `at_s` is when it last did, by the server's clock."""
+    """A copy that follows. `heard` counts how often each board spoke, `at_s` is when it last did, by this machine's clock.
+
+    What is looked up has the server's time; how far this clock is ahead of it shows at what was also heard when it came.
+    """
 
     bus: Bus
     members: dict[str, Member] = field(default_factory=dict)
@@ -35,6 +38,8 @@ class Mirror:
     newest: dict[str, bytes] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     told: Callable[[], None] = lambda: None
+    _came_s: dict[str, float] = field(default_factory=dict)
+    _ahead_s: float = 0.0
 
     async def look(self) -> None:
         """Everything as it is now."""
@@ -44,8 +49,7 @@ class Mirror:
         self.members = _parsed(members, Member)
         self.rollouts = _parsed(rollouts, Rollout)
         self.revisions = {key: entry.revision for key, entry in rollouts.items()}
-        for key, entry in reports.items():
-            self._take_report(key, entry.value, entry.at_s)
+        self._take_looked_up(reports)
         self._ring()
 
     async def follow(self) -> None:
@@ -71,8 +75,19 @@ class Mirror:
         return [device for device, member in self.members.items() if member.group == group]
 
     def _hear_report(self, subject: str, data: bytes) -> None:
-        self._take_report(subject.rpartition(".")[2], data, time.time())
+        device = subject.rpartition(".")[2]
+        self._came_s[device] = time.time()
+        self._take_report(device, data, self._came_s[device])
         self._ring()
+
+    def _take_looked_up(self, reports: Mapping[str, Entry]) -> None:
+        """A clock that runs ahead of the server's would else make every board silent at each look, and one behind none ever."""
+        for device, entry in reports.items():
+            if device in self._came_s and entry.value == self.newest.get(device):
+                self._ahead_s = self._came_s[device] - entry.at_s
+                break
+        for device, entry in reports.items():
+            self._take_report(device, entry.value, entry.at_s + self._ahead_s)
 
     def _take_report(self, device: str, data: bytes, at_s: float) -> None:
         """What does not parse, or speaks for another, is not believed. Only something new is a sign of life."""
