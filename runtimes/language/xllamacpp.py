@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,6 +24,7 @@ from edgekit.runtimes.language._chat_template import ChatTemplate, template_of
 from edgekit.runtimes.language._grammar import ensure_biases, grammar_of
 from edgekit.runtimes.language._http import Server
 from edgekit.runtimes.language._preflight import Flight, preflight
+from edgekit.runtimes.language._xllama_answers import Answers
 from edgekit.runtimes.language._xllama_server import NAME, complaints, started
 from edgekit.runtimes.language.state import Owner, fingerprint, pack, unpack
 from edgekit.runtimes.machine import compute_threads
@@ -33,7 +33,6 @@ from edgekit.runtimes.text import (
     Done,
     EngineLost,
     Piece,
-    Reason,
     Sampling,
     SavedState,
     TextEvent,
@@ -42,24 +41,12 @@ from edgekit.runtimes.text import (
     TextRequest,
     TextRuntime,
     TextSession,
-    Timings,
 )
 
 STATE = "conversation"
 """Name of a saved state in the folder while it is packed."""
 TOP = 2048
 """So many next tokens are asked for when scoring; the rest of the distribution is spread evenly."""
-_REASONS: Mapping[str, Reason] = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
-
-
-class _Event(msgspec.Struct, frozen=True):
-    """What its server says with each token."""
-
-    content: str = ""
-    tokens: tuple[int, ...] = ()
-    stop: bool = False
-    stop_type: str = ""
-    timings: Timings | None = None
 
 
 class XllamaSession:
@@ -76,44 +63,29 @@ class XllamaSession:
         self._special = {key: self._special_text(key) for key in ("bos", "eos")}
         values = {key: typed.value for key, typed in flight.header.values.items()}
         self._template: ChatTemplate = template_of(values, self._special["bos"], self._special["eos"])
-        self._known: tuple[int, ...] = ()
-        self._read = ""
+        self._answers = Answers(self._server)
+        self._evaluated = ""
+        self._restored: tuple[int, ...] = ()
 
     def generate(self, request: TextRequest, *, cancel: threading.Event | None = None) -> Iterator[TextEvent]:
         """See `TextSession`. Raises `PromptTooLong`, and `InputError` for a grammar or a schema that cannot be."""
-        began = time.perf_counter()
         ensure_biases(request.sampling, self.model.vocabulary)
-        prompt = self._prompt(request)
+        prompt, stop = self._prompt(request), cancel or threading.Event()
         ends_at = time.monotonic() + request.deadline_s if request.deadline_s is not None else float("inf")
-        body = {
-            "prompt": prompt,
-            "stream": True,
-            "timings_per_token": True,
-            "return_tokens": True,
-            **_sampling(request.sampling),
-        }
-        said: list[int] = []
-        timings = Timings()
-        self._read, self._known = prompt, ()
-        stream = self._http.stream("/completion", body, cancel or threading.Event(), ends_at)
+        self._evaluated, self._restored = prompt, ()
+        answer = self._answers.ask({"prompt": prompt, **_sampling(request.sampling)})
         with complaints():
-            for batch in stream.batches():
-                events = [msgspec.json.decode(data, type=_Event) for data in batch]
-                timings = events[-1].timings or timings
-                tokens = [token for event in events for token in event.tokens]
-                said += tokens
-                if content := "".join(event.content for event in events):
-                    yield Piece(text=content, tokens=max(1, len(tokens)))
-                if events[-1].stop:
-                    self._known = tuple(said)
-                    yield Done(reason=_REASONS.get(events[-1].stop_type, "stop"), timings=timings)
+            for events in answer.events(stop, ends_at):
+                texts = [event.text for event in events if event.text]
+                if text := "".join(texts):
+                    self._evaluated += text
+                    yield Piece(text=text, tokens=len(texts))
+                if reason := events[-1].reason:
+                    yield Done(reason=reason, timings=events[-1].timings or answer.so_far())
                     return
-        self._known = tuple(said)
-        if not stream.interrupted:
+        if not stop.is_set() and time.monotonic() < ends_at:
             raise EngineLost(f"{NAME} ended its answer without saying so")
-        if not timings.prompt_ms:
-            timings = Timings(prompt_ms=1000 * (time.perf_counter() - began))
-        yield Done(reason="cancelled" if cancel is not None and cancel.is_set() else "deadline", timings=timings)
+        yield Done(reason="cancelled" if stop.is_set() else "deadline", timings=answer.so_far())
 
     def render(self, request: TextRequest) -> str:
         """See `TextSession`."""
@@ -166,8 +138,8 @@ class XllamaSession:
             self._http.ask("/slots/0?action=save", {"filename": STATE})
         raw = Path(self._folder.name) / STATE
         try:
-            read = self._tokens(self._read, begin=True, special=True) if self._read else []
-            return pack(path, raw, self._owner(), (*read, *self._known))
+            evaluated = self._tokens(self._evaluated, begin=True, special=True) if self._evaluated else []
+            return pack(path, raw, self._owner(), (*self._restored, *evaluated))
         finally:
             raw.unlink(missing_ok=True)
 
@@ -175,7 +147,7 @@ class XllamaSession:
         """See `TextSession`."""
         raw = Path(self._folder.name) / STATE
         try:
-            self._read, self._known = "", unpack(path, self._owner())
+            self._evaluated, self._restored = "", unpack(path, self._owner())
             raw.symlink_to(path.absolute())
             with complaints():
                 return int(self._http.ask("/slots/0?action=restore", {"filename": STATE})["n_restored"])
@@ -184,6 +156,7 @@ class XllamaSession:
 
     def close(self) -> None:
         """Closing again does nothing."""
+        self._answers.close()
         self._server = self._embedder = None
         self._folder.cleanup()
 

@@ -314,6 +314,9 @@ def test_a_cancelled_prompt_stops_the_engine_and_the_session_goes_on(session: Su
     cancel.set()
     rest = list(answer)
     assert isinstance(first, Piece) and isinstance(rest[-1], Done) and rest[-1].reason in ("cancelled", "length")
+    took = rest[-1].timings
+    assert took.cache_n + took.prompt_n >= len("hello") and took.predicted_n >= 1
+    assert took.prompt_ms > 0 and took.predicted_ms > 0
     assert ask(session)[1].reason in ("stop", "length")
 
 
