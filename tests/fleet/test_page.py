@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_the_page_shows_the_fleet_and_an_admin_halts_a_rollout(
         places = {name: Pretended(slow=("slow",)) for name in names}
         agents = await agents_on(server, places)
         async with running(*agents), connected(server.access("ada")) as bus:
-            await begin(bus, wish(artifact, waves=(0.3, 1.0), soak_s=600), artifact, None)
+            await begin(bus, replace(wish(artifact, waves=(0.3, 1.0), soak_s=600), bench_s=0.1), artifact, None)
             await asyncio.to_thread(look)
             await until(lambda: not any(place.running for place in places.values()), "all went back")
 
@@ -42,13 +43,18 @@ def test_the_page_shows_the_fleet_and_an_admin_halts_a_rollout(
                 page = watched.page
                 log_in(page, page_server)
                 page.get_by_text("2 of 6 have it, wave 1 of 2").wait_for(timeout=30000)
+                page.get_by_text("25 FPS (before 25), 10 ms (before 10): medians of 2 boards").wait_for(timeout=30000)
                 assert page.locator("tbody tr").count() == 6
+                page.get_by_role("columnheader", name="Latency, ms").click()
+                page.get_by_role("columnheader", name="Latency, ms").click()
+                page.wait_for_function("document.querySelector('tbody tr').textContent.includes('10.0')")
                 page.get_by_label("Filter").fill("cam-4")
                 page.wait_for_function("document.querySelectorAll('tbody tr').length === 1")
                 page.get_by_label("Filter").fill("")
                 page.wait_for_function("document.querySelectorAll('tbody tr').length === 6")
                 if "EDGEKIT_SCREENSHOTS" in os.environ:
                     page.screenshot(path=f"{os.environ['EDGEKIT_SCREENSHOTS']}/fleet.png")
+                assert 'edgekit_fleet_fps{group="cameras"} 25.0' in client.get("/metrics").text
                 viewer = client.get("/api/fleet/groups").json()
                 assert viewer[0]["rollout"]["phase"] == "running"
                 page.get_by_role("button", name="Halt and go back").click()

@@ -8,18 +8,19 @@ from typing import Any
 
 import msgspec
 
+from edgekit.deploy.board.receiving import RESERVE_BYTES
+from edgekit.fleet.desk.figures import FPS, LATENCY, medians, reading, sentence
 from edgekit.fleet.nouns import Deed, Report
 from edgekit.fleet.rollout.mirror import Mirror
 from edgekit.fleet.rollout.steps import reached
 from edgekit.fleet.server import subjects
 from edgekit.fleet.wire.bus import Bus
 
-HEAD = ("board", "group", "state", "app", "release", "edgekit", "°C", "fps", "heard", "alerts")
+HEAD = ("board", "group", "state", "app", "release", "edgekit", "°C", "fps", "ms", "heard", "alerts")
 SILENT_S = 300.0
 """A board that was not heard for this long counts as silent: five heartbeats."""
 HOT_C = 80.0
-FPS = ("edgekit_fps", "fps", "edgekit_camera_fps")
-"""Names under which apps tell how many pictures a second they see."""
+_UNITS = ((86400.0, "days"), (3600.0, "h"), (60.0, "min"))
 
 
 def boards(mirror: Mirror, now_s: float) -> list[dict[str, Any]]:
@@ -29,10 +30,17 @@ def boards(mirror: Mirror, now_s: float) -> list[dict[str, Any]]:
 
 def row(board: Mapping[str, Any]) -> tuple[str, ...]:
     """A board as a line of a table."""
-    heard = "never" if board["heard_s"] is None else f"{board['heard_s']:.0f} s ago"
-    numbers = ("" if board[name] is None else f"{board[name]:.3g}" for name in ("temperature_c", "fps"))
+    numbers = ("" if board[name] is None else f"{board[name]:.3g}" for name in ("temperature_c", "fps", "latency_ms"))
     known = (str(board[name]) for name in ("device", "group", "state", "app", "release", "edgekit"))
-    return (*known, *numbers, heard, "; ".join(board["alerts"]))
+    return (*known, *numbers, ago(board["heard_s"]), "; ".join(board["alerts"]))
+
+
+def ago(heard_s: float | None) -> str:
+    """How long ago a board was heard, in the unit that fits."""
+    if heard_s is None:
+        return "never"
+    unit_s, unit = next((each for each in _UNITS if heard_s >= 2 * each[0]), (1.0, "s"))
+    return f"{heard_s / unit_s:.0f} {unit} ago"
 
 
 def groups(mirror: Mirror) -> list[dict[str, Any]]:
@@ -44,14 +52,16 @@ def groups(mirror: Mirror) -> list[dict[str, Any]]:
 def group_as_json(mirror: Mirror, group: str) -> dict[str, Any]:
     """A group's rollout and how far it is."""
     devices, rollout = mirror.of_group(group), mirror.rollouts.get(group)
-    found: dict[str, Any] = {"group": group, "boards": len(devices), "rollout": None}
+    reports = [mirror.reports[device] for device in devices if device in mirror.reports]
+    found: dict[str, Any] = {"group": group, "boards": len(devices), "rollout": None, "medians": medians(reports)}
     if rollout is None:
         return found
-    verdicts = [
-        mirror.reports[one].verdict for one in devices if one in mirror.reports and _on(mirror.reports[one], rollout.serial)
-    ]
+    answered = [report for report in reports if report.order == rollout.serial]
+    verdicts = [report.verdict for report in answered]
+    have_it = [report for report in answered if report.verdict == "ok"]
     return {
         **found,
+        "medians": medians(have_it, since_order=True) if have_it else found["medians"],
         "rollout": {
             "name": rollout.name,
             "serial": rollout.serial,
@@ -71,10 +81,13 @@ def paragraph(group: Mapping[str, Any]) -> str:
     """A group in a few lines."""
     said = f"{group['group']}  {group['boards']} boards"
     rollout = group["rollout"]
+    measured = sentence(group["medians"])
     if rollout is None:
-        return f"{said}, no rollout yet"
+        return "\n".join([f"{said}, no rollout yet", *([f"  {measured}"] if measured else [])])
     wave = f"wave {rollout['wave']} of {len(rollout['waves'])}, {rollout['ok']} of {rollout['reached']} ok"
     lines = [f"{said}, {rollout['name']} by {rollout['by']}: {rollout['phase']}, {wave}"]
+    if measured:
+        lines.append(f"  {measured}")
     if rollout["reason"]:
         lines.append(f"  {rollout['reason']}")
     if rollout["failed"]:
@@ -112,8 +125,8 @@ def _board(mirror: Mirror, device: str, now_s: float) -> dict[str, Any]:
         "verdict": report.verdict if report else "",
         "message": report.message if report else "",
         "temperature_c": metrics.get("temperature_c"),
-        "fps": next((metrics[name] for name in FPS if name in metrics), None),
-        "latency_ms": metrics.get("latency_ms"),
+        "fps": reading(metrics, FPS),
+        "latency_ms": reading(metrics, LATENCY),
         "heard_s": None if heard_s is None else max(0.0, round(heard_s, 1)),
         "alerts": _alerts(report, heard_s, member is not None),
     }
@@ -140,6 +153,8 @@ def _alerts(report: Report | None, heard_s: float | None, is_member: bool) -> li
         found.append(f"{'refused' if report.refused else report.verdict}: {report.message}")
     if report.metrics.get("temperature_c", 0.0) >= HOT_C:
         found.append(f"{report.metrics['temperature_c']:.0f} °C")
+    if report.metrics.get("free_disk_bytes", RESERVE_BYTES) < RESERVE_BYTES:
+        found.append(f"{report.metrics['free_disk_bytes'] / 1e6:.0f} MB free on its disk")
     if report.metrics.get("throttled"):
         found.append("throttled")
     if report.metrics.get("app_answers") == 0.0:
@@ -147,7 +162,3 @@ def _alerts(report: Report | None, heard_s: float | None, is_member: bool) -> li
     if report.dropped:
         found.append(f"{report.dropped} readings given up")
     return found
-
-
-def _on(report: Report, serial: int) -> bool:
-    return report.order == serial

@@ -11,22 +11,34 @@ from edgekit.apps.web.pages.parts import empty, heading, panel, problem
 from edgekit.apps.web.shell import Visit
 from edgekit.core.errors import EdgekitError
 from edgekit.fleet.desk.desk import Desk
+from edgekit.fleet.desk.figures import sentence
 
 REFRESH_S = 2.0
 ROWS = 50
 COLUMNS = (
     ("device", "Board"),
-    ("group", "Group"),
     ("state", "State"),
+    ("alert", "Alerts"),
+    ("fps", "FPS"),
+    ("latency_ms", "Latency, ms"),
+    ("temperature_c", "°C"),
+    ("heard_s", "Heard"),
+    ("group", "Group"),
     ("app", "App"),
     ("release", "Release"),
     ("edgekit", "edgekit"),
-    ("temperature", "°C"),
-    ("pictures", "FPS"),
-    ("heard", "Heard"),
-    ("alert", "Alerts"),
 )
+"""What a narrow screen shows without scrolling comes first."""
+NUMBER = "value => value === null ? '' : value.toFixed(1)"
+AGO = """value => {
+    if (value === null) return 'never';
+    const [seconds, unit] = [[86400, 'days'], [3600, 'h'], [60, 'min']].find(([s]) => value >= 2 * s) ?? [1, 's'];
+    return `${(value / seconds).toFixed(0)} ${unit} ago`;
+}"""
+FORMATS = {"temperature_c": NUMBER, "fps": NUMBER, "latency_ms": NUMBER, "heard_s": AGO}
+"""Numbers stay numbers until they are shown, so that they are sorted as such."""
 UNDER_WAY = ("running", "paused")
+PHASES = {"running": "under way", "returning": "going back", "returned": "taken back", "finishing": "nearly done"}
 
 
 class FleetPage:
@@ -45,8 +57,7 @@ class FleetPage:
             with ui.row().classes("items-center fl-bar"):
                 filter_box = ui.input("Filter").props("dense clearable aria-label=Filter").classes("fl-filter")
                 self._count = ui.label().classes("ek-muted").props("role=status")
-            columns = [{"name": key, "label": text, "field": key, "sortable": True, "align": "left"} for key, text in COLUMNS]
-            table = ui.table(columns=columns, rows=[], row_key="device", pagination=ROWS)
+            table = ui.table(columns=[_column(*each) for each in COLUMNS], rows=[], row_key="device", pagination=ROWS)
             self._table = table.classes("fl-table").props("dense flat").bind_filter_from(filter_box, "value")
             self._table.add_slot("body-cell-alert", ALERT_CELL)
         self._refresh()
@@ -81,9 +92,11 @@ class FleetPage:
                 ui.label(group["group"]).classes("fl-name").props("role=heading aria-level=2")
                 ui.label(f"{group['boards']} boards").classes("ek-muted")
             if rollout is None:
+                ui.label(sentence(group["medians"])).classes("ek-muted")
                 ui.label("No rollout yet").classes("ek-muted")
                 return
-            ui.label(f"{rollout['name']} by {rollout['by']}: {rollout['phase']}").classes("fl-phase")
+            phase = PHASES.get(rollout["phase"], rollout["phase"])
+            ui.label(f"{rollout['name']} by {rollout['by']}: {phase}").classes("fl-phase")
             share = rollout["ok"] / max(1, group["boards"])
             bar = ui.linear_progress(share, show_value=False, size="10px").classes("fl-progress")
             bar.props(f'aria-label="{rollout["ok"]} of {group["boards"]} boards"')
@@ -91,6 +104,8 @@ class FleetPage:
             ui.label(f"{rollout['ok']} of {group['boards']} have it, {wave}, {len(rollout['failed'])} failed").classes(
                 "ek-muted"
             )
+            if measured := sentence(group["medians"]):
+                ui.label(measured).classes("ek-muted")
             if rollout["reason"]:
                 ui.label(rollout["reason"]).classes("fl-reason")
             if rollout["phase"] in UNDER_WAY and self._visit.user.may("admin"):
@@ -119,20 +134,15 @@ class FleetPage:
 
 
 ALERT_CELL = """
-<q-td :props="props"><span :class="props.value ? 'fl-alert' : ''">{{ props.value }}</span></q-td>
+<q-td :props="props" :class="props.value ? 'fl-alerts' : ''"><span :class="props.value ? 'fl-alert' : ''">{{ props.value }}</span></q-td>
 """
 
 
 def _row(board: Mapping[str, Any]) -> dict[str, Any]:
-    heard = board["heard_s"]
-    return {
-        **{key: board[key] for key in ("device", "group", "state", "app", "release", "edgekit")},
-        "temperature": _shown(board["temperature_c"]),
-        "pictures": _shown(board["fps"]),
-        "heard": "never" if heard is None else f"{heard:.0f} s ago",
-        "alert": "; ".join(board["alerts"]),
-    }
+    return {**{key: board[key] for key, _ in COLUMNS if key != "alert"}, "alert": "; ".join(board["alerts"])}
 
 
-def _shown(value: float | None) -> str:
-    return "" if value is None else f"{value:.1f}"
+def _column(key: str, text: str) -> dict[str, Any]:
+    is_number = FORMATS.get(key) == NUMBER
+    shown = {":format": FORMATS[key]} if key in FORMATS else {}
+    return {"name": key, "label": text, "field": key, "sortable": True, "align": "right" if is_number else "left", **shown}

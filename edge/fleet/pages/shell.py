@@ -15,6 +15,10 @@ from edgekit.fleet.desk.desk import Desk
 from edgekit.fleet.trust.authority import Access
 
 Verb = Literal["pause", "resume", "abort"]
+FIGURES = (
+    ("fps", "edgekit_fleet_fps", "Pictures a second, the median of a group's boards"),
+    ("latency_ms", "edgekit_fleet_latency_ms", "Latency of the artifact alone in milliseconds, the median of a group's boards"),
+)
 
 
 def shell(access: Access) -> Shell:
@@ -75,4 +79,10 @@ class Figures(Collector):
         yield states
         alerts = sum(bool(row["alerts"]) for row in rows)
         yield GaugeMetricFamily("edgekit_fleet_alerts", "Boards with something to look at", value=alerts)
+        for figure, name, text in FIGURES:
+            family = GaugeMetricFamily(name, text, labels=["group"])
+            for group in self._desk.groups():
+                if (value := group["medians"][figure]) is not None:
+                    family.add_metric([group["group"]], value)
+            yield family
         yield GaugeMetricFamily("edgekit_fleet_connected", "Whether the fleet's server answers", value=float(self._desk.is_up))
