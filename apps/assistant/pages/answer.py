@@ -12,6 +12,8 @@ from html import escape
 from typing import Any
 from urllib.parse import urlsplit
 
+from edgekit.apps.assistant.pages import flow
+
 Details = Mapping[str, Any]
 _CODE = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _INLINE = re.compile(r"`(?P<code>[^`\n]+)`|\*\*(?P<bold>[^*\n]+)\*\*|\[(?P<cited>\d{1,3})\]")
@@ -167,9 +169,11 @@ def seconds(ms: float) -> str:
 
 
 def passage(text: str, source: Mapping[str, Any], around: int = 4000) -> str:
-    """A document around the cited passage, which is marked."""
+    """A document around the cited passage, which is marked; its paragraphs flow."""
     start, end = int(source["start"]), int(source["end"])
-    before, after = text[max(0, start - around) : start], text[end : end + around]
-    cut_before, cut_after = "… " if start > around else "", " …" if end + around < len(text) else ""
-    middle = f'<mark class="as-passage" tabindex="-1">{escape(text[start:end])}</mark>'
-    return f'<div class="as-document">{cut_before}{escape(before)}{middle}{escape(after)}{cut_after}</div>'
+    first, last = max(0, start - around), min(len(text), end + around)
+    gaps = flow.gaps(text)
+    before, middle, after = (flow.shown(text, *part, gaps) for part in ((first, start), (start, end), (end, last)))
+    cut_before, cut_after = "… " if first else "", " …" if last < len(text) else ""
+    marked = f'<mark class="as-passage" tabindex="-1">{middle}</mark>'
+    return f'<div class="as-document">{cut_before}{before}{marked}{after}{cut_after}</div>'
