@@ -28,5 +28,5 @@ class Imported:
 
     @property
     def quantized(self) -> bool:
-        """Whether the model computes on integers already."""
-        return any(node.op == "QuantizeLinear" for node in self.graph.nodes)
+        """Whether the model computes on integers already, or on weights that were some."""
+        return any(node.op in ("QuantizeLinear", "DequantizeLinear") for node in self.graph.nodes)

@@ -5,7 +5,8 @@ The modules, in the order in which a graph meets them:
 | step | where |
 | --- | --- |
 | even out channels before anything is rounded | `channels/`: `equalise` (by `reach`), `smooth` |
-| see how tensors spread, or read what a source recorded itself | `observe/`: `calibrate` → `calibration` (`fetch`, `histogram`, `masks`); `recorded` |
+| see how tensors spread | `observe/`: `calibrate` → `calibration` (`fetch`, `histogram`, `masks`) |
+| or read what a source that came quantized says itself | `recorded/`: `undress` (`lift`, `grids`), `gaps`, `weights` |
 | say what an engine wants | `rules/`: `schemes`, `roles`, `groups`, `tensorrt` |
 | leave in float what integers would spoil, or gain nothing in | `floats/`: `islands`, `faint`, `tail`, `closing`, `recurrences`, `dynamic` |
 | choose a range, and parameters from it | `ranges/`: `choose` (`entropy`, `responses`), `weights`; all together: `assign` → `parameters` |

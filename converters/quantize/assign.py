@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from edgekit.converters.quantize.parameters import Quantization, QuantParams
 from edgekit.converters.quantize.ranges.choose import Range, choose, fixed, identity, min_max, parameters
 from edgekit.converters.quantize.ranges.responses import response_of
 from edgekit.converters.quantize.ranges.weights import output_axis, weight_name, weight_params, widest
+from edgekit.converters.quantize.recorded.grids import in_scheme
 from edgekit.converters.quantize.rules.groups import same_scale_groups
 from edgekit.converters.quantize.rules.roles import HEAVY, absorbed_by, bias_of, data_inputs, is_float
 from edgekit.converters.quantize.rules.schemes import Dialect, SchemeName, Style, dialect_of
@@ -40,19 +42,21 @@ def assign(
     keep_float: Collection[str] = (),
     style: Style = STANDARD,
     searched: Collection[str] | None = None,
+    own: Mapping[str, QuantParams] = MappingProxyType({}),
 ) -> Quantization:
     """Parameters for every tensor that `scheme` stores as integers, and the nodes it leaves in float.
 
     Except for "tensorrt" (inputs of heavy operators only), every float tensor that a quantized node reads or writes has
     parameters, graph inputs and outputs included; `weights` also holds those of constant operands of elementwise nodes.
     Nodes named in `keep_float` stay float besides those that the scheme leaves so by itself; a tensor that only such nodes
-    touch has no parameters. Where only some tensors are `searched`, the ranges of the others are from minimum to maximum: enough
+    touch has no parameters. `own` grids, which a source that came quantized has for its tensors, are kept where the scheme's integers
+    can say them and the operator does not prescribe others. Where only some tensors are `searched`, the ranges of the others are from minimum to maximum: enough
     for a question about those. Raises `ConversionError` when the calibration did not see one of the graph's activations, or
     when there is no node of a name in `keep_float`.
     """
     _ensure_named(graph, keep_float)
     dialect = dialect_of(scheme, style)
-    plan = _plan(graph, calibration, dialect, frozenset(keep_float), searched)
+    plan = _plan(graph, calibration, dialect, frozenset(keep_float), searched, own)
     wanted = quantized_inputs(graph, plan.float_nodes) if dialect.heavy_inputs_only else _touched(graph, plan.float_nodes)
     operands = _operands(graph, plan.float_nodes) if not dialect.heavy_inputs_only else frozenset()
     chosen = _parameters(graph, plan, dialect, wanted | operands)
@@ -98,10 +102,16 @@ class _Plan:
     unclipped: frozenset[str]
     ungrouped: frozenset[str]
     searched: Collection[str] | None
+    own: Mapping[str, QuantParams]
 
 
 def _plan(
-    graph: Graph, calibration: Calibration, dialect: Dialect, kept: frozenset[str], searched: Collection[str] | None
+    graph: Graph,
+    calibration: Calibration,
+    dialect: Dialect,
+    kept: frozenset[str],
+    searched: Collection[str] | None,
+    own: Mapping[str, QuantParams],
 ) -> _Plan:
     activations = tuple(name for name in _computed(graph) if is_float(graph, name))
     histograms = {name: calibration.histogram(name) for name in activations}
@@ -123,6 +133,7 @@ def _plan(
         ungrouped=tail if dialect.heavy_inputs_only else float_nodes,
         unclipped=graph.output_names | {spec.name for spec in graph.inputs} | _read_by(graph, tail),
         searched=searched,
+        own=own,
     )
 
 
@@ -208,7 +219,11 @@ def _clamped(graph: Graph, plan: _Plan) -> Iterator[tuple[str, str]]:
 
 
 def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, QuantParams]]:
-    """Outputs whose parameters do not depend on data. (TensorRT quantizes no such output.)"""
+    """Tensors whose parameters do not depend on data: the source's own, and outputs that an operator prescribes. (TensorRT quantizes none.)"""
+    for name, params in plan.own.items():
+        kept = in_scheme(params, dialect.activations) if name in plan.histograms else None
+        if kept is not None:
+            yield name, kept
     for node in graph.nodes:
         params = None if dialect.heavy_inputs_only else fixed(node.op, dialect.activations.dtype)
         if params is not None and node.name not in plan.float_nodes and node.output in plan.histograms:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from edgekit.converters.graph import Array
 
-IntegerType = Literal["int8", "uint8", "int16", "int32", "int64"]
+IntegerType = Literal["int8", "uint8", "int16", "uint16", "int32", "int64"]
 LIMITS: Mapping[str, tuple[int, int]] = {
     "int8": (-128, 127),
     "uint8": (0, 255),
     "int16": (-(2**15), 2**15 - 1),
+    "uint16": (0, 2**16 - 1),
     "int32": (-(2**31), 2**31 - 1),
     "int64": (-(2**62), 2**62),
 }

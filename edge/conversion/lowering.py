@@ -23,9 +23,10 @@ from edgekit.converters.quantize.floats.dynamic import dynamic_range
 from edgekit.converters.quantize.mend.rounding import SOON
 from edgekit.converters.quantize.mend.tuned import Tuned, tuned
 from edgekit.converters.quantize.observe.calibration import Calibration
-from edgekit.converters.quantize.observe.recorded import on_own_grids
 from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.rules.schemes import SchemeName, Style
+from edgekit.converters.quantize.recorded.gaps import gaps, joined
+from edgekit.converters.quantize.recorded.weights import on_own_grids
+from edgekit.converters.quantize.rules.schemes import DIALECTS, SchemeName, Style
 from edgekit.core.errors import Unsupported
 from edgekit.core.progress import Event, Progress, staged
 from edgekit.core.schema import Precision, Recipe, Step, Target
@@ -42,17 +43,21 @@ RUNTIMES = {
 
 INTEGER: tuple[Precision, ...] = ("int8", "mixed", "int16x8")
 """Precisions whose activations are integers, with all they can or with some of it kept in float."""
+FILLED = "--calibration DATA gives them integers, too"
+"""What a source that came quantized in part lacks for the rest."""
 HYBRID = frozenset({"Gemm", "Conv"})
 """Operators of TFLite that multiply floats with weights of int8."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """The graph as a format takes it; with `scheme` and `calibration` where integers are wanted."""
+    """The graph as a format takes it; with `scheme` and `calibration` where integers are wanted, and what a source that came
+    quantized computes in float."""
 
     graph: Graph
     scheme: SchemeName | None = None
     calibration: Calibration | None = None
+    gaps: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +78,19 @@ def prepare(source: SourceModel, target: Target, progress: Progress) -> Prepared
     if target.format in ("tflite", "edgetpu"):
         graph = tflite.legalise(graph, edgetpu=target.format == "edgetpu").graph
     if integers:
-        return Prepared(graph=graph, scheme=scheme_of(target), calibration=source.calibrated(graph, progress))
+        scheme = scheme_of(target)
+        left = _left_in_float(source, graph, scheme)
+        return Prepared(graph=graph, scheme=scheme, calibration=source.calibrated(graph, progress), gaps=left)
     ranged = target.format == "tensorrt" and tensorrt.uses_ranges(target.precision)
     ranged = ranged and source.samples is not None
     return Prepared(graph=graph, calibration=source.calibrated(graph, progress) if ranged else None)
+
+
+def _left_in_float(source: SourceModel, graph: Graph, scheme: SchemeName) -> frozenset[str]:
+    """What a source that came quantized computes in float. Data tell the ranges of that, too; without, it stays so."""
+    if source.samples is not None or not source.recorded:
+        return frozenset()
+    return gaps(graph, source.graph.specs, source.recorded, heavy_inputs_only=DIALECTS[scheme].heavy_inputs_only)
 
 
 def scheme_of(target: Target) -> SchemeName:
@@ -106,7 +120,7 @@ def lower(
     integers = _integers(source, recipe, prepared, keep_float, progress)
     formed = prepared if integers is None else replace(prepared, graph=integers.graph)
     progress(Event(stage=f"lower to {target.format}"))
-    lowered, more = _WRITERS[target.format](formed, target, recipe, integers.quantization if integers else None)
+    lowered, more = _written(formed, target, recipe, integers.quantization if integers else None)
     tool = "flatbuffers" if target.format in ("tflite", "edgetpu") else "onnx"
     steps = (*_steps(source, target, prepared.calibration, integers, tool), *more)
     return Built(lowered=lowered, steps=steps, calibration=prepared.calibration)
@@ -120,9 +134,7 @@ def _integers(
     if scheme is None or calibration is None:
         return None
     if source.recorded:
-        own = replace(style, float_end=False)
-        quantization = assign(graph, calibration, scheme=scheme, keep_float=keep_float, style=own)
-        return Tuned(graph=graph, quantization=on_own_grids(graph, quantization))
+        return Tuned(graph=graph, quantization=_own_integers(source, prepared, scheme, style, keep_float))
     samples = source.samples or ()
     return tuned(
         graph,
@@ -137,7 +149,33 @@ def _integers(
     )
 
 
+def _own_integers(
+    source: SourceModel, prepared: Prepared, scheme: SchemeName, style: Style, keep_float: Collection[str]
+) -> Quantization:
+    """The integers of a source that came quantized, on its own grids."""
+    graph, calibration = prepared.graph, prepared.calibration
+    assert calibration is not None
+    own = joined(graph, source.recorded, source.graph.specs)
+    plain = replace(style, float_end=False)
+    floats = prepared.gaps.union(keep_float)
+    return on_own_grids(graph, assign(graph, calibration, scheme=scheme, keep_float=floats, style=plain, own=own))
+
+
 Written = tuple[Lowered, tuple[Step, ...]]
+
+
+def _written(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:
+    """What the format's writer makes; where a source that came quantized has gaps, that is said with what fills them."""
+    try:
+        lowered, steps = _WRITERS[target.format](prepared, target, recipe, quantization)
+    except Unsupported as refused:
+        if not prepared.gaps:
+            raise
+        raise Unsupported(refused.message, f"{FILLED}, or {refused.hint}") from refused
+    if not prepared.gaps:
+        return lowered, steps
+    note = f"{len(prepared.gaps)} operators are not quantized in the source and stay in float: {FILLED}"
+    return replace(lowered, notes=(*lowered.notes, note)), steps
 
 
 def _tflite(prepared: Prepared, target: Target, recipe: Recipe, quantization: Quantization | None) -> Written:

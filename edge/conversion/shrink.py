@@ -21,7 +21,8 @@ UNTRAINED = f"pruned without training: accuracy collapses as more is taken; '{TR
 def shrunk(source: SourceModel, asked: Pruning, progress: Progress = silent) -> SourceModel:
     """The source with a share of its multiply-accumulates removed, judged by its samples when it has any."""
     found = _pruned(source, asked, progress)
-    return replace(source, graph=found.graph, pruned=found.report)
+    measured = {} if source.samples is not None else source.recorded
+    return replace(source, graph=found.graph, pruned=found.report, recorded=measured)
 
 
 def _pruned(source: SourceModel, asked: Pruning, progress: Progress) -> Pruned:

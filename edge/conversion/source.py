@@ -21,9 +21,9 @@ from edgekit.converters.quantize.channels.smooth import smooth
 from edgekit.converters.quantize.mend.probe import LOOKED_AT, Probe
 from edgekit.converters.quantize.observe.calibrate import ENOUGH, FEW, calibrate
 from edgekit.converters.quantize.observe.calibration import Calibration
-from edgekit.converters.quantize.observe.recorded import undress, with_ranges
-from edgekit.converters.quantize.parameters import Quantization
-from edgekit.converters.quantize.ranges.choose import Range
+from edgekit.converters.quantize.parameters import Quantization, QuantParams
+from edgekit.converters.quantize.recorded.grids import reals
+from edgekit.converters.quantize.recorded.undress import undress, with_ranges
 from edgekit.core.files import sha256_bytes
 from edgekit.core.progress import Event, Progress, silent, staged
 from edgekit.core.schema import Postprocess, Preprocess
@@ -51,8 +51,8 @@ class SourceModel:
     samples: Iterable[Feed] | None
     pruned: PruneReport | None = None
     """What was taken out of `graph` before anything else, when the user asked for it."""
-    recorded: Mapping[str, Range] = field(default_factory=dict)
-    """Ranges of a source that came quantized, by tensor of `graph`; empty when it came in float."""
+    recorded: Mapping[str, QuantParams] = field(default_factory=dict)
+    """Grids of a source that came quantized, by tensor of `graph`; empty when it came in float."""
     _calibrations: dict[str, Calibration] = field(default_factory=dict)
     _equalised: dict[str, Graph] = field(default_factory=dict)
     _scores: dict[Path, Score] = field(default_factory=dict)
@@ -113,12 +113,13 @@ class SourceModel:
     def calibrated(self, graph: Graph, progress: Progress = silent) -> Calibration:
         """The calibration of `graph` (a form of this model) on the samples; measured once per distinct graph.
 
-        Without samples, a source that came quantized has its own ranges, and what lies between is measured on seeded inputs.
+        A source that came quantized has its own ranges; those of what lies between are measured, without samples on seeded inputs.
         """
         key = sha256_bytes(to_bytes(graph))
         if key not in self._calibrations:
             found = calibrate(graph, self.asked if self.recorded else self.samples or (), execute, progress=progress)
-            self._calibrations[key] = with_ranges(found, self.recorded) if self.samples is None else found
+            own = {name: reals(params) for name, params in self.recorded.items()}
+            self._calibrations[key] = with_ranges(found, own) if own else found
         return self._calibrations[key]
 
     def equalised(self, progress: Progress = silent) -> Graph:
@@ -126,7 +127,7 @@ class SourceModel:
 
         A source with ranges of its own stays as it is, for they hold for its channels as they are.
         """
-        if self.samples is None and self.recorded:
+        if self.recorded:
             return self.graph
         key = sha256_bytes(to_bytes(self.graph))
         if key not in self._equalised:
@@ -193,7 +194,7 @@ def source_of(path: Path, imported: Imported, *, preprocess: Mapping[str, Any], 
         preprocess=picture,
         postprocess=answer,
         samples=samples,
-        recorded=bare.ranges,
+        recorded=bare.grids,
     )
 
 

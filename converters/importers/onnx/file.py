@@ -14,7 +14,9 @@ from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET, default_opset, to
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.onnx.branches import is_choice, with_branches_taken
 from edgekit.converters.importers.onnx.composites import with_composites_unfolded
+from edgekit.converters.importers.onnx.dynamic import with_dynamic_unfolded
 from edgekit.converters.importers.onnx.external import load_external_data
+from edgekit.converters.importers.onnx.integers import with_integers_unfolded
 from edgekit.converters.importers.onnx.names import class_names
 from edgekit.converters.importers.onnx.order import put_in_order
 from edgekit.converters.importers.onnx.precision import ensure_finite, in_single
@@ -42,9 +44,9 @@ def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     data = _read(file)
     model = _parse(file, data)
     load_external_data(model, file)
-    model = _inlined(file, model)
+    model, dynamic = with_dynamic_unfolded(with_integers_unfolded(_inlined(file, model)))
     _ensure_known_operators(model)
-    notes = (*put_in_order(model), *freeze_inputs(model, input_shapes or {}))
+    notes = (*dynamic, *put_in_order(model), *freeze_inputs(model, input_shapes or {}))
     model, choices = with_branches_taken(model)
     _ensure_known_operators(model)
     notes = (*notes, *choices)

@@ -14,12 +14,11 @@ from edgekit.converters.lower.tflite.serialise import serialise
 from edgekit.converters.lower.tflite.site import Site
 from edgekit.converters.lower.tflite.versions import oldest_runtime
 from edgekit.converters.quantize.parameters import Quantization
+from edgekit.converters.quantize.recorded.unread import unread
 from edgekit.core.errors import Unsupported
 from edgekit.core.schema import Port, Precision, TensorSpec
 
 FILE = "model.tflite"
-ALREADY_INTEGER = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"})
-AGAIN_FROM_FLOAT = "the model is quantized already: convert the float model that it was made from"
 ANOTHER_WAY = "convert for a board that runs ONNX, or export the model without it"
 
 
@@ -82,8 +81,8 @@ def _refuse(graph: Graph) -> None:
     reasons = tuple(refusals(graph))
     if reasons:
         others = f" (and {len(reasons) - 1} more)" if len(reasons) > 1 else ""
-        instead = AGAIN_FROM_FLOAT if any(node.op in ALREADY_INTEGER for node in graph.nodes) else ANOTHER_WAY
-        raise Unsupported(f"tflite: {reasons[0]}{others}", instead)
+        reason, instead = unread(graph) or (reasons[0], ANOTHER_WAY)
+        raise Unsupported(f"tflite: {reason}{others}", instead)
 
 
 def _input(spec: TensorSpec, planned: Plan, quantization: Quantization | None) -> Tensor:

@@ -210,9 +210,10 @@ def test_the_square_of_x_times_its_gate_is_no_gelu(bench):
     bench.check_float(bench.graph({"x": (2, 3)}, nodes, constants))
 
 
-def test_a_model_that_is_quantized_already_is_sent_back_to_its_float_source(bench):
-    constants = {"scale": np.float32(0.05), "zero": np.int8(3)}
-    nodes = [("QuantizeLinear", ["x", "scale", "zero"], ["q"], {}), ("DequantizeLinear", ["q", "scale", "zero"], ["y"], {})]
+def test_what_cannot_be_taken_over_of_a_quantized_model_is_named(bench):
+    constants = {"scale": np.float32(0.05), "other": np.float32(0.1), "zero": np.int8(3)}
+    nodes = [("QuantizeLinear", ["x", "scale", "zero"], ["q"], {}), ("DequantizeLinear", ["q", "other", "zero"], ["y"], {})]
     with pytest.raises(Unsupported) as caught:
         lower(bench.graph({"x": (2, 3)}, nodes, constants), precision="fp32", quantization=None, edgetpu=False)
     assert "convert the float model" in caught.value.hint
+    assert "is not one of a pair with one grid" in str(caught.value)
