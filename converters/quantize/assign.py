@@ -15,6 +15,7 @@ from edgekit.converters.quantize.floats.closing import closing, moved_between
 from edgekit.converters.quantize.floats.dynamic import plain_lstms
 from edgekit.converters.quantize.floats.faint import faint
 from edgekit.converters.quantize.floats.islands import islands
+from edgekit.converters.quantize.floats.places import places
 from edgekit.converters.quantize.floats.recurrences import recurrences
 from edgekit.converters.quantize.floats.tail import float_tail
 from edgekit.converters.quantize.observe.calibration import Calibration
@@ -118,7 +119,7 @@ def _plan(
     ranges = {name: min_max(histogram) for name, histogram in histograms.items()}
     tail = float_tail(graph, ranges)
     unfit = {node.name for node in graph.nodes if not _fits(graph, node, dialect)}
-    float_nodes = tail | unfit | kept
+    float_nodes = tail | unfit | kept | places(graph)
     if dialect.float_islands:
         float_nodes |= islands(graph) | faint(graph, ranges, dialect.activations.dtype)
     if dialect.float_end:
@@ -225,9 +226,9 @@ def _pinned(graph: Graph, plan: _Plan, dialect: Dialect) -> Iterator[tuple[str, 
         if kept is not None:
             yield name, kept
     for node in graph.nodes:
-        params = None if dialect.heavy_inputs_only else fixed(node.op, dialect.activations.dtype)
-        if params is not None and node.name not in plan.float_nodes and node.output in plan.histograms:
-            yield node.output, params
+        said = None if dialect.heavy_inputs_only else fixed(node.op, dialect.activations.dtype)
+        if said is not None and node.name not in plan.float_nodes and node.output in plan.histograms:
+            yield node.output, said
 
 
 def _range(graph: Graph, group: tuple[str, ...], plan: _Plan, dialect: Dialect) -> Range:

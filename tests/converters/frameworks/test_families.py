@@ -87,6 +87,10 @@ OTHERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "googlenet": (lambda: torchvision.models.googlenet(aux_logits=False, init_weights=False), (3, 96, 96)),
     "deeplab": (lambda: segments("deeplabv3_mobilenet_v3_large"), (3, 128, 128)),
     "lraspp": (lambda: segments("lraspp_mobilenet_v3_large"), (3, 128, 128)),
+    "r3d": (torchvision.models.video.r3d_18, (3, 8, 64, 64)),
+    "mc3": (torchvision.models.video.mc3_18, (3, 8, 64, 64)),
+    "r2plus1d": (torchvision.models.video.r2plus1d_18, (3, 8, 64, 64)),
+    "s3d": (torchvision.models.video.s3d, (3, 16, 224, 224)),
     "lstm": (lambda: Recurrent(torch.nn.LSTM), (9, 12)),
     "gru": (lambda: Recurrent(torch.nn.GRU), (9, 12)),
 }
@@ -145,7 +149,9 @@ def test_a_network_answers_the_same_as_tflite(exported: Callable[[str], tuple[Pa
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [*CONVOLUTIONAL, "shufflenet", "squeezenet", "googlenet", "lraspp", "lstm", "gru"])
+@pytest.mark.parametrize(
+    "name", [*CONVOLUTIONAL, "shufflenet", "squeezenet", "googlenet", "lraspp", "r3d", "mc3", "lstm", "gru"]
+)
 def test_a_network_bears_int8(exported: Callable[[str], tuple[Path, Path]], tmp_path: Path, name: str) -> None:
     file, samples = exported(name)
     artifact = converted(file, samples, tmp_path, "int8")

@@ -91,6 +91,23 @@ def gather_elements(graph: Graph, node: Node) -> Replacement | None:
     return scribe.finish("GatherND", [node.inputs[0], where])
 
 
+def gather_of_batches(graph: Graph, node: Node) -> Replacement | None:
+    """GatherND within each of a batch: the batch's own places stand before the indices."""
+    batch = node.integer("batch_dims", 0) if node.op == "GatherND" else 0
+    if not batch:
+        return None
+    scribe, shape, kind = Scribe(graph, node), graph.shape(node.inputs[1]), graph.specs[node.inputs[1]].dtype
+    own = np.moveaxis(np.indices(shape[:-1])[:batch], 0, -1)
+    known = constant(graph, node, 1)
+    if known is not None:
+        sizes = np.array(graph.shape(node.inputs[0])[batch : batch + shape[-1]])
+        places = np.concatenate([own, np.where(known < 0, known + sizes, known)], axis=-1)
+        return scribe.finish("GatherND", [node.inputs[0], scribe.constant("coordinates", places, kind)])
+    parts = [scribe.constant("batch", own, kind), node.inputs[1]]
+    where = scribe.add_as(kind, "Concat", parts, (*shape[:-1], batch + shape[-1]), "coordinates", axis=len(shape) - 1)
+    return scribe.finish("GatherND", [node.inputs[0], where])
+
+
 def _in_a_line(graph: Graph, node: Node) -> Replacement:
     """Elements of a line by their places in it."""
     scribe, size = Scribe(graph, node), prod(graph.shape(node.inputs[0]))
@@ -172,4 +189,7 @@ def smallest(graph: Graph, node: Node) -> Replacement | None:
     return sheet.finish()
 
 
-RULES: tuple[Rule, ...] = (smallest, gather_in_a_row, triangle, not_a_number, one_hot, gather_elements, scatter_in_place)
+RULES: tuple[Rule, ...] = (
+    *(smallest, gather_in_a_row, triangle, not_a_number),
+    *(one_hot, gather_elements, gather_of_batches, scatter_in_place),
+)

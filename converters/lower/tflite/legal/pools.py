@@ -9,6 +9,7 @@ from edgekit.converters.lower.tflite.attributes import given, scalar
 from edgekit.converters.lower.tflite.geometry import Window, window
 from edgekit.converters.lower.tflite.legal.padding import NONE, padded, with_pads
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
+from edgekit.converters.lower.tflite.legal.taps import largest_of, taken, taps_of
 
 NEVER_NEGATIVE = frozenset({"Relu", "Sigmoid", "Softmax", "Abs", "Exp", "Sqrt", "HardSigmoid"})
 KEEPS_SIGN = frozenset(
@@ -25,6 +26,19 @@ def max_pool(graph: Graph, node: Node) -> Replacement | None:
         return with_pads(scribe, span.used_pads)
     ceil = {"ceil_mode": 0} if "ceil_mode" in node.attributes else {}
     return scribe.again([padded(scribe, node.inputs[0], span.used_pads)], pads=NONE, auto_pad="NOTSET", **ceil)
+
+
+def dilated_max_pool(graph: Graph, node: Node) -> Replacement | None:
+    """A maximum with gaps: that of rows apart, then that of columns apart."""
+    if node.op != "MaxPool" or len(graph.shape(node.inputs[0])) != 4 or len([name for name in node.outputs if name]) > 1:
+        return None
+    span, scribe, x = window(graph, node), Scribe(graph, node), node.inputs[0]
+    taps = [taps_of(span, axis) for axis in (0, 1)]
+    if set(span.dilations) == {1} or not all(one.inside.any(axis=0).all() for one in taps):
+        return None
+    for axis, one in enumerate(taps, start=2):
+        x = largest_of(scribe, [taken(scribe, x, row, axis, f"tap{axis}_{at}") for at, row in enumerate(one.within.places)])
+    return scribe.result(x)
 
 
 def never_negative(graph: Graph, name: str) -> bool:
@@ -76,4 +90,4 @@ def _counting(span: Window, axis: int, counted: bool) -> Array:
     return np.minimum(start + span.extent[axis], span.size[axis] + after) - np.maximum(start, -before)
 
 
-RULES: tuple[Rule, ...] = (max_pool, average_pool)
+RULES: tuple[Rule, ...] = (dilated_max_pool, max_pool, average_pool)
