@@ -123,3 +123,26 @@ def test_a_block_that_cannot_be_spelt_out_is_named(tmp_path: Path) -> None:
     path.write_bytes(model_of(block).SerializeToString())
     with pytest.raises(InputError, match=r"op Attention at 'the_block' of .* could not be unfolded"):
         load(path)
+
+
+def with_past(path: Path, *, causal: int) -> tuple[onnx.ModelProto, Mapping[str, Any]]:
+    """An attention that adds to keys and values of before, without a mask."""
+    shapes = {"q": (1, 2, 4, 8), "k": (1, 2, 6, 8), "v": (1, 2, 6, 8), "past_k": (1, 2, 3, 8), "past_v": (1, 2, 3, 8)}
+    reads, writes = ["q", "k", "v", "", "past_k", "past_v"], ["y", "all_k", "all_v"]
+    graph = helper.make_graph(
+        [helper.make_node("Attention", reads, writes, name="a", is_causal=causal)],
+        "g",
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in writes],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11)
+    onnx.save(model, path)
+    return model, {name: RANDOM.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("causal", [0, 1])
+def test_attention_with_past_keys_computes_what_onnx_runtime_computes(causal: int, tmp_path: Path) -> None:
+    model, feed = with_past(tmp_path / "past.onnx", causal=causal)
+    expected, found = execute(model.SerializeToString())(feed), execute(to_bytes(load(tmp_path / "past.onnx").graph))(feed)
+    for name, want in expected.items():
+        np.testing.assert_allclose(found[name], want, atol=1e-5)

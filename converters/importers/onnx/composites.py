@@ -8,10 +8,14 @@ import onnx
 import onnx.inliner
 
 from edgekit.converters.graph_onnx import default_opset
+from edgekit.converters.importers.onnx.said import said
 from edgekit.core.errors import InputError
 
 COMPOSITES = frozenset({"Attention", "MeanVarianceNormalization", "RotaryEmbedding", "SwiGLU", "Swish"})
 """What is exported in one node or in several, as the exporter likes: the several are what is quantized, pruned and placed."""
+
+MASK = 3
+"""Where an Attention reads its mask."""
 
 
 def with_composites_unfolded(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -25,8 +29,8 @@ def with_composites_unfolded(file: Path, model: onnx.ModelProto) -> onnx.ModelPr
             typed = onnx.shape_inference.infer_shapes(_spoken_out(model), strict_mode=True, data_prop=True)
             model = onnx.inliner.inline_selected_functions(typed, wanted, inline_schema_functions=True)
         except Exception as exc:  # the inliner throws whatever its C++ code throws
-            first, reason = composites[0], str(exc).strip().splitlines()[-1]
-            message = f"op {first.op_type} at {first.name!r} of {str(file)!r} could not be unfolded: {reason}"
+            first = composites[0]
+            message = f"op {first.op_type} at {first.name!r} of {str(file)!r} could not be unfolded: {said(exc)}"
             hint = "pip install --upgrade onnx, or export the model with operator set 22 or older"
             raise InputError(message, hint) from exc
     return model
@@ -45,8 +49,21 @@ def _spoken_out(model: onnx.ModelProto) -> onnx.ModelProto:
     spoken.graph.value_info.extend(onnx.helper.make_tensor_value_info(one.name, one.data_type, one.dims) for one in constants)
     for node in spoken.graph.node:
         if _is_composite(node):
+            _fill_mask(spoken.graph, node)
             node.attribute.extend(_defaults(node, default_opset(model)))
     return spoken
+
+
+def _fill_mask(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    """A mask that is left out before past keys as zeros that are added: the inliner asks for the type of what has no name."""
+    if node.op_type != "Attention" or len(node.input) <= MASK or node.input[MASK]:
+        return
+    name = f"{node.output[0]}/no mask"
+    kind = next((v.type.tensor_type.elem_type for v in graph.value_info if v.name == node.input[0]), 0)
+    kind = kind or next((v.type.tensor_type.elem_type for v in graph.input if v.name == node.input[0]), onnx.TensorProto.FLOAT)
+    graph.initializer.append(onnx.helper.make_tensor(name, kind, (1, 1), [0.0]))
+    graph.value_info.append(onnx.helper.make_tensor_value_info(name, kind, (1, 1)))
+    node.input[MASK] = name
 
 
 def _defaults(node: onnx.NodeProto, opset: int) -> list[onnx.AttributeProto]:

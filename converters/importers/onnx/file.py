@@ -13,6 +13,7 @@ import onnx.version_converter
 from edgekit.converters.graph_onnx import ML_DOMAIN, ML_OPSET, default_opset, to_bytes
 from edgekit.converters.importers.base import Imported
 from edgekit.converters.importers.onnx.branches import is_choice, with_branches_taken
+from edgekit.converters.importers.onnx.ceilings import graph_as_run
 from edgekit.converters.importers.onnx.composites import with_composites_unfolded
 from edgekit.converters.importers.onnx.dynamic import with_dynamic_unfolded
 from edgekit.converters.importers.onnx.external import load_external_data
@@ -20,7 +21,8 @@ from edgekit.converters.importers.onnx.integers import with_integers_unfolded
 from edgekit.converters.importers.onnx.names import class_names
 from edgekit.converters.importers.onnx.order import put_in_order
 from edgekit.converters.importers.onnx.precision import ensure_finite, in_single
-from edgekit.converters.importers.onnx.shapes import freeze_inputs, inferred_graph
+from edgekit.converters.importers.onnx.said import said
+from edgekit.converters.importers.onnx.shapes import freeze_inputs
 from edgekit.core.errors import InputError, NotFound, Unsupported
 from edgekit.core.files import sha256_bytes
 from edgekit.core.schema import Postprocess, Preprocess, Source
@@ -50,7 +52,7 @@ def load(path: Path | str, *, input_shapes: Mapping[str, tuple[int, ...]] | None
     model, choices = with_branches_taken(model)
     _ensure_known_operators(model)
     notes = (*notes, *choices)
-    came = inferred_graph(_upgraded(file, with_composites_unfolded(file, model)), name=file.stem)
+    came = graph_as_run(_upgraded(file, with_composites_unfolded(file, model)), file.stem)
     graph, precision = in_single(came)
     ensure_finite(graph)
     use = _declared_use(file, model)
@@ -132,7 +134,7 @@ def _inlined(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         return onnx.inliner.inline_local_functions(model)
     except Exception as exc:  # the inliner throws whatever its C++ code throws
-        message = f"the local functions of {str(file)!r} could not be unfolded: {str(exc).strip().splitlines()[-1]}"
+        message = f"the local functions of {str(file)!r} could not be unfolded: {said(exc)}"
         raise InputError(message, "export the model without local functions") from exc
 
 
@@ -190,12 +192,23 @@ def _upgraded(file: Path, model: onnx.ModelProto) -> onnx.ModelProto:
     opset = default_opset(model)
     if opset >= WORKING_OPSET:
         return model
+    _ensure_not_in_training(model)
     try:
         upgraded = onnx.version_converter.convert_version(_plain(model), WORKING_OPSET)
     except Exception as exc:  # the converter throws whatever its C++ adapters throw
-        message = f"{str(file)!r} could not be brought from operator set {opset} to {WORKING_OPSET}: {str(exc).strip().splitlines()[-1]}"
+        message = f"{str(file)!r} could not be brought from operator set {opset} to {WORKING_OPSET}: {said(exc)}"
         raise InputError(message, f"export the model with opset {WORKING_OPSET}") from exc
     return _with_old_coordinates(upgraded) if opset < COORDINATES_OPSET else upgraded
+
+
+def _ensure_not_in_training(model: onnx.ModelProto) -> None:
+    """Before set 14 a BatchNormalization with more outputs than one took the statistics of its own input."""
+    for index, node in enumerate(model.graph.node):
+        if node.op_type == "BatchNormalization" and len([name for name in node.output if name]) > 1:
+            raise Unsupported(
+                f"op BatchNormalization at {node.name or f'node {index}'!r} is written for training: it gives its statistics, too",
+                f"export in evaluation mode, or with opset {WORKING_OPSET} where weights are normalised so",
+            )
 
 
 def _with_old_coordinates(model: onnx.ModelProto) -> onnx.ModelProto:
