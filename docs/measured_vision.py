@@ -18,6 +18,7 @@ def pipeline() -> str:
         "threads",
         "clip",
         "bare",
+        "decoder",
         "edgekit",
         "of bare",
         "at most",
@@ -149,4 +150,5 @@ def _pipeline_row(row: Mapping[str, Any]) -> tuple[str, ...]:
     fps, share = row["fps"], row["edgekit_of"]
     of = [f"{share[name]:.2f}" for name in ("bare", "supervision", "loop")]
     of.insert(1, f"{row['at_most']:.2f}" if "at_most" in row else "")
-    return (row["detector"], str(row["threads"]), row["size"], f"{fps['bare']:.1f}", f"{fps['edgekit']:.1f}", *of)
+    decoder = f"{1000 / row['decode_ms']:.0f}" if "decode_ms" in row else ""
+    return (row["detector"], str(row["threads"]), row["size"], f"{fps['bare']:.1f}", decoder, f"{fps['edgekit']:.1f}", *of)
