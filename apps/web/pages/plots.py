@@ -97,7 +97,7 @@ def _options(title: str, names: Sequence[str]) -> dict[str, Any]:
             "right": 0, "top": 0, "textStyle": {"color": GRAY}, "icon": "roundRect", "itemWidth": 14, "itemHeight": 9,
             "show": len(names) > 1,
         },
-        "grid": {"left": 4, "right": 14, "top": 38, "bottom": 4, "containLabel": True},
+        "grid": {"left": 4, "right": 28, "top": 38, "bottom": 4, "containLabel": True},
         "tooltip": {"trigger": "axis", "confine": True},
         "color": list(COLORS),
         "xAxis": {"axisLabel": {"color": GRAY}, "splitLine": {"show": False}},
