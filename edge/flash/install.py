@@ -118,7 +118,7 @@ if [ ! -e "$home/venv/.done" ]; then
     ln -s python "$venv/bin/python3"
     printf 'home = %s\ninclude-system-site-packages = true\n' "$(dirname "$python")" >"$venv/pyvenv.cfg"
     if [ ! -e "$venv/$compiled" ]; then # a file of a package that does not compile is none that is imported
-        "$python" -m compileall -q --invalidation-mode unchecked-hash "$venv/lib" || true
+        "$python" -m compileall -q --invalidation-mode unchecked-hash -s "$venv" -p "$home/venv" "$venv/lib" || true
     fi
     touch "$venv/.done"
     sync

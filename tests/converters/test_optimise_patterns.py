@@ -49,9 +49,12 @@ def ops(graph: Graph) -> list[str]:
     return [node.op for node in graph.nodes]
 
 
+def picture() -> np.ndarray[Any, Any]:
+    return np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)
+
+
 def answers(graph: Graph) -> dict[str, Any]:
-    feed = {"x": np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)}
-    return dict(execute(to_bytes(graph), optimisation="none")(feed))
+    return dict(execute(to_bytes(graph), optimisation="none")({"x": picture()}))
 
 
 def assert_same_answers(before: Graph, after: Graph, *, tolerance: float = 1e-5) -> None:
@@ -400,10 +403,10 @@ def test_an_einsum_that_sums_nothing_is_a_product_of_elements(equation: str, oth
 
 @pytest.mark.parametrize("equation", ["abcd->dcba", "abcd->ac", "abcd->", "a...d->d...", "...d->..."])
 def test_an_einsum_of_one_tensor_is_a_sum_and_a_transpose(equation: str) -> None:
-    graph = graph_of([node("Einsum", "x", "e", equation=equation), node("Tanh", "e", "y")], {})
-    found = optimise(graph)
+    """Compared with numpy: ONNX Runtime 1.23, the last for Python 3.10, cannot run all of these itself."""
+    found = optimise(graph_of([node("Einsum", "x", "e", equation=equation), node("Tanh", "e", "y")], {}))
     assert "Einsum" not in ops(found)
-    assert_same_answers(graph, found)
+    np.testing.assert_allclose(answers(found)["y"], np.tanh(np.einsum(equation, picture())), rtol=0, atol=1e-5)
 
 
 def test_sorting_one_element_and_undoing_it_leaves_nothing() -> None:
