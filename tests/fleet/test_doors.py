@@ -65,7 +65,9 @@ def test_the_commands_from_a_new_fleet_to_its_list(
     assert main(["fleet", "pause", "cameras", *ada]) == 1
     assert "never a rollout" in capsys.readouterr().out
     status = said("status", *ada)
-    assert status["groups"] == [{"group": "cameras", "boards": 1, "rollout": None}]
+    (group,) = status["groups"]
+    assert (group["group"], group["boards"], group["rollout"]) == ("cameras", 1, None)
+    assert group["medians"]["boards"] == 0, "nobody has reported yet"
     assert [line["verb"] for line in status["audit"]] == ["enroll"]  # type: ignore[union-attr]
     said("revoke", "cam-1", *folder, "--json")
     assert said("list", *ada)["boards"] == []
