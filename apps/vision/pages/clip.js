@@ -2,7 +2,7 @@
 export default {
   template: `
     <figure class="vi-clip">
-      <video v-if="clip && !failed" ref="video" :src="clip" :poster="snapshot" controls muted autoplay playsinline preload="auto"
+      <video v-if="clip && !failed" :src="clip" :poster="snapshot" controls muted autoplay playsinline preload="auto"
         :aria-label="label" @error="failed = true" @loadedmetadata="begin"></video>
       <div v-else-if="snapshot" class="vi-still">
         <img :src="snapshot" :alt="label">
@@ -15,7 +15,7 @@ export default {
   data: () => ({ failed: false }),
   watch: { clip() { this.failed = false; } },
   methods: {
-    begin() { if (this.at > 0) this.$refs.video.currentTime = this.at; },
+    begin({ target }) { if (this.at > 0) target.currentTime = this.at; },  // this.$refs may be gone by then: another event was chosen
     place: ([x1, y1, x2, y2]) => ({ left: `${100 * x1}%`, top: `${100 * y1}%`, width: `${100 * (x2 - x1)}%`, height: `${100 * (y2 - y1)}%` }),
   },
 };

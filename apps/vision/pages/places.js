@@ -70,7 +70,7 @@ export default {
     draw(kind) {
       this.drawing = { kind, points: [] };
       this.pen = null;
-      this.$refs.area.focus();
+      this.$refs.area?.focus();
     },
     point(event) {
       const frame = this.$refs.area.getBoundingClientRect();

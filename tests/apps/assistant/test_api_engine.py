@@ -41,7 +41,7 @@ def test_a_stream_says_what_the_whole_says_and_ends_with_the_usage(client: Any) 
     chunks = list(client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True}))
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(pieces) == whole.choices[0].message.content != ""
-    assert len([piece for piece in pieces if piece]) > 5
+    assert len([piece for piece in pieces if piece]) > 1, "the first as it comes, then those together that follow within 5 ms"
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens <= 24
     assert chunks[-1].usage.prompt_tokens == whole.usage.prompt_tokens > 5
 
