@@ -15,6 +15,7 @@ pytest.importorskip("nicegui")
 
 from documents import write_documents
 from elsewhere import Elsewhere
+from waiting import wait_until
 from web import PHONE, Served, Watched, browser, chromium, log_in, served, visitor
 
 if TYPE_CHECKING:
@@ -179,12 +180,16 @@ def test_everything_works_with_the_keyboard_alone(chat: Page) -> None:
     chat.keyboard.press("Enter")
     answered(chat)
     assert "on two lines" in chat.get_by_role("article", name="Question").inner_text()
-    for _ in range(8):  # back from the place to type to the last button of the answer
+    retry = chat.get_by_role("button", name="Retry", exact=True).last
+    retry.wait_for()  # an answer's buttons come a moment after its last word
+
+    def reached() -> bool:  # back from the place to type to the last button of the answer
         chat.keyboard.press("Shift+Tab")
-        if chat.evaluate("document.activeElement.getAttribute('aria-label')") == "Retry":
-            break
+        return bool(chat.evaluate("document.activeElement.getAttribute('aria-label')") == "Retry")
+
+    wait_until(reached, "the keyboard reaches Retry")
     chat.evaluate("document.querySelector('.as-speed').dataset.first = 'yes'")
-    chat.keyboard.press("Enter")
+    retry.press("Enter")
     chat.wait_for_function("document.querySelector('.as-speed[data-first]') === null")
     answered(chat)
 
