@@ -162,6 +162,10 @@ def _headline(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "by the fallback", f"{fallback:,}"
 
 
+_OUTCOMES = {"extractive": "quoted", "none": "not in documents"}
+"""Of answers that no model ended, in the words of the chat's badges."""
+
+
 def _table(rows: list[dict[str, Any]]) -> str:
     head = "".join(
         f"<th>{name}</th>" for name in ("When", "Kind", "By", "Ended", "First token", "Tokens/s", "Read", "Known", "Said")
@@ -175,7 +179,7 @@ def _row(row: Mapping[str, Any]) -> str:
         datetime.fromtimestamp(row["at"]).strftime("%m-%d %H:%M:%S"),
         row["kind"],
         row["source"],
-        row["outcome"],
+        _OUTCOMES.get(row["outcome"], row["outcome"]),
         "–" if first is None else seconds(first),
         f"{rate:.1f}" if rate else "–",
         row["prompt_n"],

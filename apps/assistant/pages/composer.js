@@ -35,6 +35,7 @@ export default {
       if (event.key === "Escape" && this.busy && !document.querySelector(".q-dialog")) this.$emit("stop");
       if (event.key === "/" && !/^(input|textarea)$/i.test(event.target.tagName)) { event.preventDefault(); this.focus(); }
     }, { signal: this.ending.signal });
+    window.addEventListener("scroll", () => this.scrolled(), { passive: true, signal: this.ending.signal });
     const box = document.querySelector(".as-transcript");
     this.watch = new MutationObserver(() => this.follow());
     if (box) this.watch.observe(box, { subtree: true, childList: true, characterData: true });
@@ -60,10 +61,15 @@ export default {
       box.style.height = "auto";
       box.style.height = `${Math.min(box.scrollHeight, 200)}px`;
     },
-    // Who scrolled up to read is left there.
-    follow(always) {
+    // Who scrolled up to read is left there. A quoted answer is whole before anything says that one is coming.
+    follow(asked) {
       const left = document.documentElement.scrollHeight - window.innerHeight - window.scrollY;
-      if (always || (this.busy && left < 320)) window.scrollTo(0, document.documentElement.scrollHeight);
+      this.following = asked || this.following || (this.busy && left < 320);
+      if (this.following) window.scrollTo(0, document.documentElement.scrollHeight);
+    },
+    scrolled() {
+      if (window.scrollY < this.top) this.following = false;
+      this.top = window.scrollY;
     },
     press(event) {
       if (event.button) return;

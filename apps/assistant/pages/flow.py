@@ -66,8 +66,8 @@ def _blocks(text: str) -> Iterator[tuple[int, int]]:
 
 def _in_block(text: str, start: int, end: int) -> Iterator[Gap]:
     """Of each item of a list by itself, and of what stands before the first."""
-    lines: list[tuple[int, int]] = []
     at = start
+    lines: list[tuple[int, int]] = []
     for line in text[start:end].splitlines(keepends=True):
         if _ITEM.match(line) and lines:
             yield from _in_paragraph(text, lines)

@@ -208,6 +208,31 @@ def test_quoted_answers_are_labelled_and_their_sources_open_at_the_passage(askin
     asking.locator(".as-dialog-text").wait_for(state="hidden")
 
 
+UNCOVERED = """() => {
+  const last = [...document.querySelectorAll('.as-foot')].at(-1)?.getBoundingClientRect();
+  const above = document.querySelector('.as-composer').getBoundingClientRect().top;
+  return last && last.height && last.bottom <= above;
+}"""
+
+
+def test_an_answer_that_is_there_at_once_is_in_sight_on_a_phone_and_who_scrolls_up_is_left_there(
+    chrome: Browser, quoting: Served
+) -> None:
+    with visitor(chrome, size=PHONE, touch=True) as watched:
+        page = watched.page
+        log_in(page, quoting)
+        for count in range(1, 4):
+            ask(page, QUESTION)
+            page.wait_for_function(f"document.querySelectorAll('.as-answer .as-source').length >= {count}")
+            answered(page)
+            page.wait_for_function(UNCOVERED)
+        page.evaluate("window.scrollTo(0, 0)")
+        page.wait_for_function("window.scrollY === 0")
+        page.evaluate("document.querySelector('.as-transcript').append(document.createElement('p'))")
+        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        assert page.evaluate("window.scrollY") == 0
+
+
 def test_a_passage_far_down_in_a_long_document_is_in_sight_on_a_slow_machine_too(chrome: Browser, tmp_path: Path) -> None:
     documents = tmp_path / "documents"
     documents.mkdir()
