@@ -1,7 +1,8 @@
 """A JSON schema as GBNF, so that every engine is held to it in the same way.
 
 Types, enums, constants, objects, arrays, choices and references are held to. What GBNF cannot say (patterns, formats, bounds of
-numbers) is not, and `unheld` lists it: whoever needs it checks the answer.
+numbers) is not, and `unheld` lists it: whoever needs it checks the answer. Between values stands one space at most: small models
+that may lay JSON out as they like say spaces until their tokens are gone.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from edgekit.core.errors import InputError
 DEEPEST = 64
 MOST_RULES = 2000
 PRIMITIVES: Mapping[str, str] = {
-    "ws": r'| " " | "\n" [ \t]{0,20}',
+    "ws": '" "?',
     "char": r'[^"\\\x7F\x00-\x1F] | [\\] (["\\bfnrt/] | "u" [0-9a-fA-F]{4})',
     "string": r'"\"" char* "\""',
     "integer": r'"-"? ("0" | [1-9] [0-9]{0,15})',
@@ -39,7 +40,7 @@ def grammar(schema: Mapping[str, Any]) -> str:
         rules.ensure_end()
     except (AttributeError, TypeError, ValueError, OverflowError) as exc:
         raise InputError(f"the JSON schema is malformed: {exc}") from exc
-    lines = {"root": f"{root} ws", **rules.made, **PRIMITIVES}
+    lines = {"root": root, **rules.made, **PRIMITIVES}
     return "".join(f"{name} ::= {body}\n" for name, body in lines.items())
 
 

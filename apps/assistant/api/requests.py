@@ -185,7 +185,7 @@ def schema_of(request: ChatRequest) -> Mapping[str, Any] | None:
     if kind == "text":
         return None
     if kind == "json_object":
-        return {}
+        return {"type": "object"}
     described = wanted.get("json_schema") if kind == "json_schema" else None
     schema = described.get("schema") if isinstance(described, dict) else None
     if not isinstance(schema, dict):

@@ -75,6 +75,27 @@ def test_a_tool_that_must_be_called_is_called_with_arguments_that_fit(client: An
     assert json.loads(call.function.arguments)["town"] in ("Ghent", "Bruges")
 
 
+@pytest.mark.parametrize("temperature", [0, 1])
+def test_a_call_takes_no_more_tokens_than_it_says(client: Any, temperature: float) -> None:
+    """A small model that may put any space between does so until its tokens are gone, and the call is none."""
+    (model,) = [one.id for one in client.models.list() if one.id != "documents"]
+    tool = {"type": "function", "function": {"name": "find", "description": "", "parameters": PLACE}}
+    asked = {"model": model, "messages": ASKED, "max_tokens": 60, "temperature": temperature, "seed": 3}
+    answer = client.chat.completions.create(**asked, tools=[tool], tool_choice="required")
+    (call,) = answer.choices[0].message.tool_calls
+    assert json.loads(call.function.arguments)["town"] in ("Ghent", "Bruges")
+    stream = client.chat.completions.create(**asked, tools=[tool], tool_choice="required", stream=True)
+    called = [call for chunk in stream if chunk.choices for call in chunk.choices[0].delta.tool_calls or ()]
+    assert [call.function.name for call in called] == ["find"]
+
+
+def test_what_is_asked_for_as_an_object_begins_as_one(client: Any) -> None:
+    (model,) = [one.id for one in client.models.list() if one.id != "documents"]
+    asked = {"model": model, "messages": ASKED, "max_tokens": 8, **GREEDY}
+    answer = client.chat.completions.create(**asked, response_format={"type": "json_object"})
+    assert answer.choices[0].message.content.startswith("{")
+
+
 def test_a_stop_text_ends_what_the_model_says_before_it(client: Any) -> None:
     asked = {"model": "tinylm", "prompt": "And the king said", "max_tokens": 24, **GREEDY}
     whole = client.completions.create(**asked).choices[0].text
