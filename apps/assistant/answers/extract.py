@@ -17,6 +17,8 @@ SHORTEST = 4
 """Words: what is shorter is a heading or a label."""
 
 _CODE = re.compile(r"^[ ]{0,3}(```|~~~).*?(?:^[ ]{0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"\A(?=[^\n]*[^\W\d_])[^\na-zß-öø-ÿ]+\n\s*(?=[^\sa-zß-öø-ÿ])")
+"""A line in capitals above a sentence, as plain texts have their headings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +49,6 @@ def _sentences(question: Question, sources: Sequence[Source]) -> Iterator[Source
             text = source.text[sentence.start : sentence.end]
             is_code = any(start < sentence.end and sentence.start < end for start, end in code)
             if sentence.score > 0 and len(words(text)) >= SHORTEST and not is_code:
-                start = source.start + sentence.start
+                text = _HEADING.sub("", text)
+                start = source.start + sentence.end - len(text)
                 yield replace(source, start=start, end=start + len(text), text=text, score=sentence.score)

@@ -56,6 +56,21 @@ def test_an_extract_quotes_the_sentence_that_covers_most_and_says_where_it_is() 
     )
 
 
+@pytest.mark.parametrize("heading", ["DIE PUMPE\n", "1. ÜBER DIE PUMPE\n\n"])
+def test_a_heading_in_capitals_is_no_part_of_the_sentence_below_it(heading: str) -> None:
+    said = "Die Pumpe fördert vierzig Liter Wasser in der Minute."
+    found = extract(Question("Wie viele Liter fördert die Pumpe?"), [source(1, heading + said)])
+    assert found.text == f"{said} [1]"
+    (cited,) = found.citations
+    assert (cited.start, cited.end, cited.text) == (100 + len(heading), 100 + len(heading) + len(said), said)
+
+
+def test_a_sentence_that_begins_with_capitals_is_whole() -> None:
+    said = "NASA, ESA\nlaunched the probe together in 1997."
+    found = extract(Question("Who launched the probe?"), [source(1, said)])
+    assert found.text == f"{' '.join(said.split())} [1]"
+
+
 def test_code_is_not_quoted_as_an_answer() -> None:
     text = "```console\n$ pump --litres\nThe pump moves forty litres per minute.\n```\n\nA pump moves forty litres."
     assert extract(Question("How many litres does the pump move?"), (source(1, text),)).text == "A pump moves forty litres. [1]"
