@@ -355,6 +355,18 @@ def test_an_older_release_does_not_come_back_by_deploying_only_by_going_back(
         assert switching.rollback(board.layout).release == old.release, "the person at the board may"
 
 
+@pytest.mark.parametrize("left", [None, b"", b'{"accepted": {"cam"'], ids=["gone", "empty", "cut off"])
+def test_a_state_that_was_lost_lets_nothing_in_that_is_older_than_what_runs(
+    board: Place, keys: object, make_artifact: MakeNamed, left: bytes | None
+) -> None:
+    assert deployed(board, signed(make_artifact("cam"), keys, 6)).ok
+    file = board.layout.root / "state.json"
+    file.unlink() if left is None else file.write_bytes(left)
+    with pytest.raises(GateFailed, match="release 5, older than 6"):
+        deployed(board, signed(make_artifact("cam", "old"), keys, 5), health=Health(settle_s=0.2, deadline_s=20))
+    assert deployed(board, signed(make_artifact("cam", "new"), keys, 7), health=Health(settle_s=0.1, deadline_s=20)).ok
+
+
 def test_a_newer_release_that_failed_does_not_lock_the_older_one_out(
     board: Place, keys: object, make_artifact: MakeNamed
 ) -> None:

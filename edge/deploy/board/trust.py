@@ -13,16 +13,26 @@ from edgekit.signing.sign import SIGNATURE, ensure_signed, public_keys
 
 
 def ensure_trusted(layout: Layout, artifact: Artifact, state: State) -> None:
-    """Where the board trusts keys, one of them signed this artifact, and no release of it that is newer was accepted before."""
+    """Where the board trusts keys, one of them signed this artifact, and no release of it that is newer was accepted before or runs.
+
+    What runs counts by itself: a `state.json` that was lost or damaged must not let older releases in.
+    """
     if not layout.trusts_keys():
         return
     signed = ensure_signed(artifact, public_keys((layout.trusted,)))
-    newest = state.accepted.get(signed.name)
+    newest = _with_what_runs(layout, state).get(signed.name)
     if newest is not None and signed.release < newest:
         raise GateFailed(
             f"{signed.name!r} is release {signed.release}, older than {newest}, which was here already",
             "sign it again to bring an old model back, or use edgekit rollback",
         )
+
+
+def _with_what_runs(layout: Layout, state: State) -> Mapping[str, int]:
+    try:
+        return accepted(layout, layout.running(), state) if layout.running() else state.accepted
+    except EdgekitError:  # it went bad on the card: what replaces it is not held up by that
+        return state.accepted
 
 
 def accepted(layout: Layout, name: str, state: State) -> Mapping[str, int]:
