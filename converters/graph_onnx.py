@@ -85,6 +85,13 @@ def default_opset(model: onnx.ModelProto) -> int:
     return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=1)
 
 
+def names_in(model: onnx.ModelProto) -> set[str]:
+    """What the tensors and nodes of a model are called."""
+    graph = model.graph
+    ends = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
+    return ends | {name for node in graph.node for name in (node.name, *node.input, *node.output)}
+
+
 def dtype_name(element_type: int) -> str:
     """The numpy name of an ONNX element type; nothing for one that is not told. Raises `InputError` for one that ONNX has not."""
     return str(numpy_type(element_type).name) if element_type else ""

@@ -117,14 +117,20 @@ def test_an_mbr_is_read(tmp_path: Path) -> None:
     assert boot_partition(disk) == found[0]
 
 
-def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
+def partitioned(folder: Path, script: str) -> Path:
+    """The image of an empty disk of 32 MiB with what sfdisk makes of a script."""
     if shutil.which("sfdisk") is None:
         pytest.skip("sfdisk is not on this machine")
-    disk = tmp_path / "disk.img"
+    disk = folder / "disk.img"
     with disk.open("wb") as file:
         file.truncate(32 << 20)
-    script = "label: gpt\nstart=2048,size=8192,type=linux,name=APP\nstart=10240,size=4096,type=uefi,name=esp\n"
     subprocess.run(["sfdisk", "-q", str(disk)], input=script, text=True, check=True)
+    return disk
+
+
+def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
+    script = "label: gpt\nstart=2048,size=8192,type=linux,name=APP\nstart=10240,size=4096,type=uefi,name=esp\n"
+    disk = partitioned(tmp_path, script)
     root, esp = partitions(disk)
     assert (root.name, root.start, root.bytes, root.holds) == ("APP", 2048 * 512, 8192 * 512, "ext4")
     assert (esp.name, esp.holds) == ("esp", "fat")
@@ -134,13 +140,8 @@ def test_a_gpt_is_read_as_sfdisk_wrote_it(tmp_path: Path) -> None:
 
 
 def test_logical_partitions_are_read_as_sfdisk_wrote_them(tmp_path: Path) -> None:
-    if shutil.which("sfdisk") is None:
-        pytest.skip("sfdisk is not on this machine")
-    disk = tmp_path / "disk.img"
-    with disk.open("wb") as file:
-        file.truncate(32 << 20)
     script = "label: dos\n2048,4096,83\n8192,,5\n10240,4096,c\n20480,4096,83\n"
-    subprocess.run(["sfdisk", "-q", str(disk)], input=script, text=True, check=True)
+    disk = partitioned(tmp_path, script)
     found = {one.number: one for one in partitions(disk)}
     assert list(found) == [1, 2, 5, 6]
     assert (found[5].start, found[5].bytes, found[5].holds) == (10240 * 512, 4096 * 512, "fat")

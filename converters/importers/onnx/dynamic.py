@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import helper
 
+from edgekit.converters.graph_onnx import names_in
 from edgekit.converters.names import free_name
 
 MEASURED = "DynamicQuantizeLinear"
@@ -36,8 +37,7 @@ def with_dynamic_unfolded(model: onnx.ModelProto) -> tuple[onnx.ModelProto, tupl
         return model, ()
     unfolded = onnx.ModelProto()
     unfolded.CopyFrom(model)
-    taken = {name for node in model.graph.node for name in (node.name, *node.input, *node.output)}
-    taken |= {tensor.name for tensor in model.graph.initializer}
+    taken = names_in(model)
     ends = {product.end.output[0]: product for product in products}
     sizes = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     nodes = [plain for node in model.graph.node for plain in _plain(node, ends.get(node.output[0]), sizes, taken)]

@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from edgekit.converters.graph_onnx import default_opset
+from edgekit.converters.graph_onnx import default_opset, names_in
 from edgekit.converters.names import free_name
 from edgekit.core.errors import Unsupported
 
@@ -68,7 +68,7 @@ def with_integers_unfolded(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     unfolded = onnx.ModelProto()
     unfolded.CopyFrom(model)
-    walk = _Walk(opset=default_opset(model), constants=_constants(model), taken=_taken(model))
+    walk = _Walk(opset=default_opset(model), constants=_constants(model), taken=names_in(model))
     for node in model.graph.node:
         walk.take(node)
     del unfolded.graph.node[:]
@@ -87,12 +87,6 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             stored[node.output[0]] = node.attribute[0].t
     return stored
-
-
-def _taken(model: onnx.ModelProto) -> set[str]:
-    graph = model.graph
-    names = {value.name for value in (*graph.input, *graph.output, *graph.initializer)}
-    return names | {name for node in graph.node for name in (node.name, *node.input, *node.output)}
 
 
 @dataclass(kw_only=True)

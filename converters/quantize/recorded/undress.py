@@ -5,6 +5,7 @@ The inverse of `qdq.dress`. The grids then stand for a calibration, so that ever
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -42,7 +43,7 @@ def undress(graph: Graph) -> Undressed:
     """Take out every Q/DQ pair on an activation and turn stored integers into the reals they stand for.
 
     Guarantees: inputs and outputs keep their names; weights keep their values. Pairs whose scale is computed, whose type is
-    not int8, uint8 or int16, or whose ends are used apart from one another stay as they are. A grid that begins at zero behind an
+    none of `ACTIVATIONS`, or whose ends are used apart from one another stay as they are. A grid that begins at zero behind an
     operator that does not is the file's ReLU (or ReLU6, where it ends at six): it becomes one.
     """
     if not any(node.op == DEQUANTIZE for node in graph.nodes):
@@ -130,14 +131,14 @@ def stored_reals(graph: Graph) -> Mapping[str, Array]:
     """The reals behind each DequantizeLinear of constants, stored as integers or rounded to some by a QuantizeLinear before."""
     integers: dict[str, Array] = {}
     found: dict[str, Array] = {}
+    known = ChainMap(integers, dict(graph.constants))
     for node in graph.nodes:
-        known = {**graph.constants, **integers} if integers else graph.constants
         if node.op not in (QUANTIZE, DEQUANTIZE) or not all(name in known for name in node.inputs if name):
             continue
         if node.op == DEQUANTIZE and node.output not in graph.output_names:
             found[node.output] = _reals_of(graph, node, known[node.inputs[0]])
         elif node.op == QUANTIZE and (params := grid_of(graph, node)) is not None:
-            integers[node.output] = quantize(graph.constants[node.inputs[0]], params)
+            integers[node.output] = quantize(known[node.inputs[0]], params)
     return found
 
 

@@ -111,16 +111,15 @@ def _pooled(scribe: Scribe, node: Node, span: Window) -> str:
 def _read(scribe: Scribe, x: str, batch: int, taps: Taps, used: Sequence[int]) -> list[str]:
     """For each slice of the kernel the frames it reads, zeros where it reads padding."""
     count, *rest = scribe.shape(x)
-    places = taps.places[list(used)]
+    read = Taps(size=taps.size, places=taps.places[list(used)])
     if batch == 1:
-        return _sliced(scribe, x, Taps(size=taps.size, places=places))
+        return _sliced(scribe, x, read)
     if any(taps.padding):
         x = _with_zeros(scribe, x, 0, 1)
     each = np.arange(batch)[:, None] * taps.size
-    inside = (places >= 0) & (places < taps.size)
     found = []
-    for tap, (row, known) in enumerate(zip(places, inside, strict=True)):
-        index = np.where(known, each + row, count).reshape(-1)
+    for tap, (row, inside) in enumerate(zip(read.places, read.inside, strict=True)):
+        index = np.where(inside, each + row, count).reshape(-1)
         where = scribe.constant(f"places{tap}", index, "int64")
         found.append(scribe.add("Gather", [x, where], (index.size, *rest), f"read{tap}", axis=0))
     return found

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.converters.graph import Attribute, Graph, Node
+from edgekit.converters.graph import Graph, Node
 from edgekit.converters.lower.tflite.attributes import reduced_axes
 from edgekit.converters.lower.tflite.legal.rewrite import Replacement, Rule, Scribe
 
@@ -117,8 +117,7 @@ def mean_of_all(graph: Graph, node: Node) -> Replacement | None:
     out = graph.shape(node.output)
     if len(out) == RANK:
         return put_together(scribe, mean)
-    attributes: dict[str, Attribute] = {}
-    return scribe.finish("Reshape", [mean, scribe.constant("mean_shape", out, "int64")], **attributes)
+    return scribe.finish("Reshape", [mean, scribe.constant("mean_shape", out, "int64")])
 
 
 def _is_deep(graph: Graph, node: Node) -> bool:
