@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from nicegui import ui
@@ -14,6 +15,8 @@ COLORS = ("#0b7fd0", "#e08a1e", "#3aa675", "#a466d6", "#d6577a", "#6b7a2e", "#17
 """Told apart by people who see fewer colours, on light and on dark."""
 Moment = tuple[float, Sequence["float | None"]]
 """When, in seconds since 1970, and a value for every series; None where there was none."""
+OUTLIER = 6
+"""What is so many times the median runs off the top: a single stall would flatten two minutes. Its number is told where one points."""
 
 
 class Rolling:
@@ -43,7 +46,7 @@ class OverTime:
     `stacked` ones stand upon each other: their sum is what the uppermost shows."""
 
     def __init__(self, title: str, names: Sequence[str], *, span_s: float = 120.0, stacked: bool = False) -> None:
-        self._span_s, clock = span_s, _clock()
+        self._span_s, self._height, clock = span_s, sum if stacked else max, _clock()
         options = _options(title, names)
         options["xAxis"] |= {
             "type": "time",
@@ -69,9 +72,16 @@ class OverTime:
         seen = [[round(1000 * at_s), *values] for at_s, values in moments if at_s >= begin_s]
         options["xAxis"] |= {"min": round(1000 * begin_s), "max": round(1000 * now_s)}
         options["dataset"]["source"] = seen
+        options["yAxis"]["max"] = _top([self._height(value or 0.0 for value in values) for _, *values in seen])
         for series in options["series"]:
             series["showSymbol"] = len(seen) == 1
         self.chart.update()
+
+
+def _top(heights: Sequence[float]) -> float | None:
+    """Where the scale ends; None where the highest does not stand out."""
+    usual = OUTLIER * median(heights) if heights else 0.0
+    return float(f"{usual:.1g}") if usual and max(heights, default=0.0) > usual else None
 
 
 def _clock() -> str:

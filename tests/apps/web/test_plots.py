@@ -34,3 +34,16 @@ def test_over_time_the_axis_ends_now_and_what_is_older_than_it_is_not_shown() ->
         ("fast", {"x": 0, "y": 1}),
         ("slow", {"x": 0, "y": 2}),
     ]
+
+
+def test_a_single_stall_does_not_flatten_the_rest() -> None:
+    with Client(ui.page("/stall")):
+        plot = OverTime("time, ms", ["fast", "slow"], stacked=True)
+        usual = [(float(at), (2.0, 3.0)) for at in range(10)]
+        plot.show(usual, 10.0)
+        assert plot.chart.options["yAxis"]["max"] is None
+        plot.show([*usual, (10.0, (7000.0, None))], 10.0)
+        assert plot.chart.options["yAxis"]["max"] == 30.0
+        assert plot.chart.options["dataset"]["source"][-1] == [10_000, 7000.0, None], "which is told where one points"
+        plot.show([], 10.0)
+        assert plot.chart.options["yAxis"]["max"] is None
