@@ -19,7 +19,7 @@ from edgekit import artifact as artifacts
 from edgekit.converters.graph import Array
 from edgekit.converters.tflite_file.read import IDENTIFIER, TFLiteFile, parse
 from edgekit.core.errors import GateFailed, InputError, NotFound, Unsupported
-from edgekit.core.files import ensure_free, ensure_writable, sha256_bytes
+from edgekit.core.files import ensure_creatable, ensure_free, sha256_bytes
 from edgekit.core.schema import (
     MANIFEST_VERSION,
     Artifact,
@@ -102,7 +102,7 @@ def package(path: Path, device: Device, output: Path, *, force: bool = False, li
     data = _read(path)
     bundle = recognise(data, path.name)
     goal = output / f"{path.stem}.{device.name}.{bundle.precision}-{FORMAT}"
-    ensure_writable(output)
+    ensure_creatable(output)
     ensure_free(goal, replace=force)
     plain = _manifest(path, data, bundle, device, licence)
     found, golden = _proven(plain, data, bundle)

@@ -19,7 +19,7 @@ from edgekit.converters.gguf.model import Array, LanguageModel
 from edgekit.converters.gguf.prune import pruned
 from edgekit.converters.gguf.types import MIXTURES, Choice, bits_per_weight, choose, substitutions
 from edgekit.core.errors import GateFailed, InputError, MissingDependency, Unsupported, UsageError
-from edgekit.core.files import ensure_free, ensure_writable, sha256_file
+from edgekit.core.files import ensure_creatable, ensure_free, sha256_file
 from edgekit.core.gguf_file import read_header
 from edgekit.core.language import Shape, need_of, read_per_token, shape_of, weights_of
 from edgekit.core.language_room import room_of, speed
@@ -112,7 +112,7 @@ class _Work:
         precision, notes = self._precision(model, shape)
         goal = self._request.output / f"{_name(self._path)}.{self._device.name}.{precision}"
         ensure_free(goal, replace=self._request.force)
-        ensure_writable(self._request.output)
+        ensure_creatable(self._request.output)
         self._say_before(model, shape, precision)
         written = self._written(model, precision, weights)
         source = self._reference(model, tokens)

@@ -19,7 +19,7 @@ from edgekit.conversion.shrink import notes_of, shrunk
 from edgekit.conversion.source import SourceModel, open_source, source_of
 from edgekit.converters.importers.base import Imported
 from edgekit.core.errors import GateFailed
-from edgekit.core.files import ensure_free, ensure_writable
+from edgekit.core.files import ensure_creatable, ensure_free
 from edgekit.core.profiles import find
 from edgekit.core.progress import Event, Progress, silent
 from edgekit.core.schema import Device, Recipe, Target
@@ -73,7 +73,7 @@ def _attempt(source: SourceModel, target: Target, request: Request, refused: tup
     """Lower, prove, rescue what may be rescued, write; nothing is left behind when a step fails."""
     device = find(target.device)
     ensure_free(_path(source, target, device, request), replace=request.force)
-    ensure_writable(request.output)
+    ensure_creatable(request.output)
     gates = Gates(
         labelled=request.evaluate,
         max_drop=request.recipe.max_drop,

@@ -67,6 +67,14 @@ def ensure_writable(folder: Path) -> None:
             pass
 
 
+def ensure_creatable(folder: Path) -> None:
+    """The same of a folder that is made later, by what is written: nothing is left of what is refused until then."""
+    with said_plainly(folder):
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        with tempfile.TemporaryFile(dir=there):
+            pass
+
+
 @contextmanager
 def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """A temporary folder beside `path` that becomes `path` when the block ends well, and vanishes when it does not.

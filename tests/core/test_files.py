@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.core.errors import EdgekitError, InputError
-from edgekit.core.files import ensure_writable, new_folder, write_atomically
+from edgekit.core.files import ensure_creatable, ensure_writable, new_folder, write_atomically
 
 
 def filled(path: Path, text: str = "old") -> Path:
@@ -110,7 +110,7 @@ def test_a_full_disk_is_said_plainly(tmp_path: Path) -> None:
 
 def test_a_goal_inside_a_file_is_said_plainly(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for attempt in (lambda path: write_atomically(path, b""), ensure_writable):
+    for attempt in (lambda path: write_atomically(path, b""), ensure_writable, ensure_creatable):
         with pytest.raises(EdgekitError, match="could not write"):
             attempt(tmp_path / "file/goal")
     with pytest.raises(EdgekitError, match="could not write"), new_folder(tmp_path / "file/goal"):
