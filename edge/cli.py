@@ -6,9 +6,7 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +15,7 @@ from edgekit import __version__, commands
 from edgekit.commands._arguments import add_general
 from edgekit.console import ReaderGone, note
 from edgekit.core.errors import EdgekitError
+from edgekit.core.interrupts import answer_sigterm
 
 EXIT_INTERRUPTED = 130
 TAGLINE = "Convert a trained model once, prove it, and run it on any edge device."
@@ -26,8 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns 0 ok, 1 expected error, 2 usage, 3 the hardware said no, 4 a gate failed."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     args = _parser_for(arguments).parse_args(arguments)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
+    answer_sigterm()
     logging.basicConfig(level=_log_level(args.verbose), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         return int(args.run(args))
@@ -74,11 +72,6 @@ def command_names() -> tuple[str, ...]:
     # Not by pkgutil, which imports 'inspect' for it: every command starts here.
     files = (file for folder in commands.__path__ for file in Path(folder).iterdir())
     return tuple(sorted(file.stem for file in files if file.suffix == ".py" and not file.stem.startswith("_")))
-
-
-def _interrupt(signum: int, frame: object) -> None:
-    """Being asked to end is an interruption too: whatever is half-written is cleared away."""
-    raise KeyboardInterrupt
 
 
 def _log_level(verbose: int) -> int:

@@ -12,6 +12,7 @@ from edgekit.apps.assistant.chat import Chat
 from edgekit.apps.assistant.documents.text import storable
 from edgekit.apps.assistant.generation import Switched
 from edgekit.core.errors import EdgekitError
+from edgekit.core.interrupts import Terminated
 from edgekit.core.printable import printable
 from edgekit.runtimes.text import Piece, Waiting
 
@@ -53,16 +54,14 @@ def _answer(chat: Chat, conversation: str, question: str, write: Write) -> None:
     cancel = threading.Event()
     spoke = False
     with closing(chat.turn(OWNER, conversation, question, cancel=cancel)) as events:
-        while True:
-            try:
-                event = next(events)
-            except StopIteration:
-                return
-            except KeyboardInterrupt:
-                cancel.set()
-                write("\n(stopped)\n")
-                return
-            spoke = _show(event, spoke, write)
+        try:
+            for event in events:
+                spoke = _show(event, spoke, write)
+        except KeyboardInterrupt as stop:
+            cancel.set()
+            if isinstance(stop, Terminated):
+                raise
+            write("\n(stopped)\n")
 
 
 def _show(event: AnswerEvent, spoke: bool, write: Write) -> bool:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgekit.core.errors import EdgekitError, InputError
+from edgekit.core.interrupts import uninterrupted
 from edgekit.core.locks import held, is_held
 
 PIECE_BYTES = 64 << 10
@@ -36,7 +37,7 @@ def sha256_file(path: Path | str) -> str:
 
 def write_atomically(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Write `data` to `path` so that readers see the old file or the new one, never half of one."""
-    with said_plainly(path):
+    with said_plainly(path), uninterrupted():
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         temporary = Path(name)
@@ -83,29 +84,37 @@ def new_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     the next call for the same path puts back what had been moved aside and removes the rest, but not what a living process
     is still writing.
     """
-    with ExitStack() as lock:
-        temporary = _begun(path, lock, replace=replace)
-        try:
-            with said_plainly(path, only_inside=temporary):
-                yield temporary
-            with said_plainly(path):
-                _flush(temporary)
-                temporary.chmod(0o755)
+    with ExitStack() as undo:
+        temporary = _begun(path, undo, replace=replace)
+        with said_plainly(path, only_inside=temporary):
+            yield temporary
+        with said_plainly(path):
+            _flush(temporary)
+            temporary.chmod(0o755)
+            with uninterrupted():
                 _swap_in(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _begun(path: Path, lock: ExitStack, *, replace: bool) -> Path:
-    """A new temporary folder for `path`, locked until `lock` ends; one process at a time, so that none takes it for a leftover."""
+def _begun(path: Path, undo: ExitStack, *, replace: bool) -> Path:
+    """A new temporary folder for `path`, locked until `undo` ends and then removed, if it still has that name.
+
+    One process at a time makes one, so that none takes it for a leftover.
+    """
     with said_plainly(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with held(path.parent, wait=True):
             _clear_away(path)
             ensure_free(path, replace=replace)
-            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
-            lock.enter_context(held(temporary))
+            with uninterrupted():
+                temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL))
+                undo.callback(_remove, temporary)
+                undo.enter_context(held(temporary))
     return temporary
+
+
+def _remove(folder: Path) -> None:
+    with uninterrupted():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _swap_in(temporary: Path, path: Path) -> None:

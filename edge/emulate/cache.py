@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edgekit.core.files import said_plainly, sha256_bytes
+from edgekit.core.files import new_folder, said_plainly, sha256_bytes
 from edgekit.core.locks import held
 
 
@@ -40,12 +38,7 @@ def made(kind: str, of: Mapping[str, Any], make: Callable[[Path], None], root: P
     with held(lock, wait=True):
         if goal.is_dir():
             return goal
-        partial = Path(tempfile.mkdtemp(dir=place, prefix=f".{goal.name}.", suffix=".partial"))
-        try:
+        with new_folder(goal) as partial:
             make(partial)
             (partial / "made-from.json").write_bytes(msgspec.json.encode(of, order="sorted") + b"\n")
-            partial.chmod(0o755)
-            partial.rename(goal)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
     return goal

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -108,15 +107,12 @@ def _commanded(image: Path, partition: Partition, lines: list[str]) -> None:
 
 @contextmanager
 def _copied_out(image: Path, partition: Partition, name: str) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp())
-    try:
-        copy = folder / "file"
+    with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+        copy = Path(folder) / "file"
         done = process.run(command(image, partition, ["-R", f"dump {_safe(name)} {copy}"]), timeout_s=TIMEOUT_S)
         if not copy.exists() or "File not found" in done.stderr:
             raise NotFound(f"no file {name!r} in partition {partition.number} of {str(image)!r}")
         yield copy
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _parents(names: Mapping[str, str] | list[str]) -> list[str]:

@@ -8,11 +8,12 @@ import mmap
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from edgekit.core.errors import DeviceError, InputError
 from edgekit.core.files import ensure_free, said_plainly
+from edgekit.core.interrupts import uninterrupted
 from edgekit.flash.drives import Drive
 from edgekit.flash.image import CHUNK_BYTES
 
@@ -72,16 +73,15 @@ def new_file(path: Path, *, replace: bool) -> Iterator[Medium]:
     """A file beside `path` that takes its name when the block ends well and vanishes when it does not."""
     ensure_free(path, replace=replace)
     partial = path.with_name(f".{path.name}.partial")
-    with said_plainly(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
-    try:
+    with ExitStack() as undo:
+        with said_plainly(path), uninterrupted():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            undo.callback(partial.unlink, missing_ok=True)
+            undo.callback(os.close, descriptor)
         yield Medium(partial, descriptor, sparse=True)
         os.fsync(descriptor)
         partial.replace(path)
-    finally:
-        os.close(descriptor)
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -90,9 +90,9 @@ def make(
     `system_of` and of pip. Markers such as `python_version < "3.12"` are read by the pip that runs here, for its own Python.
     """
     found = system_of(device, system)
-    own = edgekit_wheel or built_wheel(progress)
-    wanted = [f"{own}[{','.join(extras)}]" if extras else str(own), "pip", *packages]
-    with new_folder(out, replace=replace) as folder:
+    with tempfile.TemporaryDirectory(prefix="edgekit-wheel-") as built, new_folder(out, replace=replace) as folder:
+        own = edgekit_wheel or built_wheel(Path(built), progress)
+        wanted = [f"{own}[{','.join(extras)}]" if extras else str(own), "pip", *packages]
         filled = fill(folder, device, found, wanted, (f"edgekit{[*extras] or ''}", *packages), where=where, progress=progress)
         return _with_environment(folder, filled, found, progress)
 
@@ -154,8 +154,8 @@ def download_command(wanted: Sequence[str], folder: Path, system: System, machin
     return [*command, *where.options, *wanted]
 
 
-def built_wheel(progress: Progress = silent) -> Path:
-    """edgekit's own wheel, built from the checkout this runs from. Raises `NotFound` when it does not run from one."""
+def built_wheel(place: Path, progress: Progress = silent) -> Path:
+    """edgekit's own wheel, built into the folder `place` from the checkout this runs from. Raises `NotFound` when it does not run from one."""
     import edgekit
 
     root = Path(edgekit.__file__).resolve().parents[1]
@@ -164,7 +164,6 @@ def built_wheel(progress: Progress = silent) -> Path:
             "edgekit does not run from a checkout here, so its wheel cannot be built", "--edgekit edgekit-VERSION.whl"
         )
     progress(Event(stage="build edgekit's wheel"))
-    place = Path(tempfile.mkdtemp(prefix="edgekit-wheel-"))
     command = [sys.executable, "-m", "pip", "wheel", "--disable-pip-version-check", "--no-deps", "-w", str(place), str(root)]
     process.run(command, timeout_s=TIMEOUT_S)
     return next(place.glob("edgekit-*.whl"))

@@ -20,6 +20,7 @@ from edgekit.apps.assistant.engine import Engine
 from edgekit.apps.assistant.generation import Writer
 from edgekit.apps.assistant.terminal import talk
 from edgekit.cli import main
+from edgekit.core.interrupts import Terminated
 from edgekit.runtimes.language.parrot import ParrotSession
 from edgekit.runtimes.text import EngineRefused, TextOptions, TextSession
 
@@ -196,6 +197,21 @@ def test_an_error_in_the_terminal_ends_the_answer_not_the_chat(kept: Conversatio
     talk(chat_with(None, kept), ["one", "/list", "/delete"], said.append)
     assert "error: it does not load\n  try: another one\n" in said
     assert "  one\n" in said
+
+
+def test_ctrl_c_ends_the_answer_and_sigterm_the_chat(kept: Conversations) -> None:
+    def write(text: str) -> None:
+        said.append(text)
+        if "boo" in text and stop:
+            raise stop.pop()
+
+    said: list[str] = []
+    stop: list[BaseException] = [KeyboardInterrupt()]
+    talk(chat_with(ParrotSession(), kept), ["boo", "hey"], write)
+    assert "\n(stopped)\n" in said and "hey" in "".join(said[said.index("\n(stopped)\n") :])
+    stop.append(Terminated())
+    with pytest.raises(Terminated):
+        talk(chat_with(ParrotSession(), kept), ["boo"], write)
 
 
 def test_nobody_steers_the_terminal_by_a_title_an_error_or_a_document(
