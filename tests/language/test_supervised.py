@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -79,6 +80,23 @@ def test_a_killed_process_is_an_error_and_the_next_request_starts_another(slow: 
         list(answer)
     assert text(list(slow.generate(asked("again")))) == "again"
     assert slow.pid != before
+
+
+@pytest.mark.parametrize("crashes", [False, True])
+def test_what_the_process_leaves_in_its_folder_for_temporary_files_goes_with_it(
+    crashes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    session = SupervisedSession("parrot", "")
+    environment = dict(pair.partition("=")[::2] for pair in Path(f"/proc/{session.pid}/environ").read_text().split("\0"))
+    (folder,) = tmp_path.iterdir()
+    assert environment["TMPDIR"] == str(folder)
+    (folder / "left").write_text("by the engine")
+    if crashes:
+        assert session.pid is not None
+        os.kill(session.pid, signal.SIGKILL)
+    session.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_failures_in_a_row_are_waited_out() -> None:

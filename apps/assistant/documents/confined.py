@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from subprocess import Popen
 from typing import BinaryIO
 
 import msgspec
@@ -18,7 +17,7 @@ from edgekit.apps.assistant.documents.limits import MEMORY_BYTES, READING_S
 from edgekit.apps.assistant.documents.text import Text, storable
 from edgekit.core.errors import EdgekitError, InputError, MissingDependency
 from edgekit.core.process import ending
-from edgekit.runtimes._children import kill, pipe, started
+from edgekit.runtimes._children import Child, kill, pipe, started
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ class Reader:
 
     def __init__(self, seconds: float = READING_S) -> None:
         self._seconds = seconds
-        self._process: Popen[bytes] | None = None
+        self._process: Child | None = None
         self._answers: BinaryIO | None = None
 
     @property
