@@ -63,14 +63,19 @@ export default {
     },
     // Who scrolled up to read is left there. A quoted answer is whole before anything says that one is coming.
     follow(asked) {
-      const left = document.documentElement.scrollHeight - window.innerHeight - window.scrollY;
-      this.following = asked || this.following || (this.busy && left < 320);
-      if (this.following) window.scrollTo(0, document.documentElement.scrollHeight);
-    },
-    scrolled() {
-      if (window.scrollY < this.top) this.following = false;
+      this.scrolled();
+      this.following = asked || this.following || (this.busy && this.below() < 320);
+      if (!this.following) return;
+      window.scrollTo(0, document.documentElement.scrollHeight);
       this.top = window.scrollY;
     },
+    // Asked before anything scrolls, too: what the reader did is told only with the next frame. At the very end nobody scrolled
+    // up: the page became shorter.
+    scrolled() {
+      if (window.scrollY < this.top && this.below() > 1) this.following = false;
+      this.top = window.scrollY;
+    },
+    below() { return document.documentElement.scrollHeight - window.innerHeight - window.scrollY; },
     press(event) {
       if (event.button) return;
       event.target.setPointerCapture?.(event.pointerId);

@@ -26,11 +26,12 @@ class Settings:
     def __init__(self, site: SiteWatch, watch: CameraWatch, user: User) -> None:
         self._site, self._watch, self._may = site, watch, user.may("admin")
         self._shown: Camera | None = None
+        self._writing = 0
         self._box = ui.element("div").classes("vi-settings")
         self.look()
 
     def look(self) -> None:
-        if self._watch.camera == self._shown:
+        if self._writing or self._watch.camera == self._shown:
             return
         self._shown = self._watch.camera
         self._box.clear()
@@ -93,11 +94,14 @@ class Settings:
         if camera == self._watch.camera:
             return
         self._shown = camera
+        self._writing += 1
         try:
             await asyncio.to_thread(self._site.change, camera)
         except EdgekitError:
             self._shown = None
             raise
+        finally:
+            self._writing -= 1
         ui.notify("In force, and written down", type="positive", timeout=1500)
 
 

@@ -23,6 +23,7 @@ from edgekit.apps.vision.pages.explain import of_camera
 from edgekit.apps.vision.rules.read import parse_site, read_site
 from edgekit.apps.vision.rules.settings import Site
 from edgekit.apps.vision.tracking.tracks import Tracks
+from edgekit.apps.vision.watching.site_file import GOOD
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -85,9 +86,10 @@ def page(opened: Watched) -> Page:
 
 @pytest.fixture
 def site_file(home: Path) -> Iterator[Path]:
-    """The site's file, which is as it was when the test is over."""
+    """The site's file, which is as it was when the test is over, for the server, too: it draws settings anew that changed."""
     yield home / "site.yaml"
     (home / "site.yaml").write_text(SITE)
+    wait_until(lambda: (home / "recordings" / GOOD).read_text() == SITE, "the file was read again")
 
 
 def said(site_file: Path) -> Site:
