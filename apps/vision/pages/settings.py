@@ -115,11 +115,14 @@ def _given(value: float | None, name: str) -> float:
     return float(value)
 
 
-def _number(label: str, value: float, change: Callable[[Any], Any], *, step: float) -> None:
-    """A number that counts when one leaves the field or presses Enter: while one types it is half of one."""
+def _number(label: str, value: float, change: Callable[[float | None], Any], *, step: float) -> None:
+    """A number that counts when one leaves the field or presses Enter: while one types it is half of one.
+
+    It comes with the event itself: what is typed while a page is still being connected arrives in any order.
+    """
     field = ui.number(label, value=value, step=step).props("outlined dense").classes("ek-field")
     for event in ("blur", "keydown.enter"):
-        field.on(event, lambda: change(field.value))
+        field.on(event, lambda told: change(told.args), js_handler="(event) => emit(event.target.valueAsNumber)")
 
 
 def _switch(label: str, value: bool, change: Callable[[Any], Any]) -> None:
