@@ -149,6 +149,15 @@ def browser(executable: str, *flags: str) -> Iterator[Browser]:
         opened.close()
 
 
+UNSEEN_UNTIL_CONNECTED = """document.addEventListener('DOMContentLoaded', () => {
+  if (!document.getElementById('popup')) return;  // no page of NiceGUI
+  const root = document.documentElement.style;
+  const look = () => { root.visibility = window.did_handshake ? '' : 'hidden'; if (!window.did_handshake) setTimeout(look, 5); };
+  look();
+});"""
+"""Nobody presses two things within the moment in which a page connects; what is pressed then may arrive in another order."""
+
+
 @contextmanager
 def visitor(opened: Browser, *, size: tuple[int, int] = DESKTOP, dark: bool = False, touch: bool = False) -> Iterator[Watched]:
     """Somebody new in that browser, with one page and nothing remembered."""
@@ -159,6 +168,7 @@ def visitor(opened: Browser, *, size: tuple[int, int] = DESKTOP, dark: bool = Fa
         ignore_https_errors=True,
     )
     context.set_default_timeout(PATIENCE_MS)
+    context.add_init_script(UNSEEN_UNTIL_CONNECTED)
     watched = Watched(context.new_page(), [], set())
     watched.page.on("console", lambda message: watched.errors.append(message.text) if message.type == "error" else None)
     watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
