@@ -31,6 +31,9 @@ from edgekit.runtimes.base import Arrays, Probe, Runtime, Session, complaints, c
 NAME = "onnxruntime"
 SILENT = 4
 """Only fatal messages on stderr: everything less comes back as an exception, which says it once."""
+MOVES_TRANSPOSES = "TransposeOptimizer;TransposeOptimizer_CPUExecutionProvider"
+"""What moves Transposes past other nodes. Where Q/DQ pairs are left as they are written, it moves one past a graph output and gives that
+out untransposed, without a word (1.32; see the test)."""
 
 _GPU = "pip install onnxruntime-gpu in place of onnxruntime; on a Jetson, NVIDIA's own build of it"
 GET_PROVIDER = {
@@ -205,6 +208,7 @@ def _options(threads: int, optimisation: Optimisation, *, dialect: str = "", as_
     if as_written:
         # Q/DQ in TensorRT's form: fusing it the CPU's way computes another model, with half precision even a wrong one.
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.add_session_config_entry("optimization.disable_specified_optimizers", MOVES_TRANSPOSES)
     return options
 
 

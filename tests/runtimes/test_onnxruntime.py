@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from tiny import SOURCE_IN, SOURCE_OUT, answer, tiny_artifact, tiny_onnx
 
 from edgekit.core import profiles
@@ -38,6 +39,45 @@ def test_cpus_that_would_clamp_integer_sums_are_known_by_their_flags(tmp_path: P
 
 def test_a_cpu_that_cannot_be_asked_is_taken_for_one_that_clamps(tmp_path: Path) -> None:
     assert sums_saturate(tmp_path / "nothing")
+
+
+def test_an_output_between_transposes_comes_as_it_is_written_where_pairs_are_left_as_they_are() -> None:
+    rounded = [
+        helper.make_node("QuantizeLinear", ["slice", "scale", "zero"], ["integers"]),
+        helper.make_node("DequantizeLinear", ["integers", "scale", "zero"], ["y"]),
+    ]
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[2, 1, 0]),
+        helper.make_node("Relu", ["t"], ["positive"]),
+        helper.make_node("QuantizeLinear", ["t", "scale", "zero"], ["first"]),
+        helper.make_node("DequantizeLinear", ["first", "scale", "zero"], ["rounded"]),
+        helper.make_node("Slice", ["rounded", "from", "to", "axis"], ["slice"]),
+        *rounded,
+        helper.make_node("Concat", ["y", "positive"], ["both"], axis=0),
+        helper.make_node("Transpose", ["both"], ["o"], perm=[2, 1, 0]),
+    ]
+    constants = {
+        "scale": np.float32(0.1),
+        "zero": np.int8(0),
+        "from": np.array([2]),
+        "to": np.array([4]),
+        "axis": np.array([0]),
+    }
+    graph = helper.make_graph(
+        nodes,
+        "between",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 4])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, [2, 3, 1]),
+            helper.make_tensor_value_info("o", TensorProto.FLOAT, [1, 3, 6]),
+        ],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    x = (np.arange(12, dtype=np.float32) / 10).reshape(1, 3, 4)
+    found = onnxruntime.simulate(model)({"x": x})
+    np.testing.assert_allclose(found["y"], x.T[2:], atol=1e-6)
+    np.testing.assert_allclose(found["o"], np.concatenate([x.T[2:], x.T]).T, atol=1e-6)
 
 
 def built_with() -> list[str]:
