@@ -154,6 +154,7 @@ def _stopped_at(number: int, signum: int, work: Callable[[], None]) -> bool:
 
     before = sys.gettrace()
     answer_sigterm()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks for instructions where some frame had asked for them before
     sys.settrace(trace)
     try:
         work()
