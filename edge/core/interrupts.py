@@ -60,8 +60,10 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     if _Stops.held:
         _Stops.waiting |= {signum}
         return
-    _Stops.ending = signum == signal.SIGTERM
-    raise Terminated if _Stops.ending else KeyboardInterrupt
+    if signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    _Stops.ending = True
+    raise Terminated
 
 
 def _answer_what_waits() -> None:

@@ -71,6 +71,14 @@ def test_a_second_request_to_end_does_not_cut_short_what_the_first_one_ends() ->
     assert done == ["cleared away"]
 
 
+def test_ctrl_c_in_between_does_not_let_a_second_request_to_end_be_heard() -> None:
+    with pytest.raises(Terminated):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+
+
 def test_other_threads_hold_nothing_back() -> None:
     def hold() -> None:
         with uninterrupted():
